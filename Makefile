@@ -1,0 +1,374 @@
+# libdmc — the only build file. `make help` lists the targets; lib/README.md says where a new file goes. Sources are found
+# by folder, so adding one never means editing this file.
+#
+#   make            the library and the dmc program      make V=1          show the commands
+#   make check      everything that needs no GPU         make BUILD=asan   another variant, in build/asan
+#
+# CC, CFLAGS, CPPFLAGS, LDFLAGS, PREFIX, LIBDIR and DESTDIR are yours: they are added to, never replaced.
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+SHELL := /bin/bash
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+comma := ,
+define newline
+
+
+endef
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+BUILD ?= release
+O := build/$(BUILD)
+J := $(O)/obj
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+AR ?= ar
+PYTHON ?= /usr/bin/python3
+PKG_CONFIG ?= pkg-config
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+export CC CXX PYTHON PKG_CONFIG
+
+# ---- what this machine has -----------------------------------------------------------------------------------------
+
+version_part = $(shell sed -n 's/^.define DMC_VERSION_$1 //p' include/libdmc/version.h)
+MAJOR := $(call version_part,MAJOR)
+MINOR := $(call version_part,MINOR)
+VERSION := $(MAJOR).$(MINOR).$(call version_part,PATCH)
+SONAME := libdmc.so.$(MAJOR)
+
+MACHINE := $(or $(shell $(CC) -dumpmachine 2>/dev/null),$(shell uname -m)-unknown)
+X86 := $(filter x86_64-%,$(MACHINE))
+has_header = $(shell echo '\#include <$1>' | $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo 1)
+package_flags = $(shell $(PKG_CONFIG) $1 2>/dev/null)
+XSMM := $(if $(X86),$(call has_header,libxsmm.h))
+SECCOMP := $(call has_header,seccomp.h)
+
+# ---- flags ---------------------------------------------------------------------------------------------------------
+
+OPT_release := -O2 -g
+OPT_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+OPT_ubsan := -O1 -g -fsanitize=undefined -fno-sanitize-recover=undefined
+OPT_tsan := -O1 -g -fsanitize=thread
+OPT := $(or $(OPT_$(BUILD)),$(error BUILD=$(BUILD): must be release, asan, ubsan or tsan))
+
+# Warnings are errors in the release build; in the others instrumented code only misleads gcc's analysis. A sentence that
+# does not fit its buffer is cut on purpose, hence no warning about it.
+WERROR ?= -Werror
+WARN := $(if $(findstring -fsanitize,$(OPT)),-w,-Wall -Wextra -Wstrict-prototypes -Wvla -Wno-format-truncation $(WERROR))
+DEFINES := -D_GNU_SOURCE $(if $(X86),-DDMC_HAVE_X86=1) $(if $(XSMM),-DDMC_HAVE_XSMM=1)
+FLAGS_all := -std=c11 $(DEFINES) -fvisibility=hidden -fPIC $(WARN) $(OPT)
+FLAGS_kernel := -O3 -fno-math-errno
+# The reference defines what an op means, so nothing may be fused behind its back.
+FLAGS_ref := $(FLAGS_kernel) -ffp-contract=off
+FLAGS_avx2 := $(FLAGS_kernel) -mavx2 -mfma
+FLAGS_avx512 := $(FLAGS_avx2) -mavx512f -mavx512dq -mavx512vl -mavx512bw
+FLAGS_lib := $(call package_flags,--cflags hdf5 yaml-0.1 jansson libxxhash)
+ifeq ($(FLAGS_lib),)
+$(if $(filter-out help clean deps deps-dev demo check print-%,$(or $(MAKECMDGOALS),all)),$(warning libraries are missing: run  make deps))
+endif
+FLAGS_public := -Iinclude
+FLAGS_test := -Iinclude -I. -I$(O)/gen $(FLAGS_lib) $(if $(SECCOMP),-DDMC_HAVE_SECCOMP=1)
+
+LIBS := $(if $(XSMM),-lxsmm -lxsmmnoblas) -lsleef -lpthreadpool \
+        $(or $(call package_flags,--libs hdf5 yaml-0.1 jansson libxxhash),-lhdf5 -lyaml -ljansson -lxxhash) \
+        -lm -ldl -lpthread
+TEST_LIBS := $(or $(call package_flags,--libs check),-lcheck) $(if $(SECCOMP),-lseccomp) $(LIBS)
+
+# $1 = flags of the rule. The user's CFLAGS come last and win.
+compile = $(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(FLAGS_all) $1 $(CFLAGS) -MMD -MP -c $< -o $@
+link = $(Q)mkdir -p $(@D) && $(CC) $(OPT) $(CFLAGS) $(filter %.o %.a,$^) -o $@ $1 $(LDFLAGS) $2
+say = $(if $(filter 1,$(V)),,@printf '  %-4s %s\n' $1 $(patsubst $(J)/%,%,$@))
+# Replace $@ by the output of command $1 only where it differs, so that nothing that depends on it is rebuilt in vain.
+if_changed = @mkdir -p $(@D); $1 > $@.new; if cmp -s $@.new $@; then rm -f $@.new; else mv $@.new $@; fi
+
+# ---- sources -------------------------------------------------------------------------------------------------------
+
+objects = $(patsubst %.c,$(J)/%.o,$(wildcard $1))
+folders = $(patsubst %/,%,$(sort $(dir $(wildcard $1))))
+
+REF_SRC := $(wildcard kernels/ref/*.c)
+CPU_OBJ := $(call objects,kernels/cpu/*.c)
+CPU_OBJ := $(if $(X86),$(CPU_OBJ),$(filter-out %_avx2.o %_avx512.o,$(CPU_OBJ)))
+OWN_OBJ := $(call objects,lib/*/*.c) $(CPU_OBJ) $(foreach s,f32 f64,$(REF_SRC:%.c=$(J)/%.$s.o))
+CLI_OBJ := $(call objects,bindings/cli/*.c)
+
+# A numbered example is one file; a benchmark's folder makes one program, with what examples/common shares.
+EXAMPLE_FILES := $(patsubst %.c,%,$(wildcard examples/*.c))
+EXAMPLE_FOLDERS := $(filter-out examples/common,$(call folders,examples/*/*.c))
+EXAMPLES := $(addprefix $(O)/,$(EXAMPLE_FILES) $(EXAMPLE_FOLDERS))
+
+# A folder of tests makes one program named like it, except tests/rt, where each file is a program of its own.
+TEST_FOLDERS := $(call folders,tests/unit/*.c tests/ops/*.c tests/golden/*.c tests/bench/*.c)
+RT_FILES := $(patsubst %.c,%,$(wildcard tests/rt/*.c))
+TEST_PROGRAMS := $(addprefix $(O)/,$(TEST_FOLDERS) $(RT_FILES))
+# `make test-unit SUITES="rng pool"` builds and runs those alone.
+ALL_SUITES := $(patsubst tests/unit/check_%.c,%,$(wildcard tests/unit/check_*.c))
+SUITES ?= $(ALL_SUITES)
+LEFT_OUT := $(patsubst %,$(J)/tests/unit/check_%.o,$(filter-out $(SUITES),$(ALL_SUITES)))
+
+# ---- the library ---------------------------------------------------------------------------------------------------
+
+.PHONY: all
+all: $(O)/libdmc.so $(O)/libdmc.a $(O)/libdmc.pc $(if $(CLI_OBJ),$(O)/dmc) ## the library (shared and static) and the dmc program
+
+$(J)/kernels/ref/%.f32.o: kernels/ref/%.c
+	$(call say,CC)
+	$(call compile,$(FLAGS_ref) -DDMC_REAL=float -DDMC_REF_SUFFIX=f32)
+
+$(J)/kernels/ref/%.f64.o: kernels/ref/%.c
+	$(call say,CC)
+	$(call compile,$(FLAGS_ref) -DDMC_REAL=double -DDMC_REF_SUFFIX=f64)
+
+$(J)/kernels/cpu/%_avx2.o: kernels/cpu/%_avx2.c
+	$(call say,CC)
+	$(call compile,$(FLAGS_avx2))
+
+$(J)/kernels/cpu/%_avx512.o: kernels/cpu/%_avx512.c
+	$(call say,CC)
+	$(call compile,$(FLAGS_avx512))
+
+$(J)/kernels/cpu/%.o: kernels/cpu/%.c
+	$(call say,CC)
+	$(call compile,$(FLAGS_kernel))
+
+$(J)/lib/%.o: lib/%.c
+	$(call say,CC)
+	$(call compile,$(FLAGS_lib))
+
+# Programs see the public headers only; tests may reach inside.
+$(J)/bindings/%.o: bindings/%.c
+	$(call say,CC)
+	$(call compile,$(FLAGS_public))
+
+$(J)/examples/%.o: examples/%.c
+	$(call say,CC)
+	$(call compile,$(FLAGS_public))
+
+$(J)/tests/%.o: tests/%.c
+	$(call say,CC)
+	$(call compile,$(FLAGS_test))
+
+# A source that goes away must leave the library too.
+$(O)/gen/objects.list: FORCE
+	$(call if_changed,printf '%s\n' $(OWN_OBJ))
+
+$(O)/libdmc.a: $(OWN_OBJ) $(O)/gen/objects.list
+	$(call say,AR)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(OWN_OBJ)
+
+$(O)/$(SONAME): $(OWN_OBJ) $(O)/gen/objects.list lib/libdmc.map
+	$(call say,LD)
+	@grep -q '^DMC_$(MAJOR)\.$(MINOR) ' lib/libdmc.map || \
+	    { echo "lib/libdmc.map has no node DMC_$(MAJOR).$(MINOR), the version in include/libdmc/version.h"; exit 1; }
+	$(call link,-shared -Wl$(comma)-soname$(comma)$(SONAME) -Wl$(comma)--version-script=lib/libdmc.map \
+	    -Wl$(comma)--exclude-libs$(comma)ALL -Wl$(comma)-z$(comma)defs -Wl$(comma)--as-needed,$(LIBS))
+
+$(O)/libdmc.so: $(O)/$(SONAME)
+	$(Q)ln -sf $(SONAME) $@
+
+$(O)/libdmc.pc: pkgconfig/libdmc.pc.in FORCE
+	$(call if_changed,sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	    -e 's|@VERSION@|$(VERSION)|' -e 's|@XSMM@|$(if $(XSMM),-lxsmm -lxsmmnoblas )|' $<)
+
+# $1 = where the program looks for libdmc.so, as seen from itself.
+link_public = $(call link,,-L$(O) -ldmc -lm -Wl$(comma)-rpath$(comma)'$$ORIGIN/$1')
+
+$(O)/dmc: $(CLI_OBJ) $(O)/libdmc.so
+	$(call say,LD)
+	$(call link_public,.)
+
+# ---- examples and test programs ------------------------------------------------------------------------------------
+
+.PHONY: examples tests
+examples: $(EXAMPLES) ## build every example
+tests: $(TEST_PROGRAMS) ## build every test program
+
+.SECONDEXPANSION:
+
+$(addprefix $(O)/,$(EXAMPLE_FILES)): $(O)/%: $(J)/%.o $(O)/libdmc.so
+	$(call say,LD)
+	$(call link_public,..)
+
+$(addprefix $(O)/,$(EXAMPLE_FOLDERS)): $(O)/%: $$(call objects,$$*/*.c examples/common/*.c) $(O)/libdmc.so
+	$(call say,LD)
+	$(call link_public,..)
+
+$(addprefix $(O)/,$(TEST_FOLDERS)): $(O)/%: $$(filter-out $(LEFT_OUT),$$(call objects,$$*/*.c)) $(O)/libdmc.a
+	$(call say,LD)
+	$(call link,,$(TEST_LIBS))
+
+$(addprefix $(O)/,$(RT_FILES)): $(O)/%: $(J)/%.o $(O)/libdmc.a
+	$(call say,LD)
+	$(call link,,$(TEST_LIBS))
+
+# One line per tests/unit/check_<name>.c, for run_unit.c.
+$(J)/tests/unit/run_unit.o: $(O)/gen/suites.def
+$(O)/gen/suites.def: FORCE
+	$(call if_changed,printf 'SUITE(%s)\n' $(SUITES))
+
+# ---- tests ---------------------------------------------------------------------------------------------------------
+
+# Sanitizers need one process: leaks are counted at its end, and forked children hide them. Check's own limit of 4 s is
+# too short for a loaded machine.
+ENV_release := CK_DEFAULT_TIMEOUT=120
+ENV_ubsan := $(ENV_release) UBSAN_OPTIONS=print_stacktrace=1
+ENV_asan := CK_FORK=no ASAN_OPTIONS=allocator_may_return_null=1 $(ENV_ubsan)
+ENV_tsan := CK_FORK=no TSAN_OPTIONS=halt_on_error=1:allocator_may_return_null=1
+
+# Run command $1; where it fails, say how to run it again.
+run = @echo "  RUN  $1"; $(ENV_$(BUILD)) $1 || { s=$$?; \
+    echo "FAILED (exit $$s). Run it again with:  $(strip $(ENV_$(BUILD)) $1)"; exit 1; }
+# $1 = folder of tests: run its program, if it has any sources yet.
+run_folder = $(if $(wildcard $1/*.c),$(call run,$(O)/$1),@echo "0 passed: $1 has no tests yet")
+program = $(if $(wildcard $1/*.c),$(O)/$1)
+
+.PHONY: test-unit test-ops test-golden test-rt test-fast test-python examples-run
+test-unit: $(call program,tests/unit) ## one suite per source file; SUITES="rng pool" builds and runs those alone
+	$(call run_folder,tests/unit)
+
+test-ops: $(call program,tests/ops) ## every op: against ref64, by finite differences, at odd shapes
+	$(call run_folder,tests/ops)
+
+test-golden: $(call program,tests/golden) ## against numbers computed by PyTorch
+	$(call run_folder,tests/golden)
+
+test-rt: $(addprefix $(O)/,$(RT_FILES)) ## the real-time calls: no allocation, no system call, same bits
+	$(if $(RT_FILES),,@echo "0 passed: tests/rt has no tests yet")
+	$(foreach p,$(RT_FILES),$(call run,$(O)/$p)$(newline))
+
+test-fast: test-unit test-ops
+
+test-python: $(O)/libdmc.so ## the Python package
+	$(if $(wildcard tests/python/*.py),$(call run,LIBDMC=$(CURDIR)/$(O)/libdmc.so PYTHONPATH=bindings/python \
+	    PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p no:cacheprovider tests/python),@echo "0 passed: tests/python has no tests yet")
+
+# Numbered examples run to the end without arguments, in seconds, and write only under build/.
+examples-run: $(EXAMPLES) ## build and run the numbered examples
+	$(foreach p,$(EXAMPLE_FILES),$(call run,$(O)/$p)$(newline))
+	@echo "$(words $(EXAMPLE_FILES)) passed"
+
+.PHONY: check-layers check-headers check-symbols check-format check-docs check-asan check-ubsan check-tsan
+check-layers: ## who may include whom, by the table in lib/README.md
+	$(call run,$(PYTHON) tests/checks/check_layers.py)
+
+check-headers: ## every public header alone, as C89 to C11 and C++
+	$(call run,sh tests/checks/check_headers.sh)
+
+check-symbols: $(O)/libdmc.so $(O)/libdmc.a ## exports are the DMC_API declarations; nothing prints or aborts
+	$(call run,sh tests/checks/check_symbols.sh $(O))
+
+check-format: ## width, tabs, comment style, file ends
+	$(call run,$(PYTHON) tests/checks/check_format.py)
+
+check-docs: ## every public function has a comment
+	$(call run,$(PYTHON) tests/checks/check_docs.py)
+
+check-asan: ## unit and ops tests under AddressSanitizer and UBSan
+	@$(MAKE) -k BUILD=asan test-fast
+check-ubsan: ## the same under UBSan alone
+	@$(MAKE) -k BUILD=ubsan test-fast
+check-tsan: ## the same under ThreadSanitizer
+	@$(MAKE) -k BUILD=tsan test-fast
+
+CHECK_STEPS := check-layers check-format check-docs check-headers check-symbols test-unit test-ops test-golden test-rt \
+               check-asan test-python examples-run install-check
+
+.PHONY: check
+check: build/.deps-check ## everything that needs no GPU; ends with one line of totals
+	@rm -rf build/check
+	@for s in $(CHECK_STEPS); do $(PYTHON) tests/checks/run_step.py $$s $(MAKE) -j2 $$s; done; \
+	    $(PYTHON) tests/checks/run_step.py --totals
+
+.PHONY: bench
+bench: $(call program,tests/bench) ## timings as JSON in build/bench
+	@mkdir -p build/bench
+	$(call run_folder,tests/bench)
+
+.PHONY: goldens
+goldens: build/.deps-dev ## compute the golden files again (PyTorch)
+	$(call run,$(PYTHON) tests/golden/gen_golden.py)
+
+.PHONY: demo demo-run
+demo: build/.deps-demo ## nav1d from data to an aligned policy, results in build/demo
+	@$(MAKE) -j2 demo-run
+demo-run: $(filter %/nav1d,$(EXAMPLES))
+	@mkdir -p build/demo
+	$(call run,$(O)/examples/nav1d build/demo)
+
+# ---- packages ------------------------------------------------------------------------------------------------------
+
+DEPS_build := build-essential pkg-config $(if $(X86),libxsmm-dev) libsleef-dev libpthreadpool-dev libhdf5-dev libyaml-dev \
+              libjansson-dev librandom123-dev libxxhash-dev
+DEPS_demo := $(DEPS_build) gnuplot-nox
+DEPS_check := $(DEPS_demo) check libseccomp-dev python3 python3-numpy python3-h5py python3-pytest
+DEPS_dev := $(DEPS_check) python3-torch clang-format clang-tidy cppcheck shellcheck
+
+.PHONY: deps deps-dev
+deps: ## install what building, demo and check need (apt-get, as root or through sudo)
+	@sh tests/checks/deps.sh build/.deps-check $(DEPS_check)
+deps-dev: ## also what regenerating golden files, bench and lint need
+	@sh tests/checks/deps.sh build/.deps-dev $(DEPS_dev)
+build/.deps-%: Makefile
+	@sh tests/checks/deps.sh $@ $(DEPS_$*)
+
+# ---- for people who change the code --------------------------------------------------------------------------------
+
+C_FILES = $(wildcard include/libdmc/*.h lib/*/*.[ch] kernels/*.h kernels/*/*.[ch] bindings/cli/*.[ch] examples/*.[ch] \
+          examples/*/*.[ch] tests/*/*.[ch])
+
+.PHONY: format lint stats
+format: ## indent and space all C files (clang-format)
+	$(Q)clang-format -i $(C_FILES)
+
+lint: ## cppcheck and clang-tidy over the library
+	$(call run,cppcheck --quiet --std=c11 --enable=warning$(comma)performance$(comma)portability --inline-suppr --error-exitcode=1 \
+	    --suppress=missingIncludeSystem $(DEFINES) -DDMC_REAL=float -DDMC_REF_SUFFIX=f32 lib kernels/ref kernels/cpu)
+	$(call run,clang-tidy --quiet --warnings-as-errors='*' -checks='-*$(comma)clang-analyzer-*$(comma)bugprone-*$(comma)-bugprone-easily-swappable-parameters$(comma)-bugprone-reserved-identifier$(comma)-bugprone-narrowing-conversions$(comma)-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling' \
+	    $(wildcard lib/*/*.c) -- -std=c11 $(DEFINES) $(FLAGS_lib))
+
+stats: ## function lengths and comment share by folder
+	@$(PYTHON) tests/checks/stats.py
+
+# ---- install -------------------------------------------------------------------------------------------------------
+
+.PHONY: install uninstall install-check
+install: all ## into DESTDIR, PREFIX, LIBDIR
+	install -d $(DESTDIR)$(INCLUDEDIR)/libdmc $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(BINDIR)
+	install -m 644 include/libdmc/*.h $(DESTDIR)$(INCLUDEDIR)/libdmc
+	install -m 755 $(O)/$(SONAME) $(DESTDIR)$(LIBDIR)/libdmc.so.$(VERSION)
+	ln -sf libdmc.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libdmc.so
+	install -m 644 $(O)/libdmc.a $(DESTDIR)$(LIBDIR)
+	install -m 644 $(O)/libdmc.pc $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(if $(CLI_OBJ),$(CC) $(OPT) $(CLI_OBJ) -o $(DESTDIR)$(BINDIR)/dmc -L$(O) -ldmc -lm $(LDFLAGS) \
+	    -Wl$(comma)-rpath$(comma)'$$ORIGIN/$(shell realpath -m --relative-to=$(BINDIR) $(LIBDIR))')
+
+uninstall: ## what install put there
+	rm -rf $(DESTDIR)$(INCLUDEDIR)/libdmc
+	rm -f $(DESTDIR)$(LIBDIR)/libdmc.so $(DESTDIR)$(LIBDIR)/libdmc.so.$(MAJOR)* $(DESTDIR)$(LIBDIR)/libdmc.a
+	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/libdmc.pc $(DESTDIR)$(BINDIR)/dmc
+
+install-check: ## build a program against an installed copy, with pkg-config only
+	+$(call run,sh tests/checks/install_check.sh $(CURDIR)/build/install)
+
+.PHONY: clean help print-% FORCE
+clean: ## remove build/
+	rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
+
+print-%: ## value of a variable
+	@echo '$* = $($*)'
+
+-include $(shell find $(J) -name '*.d' 2>/dev/null)

@@ -1,0 +1,173 @@
+/* aligner.h — move a model towards a reward without leaving what it knows (Huh & Mohapatra, eq. 6).
+ *
+ * An aligner holds a LoRA adapter over a frozen foundation model and runs four methods on it, alone or in passes:
+ * dmc_align_rl (eqs. 7-9), dmc_align_dpo (eqs. 10-12), dmc_align_sft (section 3.3), dmc_align_cascade (section
+ * 3.4), dmc_align_sequence. Each returns when its updates are done, keeps the best weights seen by evaluation, and
+ * restores them when a run collapses. Conditions (observations) come from the dataset.
+ *
+ * Reward: the critic given at creation, or a callback. Evaluation: the same critic, or a callback (a simulator).
+ * Threads: one at a time. Model, dataset and critic must outlive the aligner.
+ */
+#ifndef LIBDMC_ALIGNER_H
+#define LIBDMC_ALIGNER_H
+
+#include "critic.h"
+#include "model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct dmc_aligner dmc_aligner;
+
+typedef struct dmc_align_options {
+    uint32_t struct_size;
+    int32_t lora_rank;      /* 0 = train all weights; default 16                                           */
+    int32_t batch;          /* samples per update; default 256                                             */
+    int32_t candidates;     /* G, samples per condition; divides batch; default 8                          */
+    int32_t eval_every;     /* updates between evaluations; default 50                                     */
+    int32_t eval_conditions;/* conditions of the fixed evaluation bank; default 64                         */
+    double lora_alpha;      /* scale s = alpha / rank; default 16                                          */
+    double lr;              /* AdamW; default 3e-4                                                         */
+    double weight_decay;    /* default 0                                                                   */
+    double grad_clip;       /* global norm; default 1                                                      */
+    double std_floor;       /* sigma floor of stochastic steps, also used in log-probabilities; default 0.1 */
+    uint64_t seed;          /* default 0                                                                   */
+    const char *lora_targets; /* comma-separated patterns with * over tensor names; default "*" (all linear and conv) */
+} dmc_align_options;
+
+enum { DMC_RL_PPO = 0, DMC_RL_REINFORCE = 1, DMC_RL_QVPG = 2 };
+enum { DMC_KAPPA_GEOM = 0, DMC_KAPPA_LINEAR = 1, DMC_KAPPA_CONST = 2, DMC_KAPPA_PROJ = 3 };
+
+typedef struct dmc_rl_options {
+    uint32_t struct_size;
+    int32_t method;         /* DMC_RL_*; default qvpg                                                      */
+    int32_t updates;        /* default 300                                                                 */
+    int32_t last_k;         /* K: denoising steps that learn, 1..T; 0 = T; default 3                       */
+    int32_t kappa;          /* DMC_KAPPA_*: credit over denoising steps; default geom                      */
+    int32_t epochs;         /* PPO: passes over a batch of chains; default 2                               */
+    double kappa_gamma;     /* geom: kappa_t = gamma^(t-1); default 0.99                                   */
+    double clip;            /* PPO: ratio clip epsilon; default 0.02 (log-probability is a mean over dims) */
+    double kl;              /* beta of the KL to the model at the start of the call; default 0.1           */
+    double advantage_clip;  /* default 5                                                                   */
+} dmc_rl_options;
+
+typedef struct dmc_dpo_options {
+    uint32_t struct_size;
+    int32_t updates;        /* default 800                                                                 */
+    int32_t refresh;        /* updates between new preference pairs; default 100                           */
+    int32_t pool;           /* candidates per condition from which best and worst are taken; default 16    */
+    double gamma;           /* per summed squared error (scaled by the dimension inside); default 2        */
+    double anchor;          /* weight of the winner's denoising loss; default 0.1                          */
+    double margin;          /* pairs closer than margin * std(reward) are dropped; default 0.25            */
+} dmc_dpo_options;
+
+typedef struct dmc_sft_options {
+    uint32_t struct_size;
+    int32_t updates;        /* default 600                                                                 */
+    int32_t rounds;         /* times the data are generated anew; default 3                                */
+    int32_t pool;           /* candidates per condition; the best is kept; default 16                      */
+    int32_t conditions;     /* conditions per round; default 512                                           */
+    int32_t reserved0;      /* must be 0                                                                   */
+    double likelihood;      /* samples below this quantile of the foundation's likelihood of data are dropped; default 0.1 */
+    double replay;          /* share of a batch from the dataset's best windows, 0..1; default 0.25        */
+} dmc_sft_options;
+
+typedef struct dmc_cascade_options {
+    uint32_t struct_size;
+    int32_t updates;        /* default 600                                                                 */
+    int32_t conditions;     /* conditions from which pairs are made; default 512                           */
+    int32_t pool;           /* re-noised continuations per sample; default 8                               */
+    double fork_min, fork_max; /* latent level shared by a pair, as share of T; default 0.3, 0.7           */
+    double gain;            /* pairs with a reward gain below gain * std(reward) are dropped; default 0.1  */
+    double adherence;       /* weight of |eps_cascade - eps_foundation|^2; default 0.01                    */
+} dmc_cascade_options;
+
+typedef struct dmc_sequence_options {
+    uint32_t struct_size;
+    int32_t passes;         /* P, 1..10; default 2                                                         */
+    int32_t cascade;        /* 1: train the cascade at the end; default 0                                  */
+    int32_t reserved0;
+    const char *order;      /* comma-separated stages; default "rl,dpo,sft"                                */
+} dmc_sequence_options;
+
+/* One line of a running alignment. */
+typedef struct dmc_align_progress {
+    uint32_t struct_size;
+    int32_t update, updates;   /* within the stage                                    */
+    int32_t pass;              /* of a sequence, from 1                               */
+    const char *stage;         /* "rl", "dpo", "sft", "cascade"                       */
+    double score;              /* last evaluation                                     */
+    double best;               /* best evaluation so far                              */
+    double loss, kl, reward;   /* of the last update; NaN where the method has none   */
+    double seconds;
+} dmc_align_progress;
+
+/* What a call achieved. */
+typedef struct dmc_align_report {
+    uint32_t struct_size;
+    int32_t updates;           /* done                                                */
+    int32_t rollbacks;         /* collapses caught                                    */
+    int32_t accepted;          /* 1: kept; 0: not better, the earlier weights restored */
+    double before, after;      /* evaluation score                                    */
+    double before_se, after_se;
+    double kl;                 /* per dimension, to the foundation, at the end        */
+    double seconds;
+} dmc_align_report;
+
+/* Rewards of n samples z (n,horizon,cols) in dataset units under conditions obs (n,n_obs*obs_dim; planners: the first
+ * state (n,obs_dim)). Write r (n) and, if grad is not NULL, d r / d z (n,horizon,cols). Nonzero = failure. */
+typedef int32_t (*dmc_reward_fn)(void *user, size_t n, const float *z, const float *obs, float *r, float *grad);
+
+/* Score of a model (higher is better) as mean and standard error over a fixed bank of episodes, e.g. by dmc_evaluate.
+ * `m` is only valid during the call. Nonzero = failure. */
+typedef int32_t (*dmc_score_fn)(void *user, const dmc_model *m, double *mean, double *se);
+
+/* Return nonzero to stop; the call then returns DMC_STOPPED with the best weights so far. */
+typedef int32_t (*dmc_progress_fn)(void *user, const dmc_align_progress *p);
+
+/* Defaults. size = sizeof *o. */
+DMC_API dmc_status dmc_align_options_init(dmc_align_options *o, size_t size);
+DMC_API dmc_status dmc_rl_options_init(dmc_rl_options *o, size_t size);
+DMC_API dmc_status dmc_dpo_options_init(dmc_dpo_options *o, size_t size);
+DMC_API dmc_status dmc_sft_options_init(dmc_sft_options *o, size_t size);
+DMC_API dmc_status dmc_cascade_options_init(dmc_cascade_options *o, size_t size);
+DMC_API dmc_status dmc_sequence_options_init(dmc_sequence_options *o, size_t size);
+
+/* critic may be NULL if a reward callback is set before the first alignment call. */
+DMC_API DMC_NODISCARD dmc_status dmc_aligner_create(dmc_context *ctx, const dmc_model *m, const dmc_dataset *d,
+                                                    const dmc_critic *critic, const dmc_align_options *o,
+                                                    dmc_aligner **out);
+DMC_API void dmc_aligner_destroy(dmc_aligner *a);
+
+/* has_gradient: fn fills grad (needed by QV-PG). NULL fn: back to the critic. */
+DMC_API dmc_status dmc_aligner_set_reward(dmc_aligner *a, dmc_reward_fn fn, void *user, int32_t has_gradient);
+/* NULL fn: the reward of samples on a fixed bank of conditions. */
+DMC_API dmc_status dmc_aligner_set_score(dmc_aligner *a, dmc_score_fn fn, void *user);
+DMC_API dmc_status dmc_aligner_set_progress(dmc_aligner *a, dmc_progress_fn fn, void *user);
+
+/* The methods; options NULL = defaults, report may be NULL (else set report->struct_size). Each starts from the
+ * aligner's present adapter. Errors: DMC_ERANGE / DMC_EINVAL (options), DMC_ESTATE (no reward), DMC_ENUMERIC,
+ * DMC_EDIVERGED (nothing but collapses: the starting weights are restored), DMC_ECALLBACK. */
+DMC_API DMC_NODISCARD dmc_status dmc_align_rl(dmc_aligner *a, const dmc_rl_options *o, dmc_align_report *report);
+DMC_API DMC_NODISCARD dmc_status dmc_align_dpo(dmc_aligner *a, const dmc_dpo_options *o, dmc_align_report *report);
+DMC_API DMC_NODISCARD dmc_status dmc_align_sft(dmc_aligner *a, const dmc_sft_options *o, dmc_align_report *report);
+DMC_API DMC_NODISCARD dmc_status dmc_align_cascade(dmc_aligner *a, const dmc_cascade_options *o,
+                                                   dmc_align_report *report);
+DMC_API DMC_NODISCARD dmc_status dmc_align_sequence(dmc_aligner *a, const dmc_sequence_options *o,
+                                                    const dmc_rl_options *rl, const dmc_dpo_options *dpo,
+                                                    const dmc_sft_options *sft, const dmc_cascade_options *cascade,
+                                                    dmc_align_report *report);
+
+/* Forget the adapter: back to the foundation. */
+DMC_API dmc_status dmc_aligner_reset(dmc_aligner *a);
+/* A new model with the adapter merged, and the cascade if one was trained. Ownership: caller destroys. */
+DMC_API DMC_NODISCARD dmc_status dmc_aligner_publish(const dmc_aligner *a, dmc_model **out);
+/* The adapter alone (LoRA factors, cascade weights), for the same foundation. */
+DMC_API DMC_NODISCARD dmc_status dmc_aligner_save(const dmc_aligner *a, const char *path);
+DMC_API DMC_NODISCARD dmc_status dmc_aligner_load(dmc_aligner *a, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,38 @@
+/* env.h — simulators as callbacks, and roll-outs of a sampler in them.
+ *
+ * `env` below is an index: a struct stands for `count` independent copies which are stepped in lock-step, so that
+ * one sampler call serves all of them.
+ */
+#ifndef LIBDMC_ENV_H
+#define LIBDMC_ENV_H
+
+#include "sampler.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct dmc_env {
+    uint32_t struct_size;  /* sizeof(dmc_env)                                        */
+    int32_t obs_dim, act_dim;
+    int32_t max_steps;     /* an episode is cut here, >= 1                           */
+    int32_t count;         /* independent copies, >= 1                               */
+    int32_t reserved0;     /* 0                                                      */
+    void *user;            /* passed to every callback                               */
+    /* Start episode `seed` in copy `env`; write the first observation. Nonzero = failure. */
+    int32_t (*reset)(void *user, int32_t env, uint64_t seed, float *obs);
+    /* Apply act; write the next observation, reward and whether the episode is over. Nonzero = failure. */
+    int32_t (*step)(void *user, int32_t env, const float *act, float *obs, double *reward, int32_t *done);
+} dmc_env;
+
+/* Run episodes seeds first_seed .. first_seed+episodes-1 and write each undiscounted return to returns[episodes].
+ * The sampler's batch must be env->count; it is reset with `seed` before each group of `count` episodes, so equal
+ * calls give equal numbers (paired comparisons). `exec` rows of each answer are executed before the next call.
+ * Errors: DMC_ESHAPE, DMC_ERANGE, DMC_ECALLBACK. Allocates once. */
+DMC_API DMC_NODISCARD dmc_status dmc_evaluate(dmc_sampler *s, const dmc_env *env, int32_t episodes, int32_t exec,
+                                              uint64_t first_seed, uint64_t seed, double *returns);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

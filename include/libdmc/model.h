@@ -1,0 +1,95 @@
+/* model.h — a diffusion model for control: network + noise process + normaliser + feature contract.
+ *
+ * Two roles. A *policy* draws actions z (horizon, act_dim) given the last `n_obs` observations. A *planner*
+ * draws z (horizon, obs_dim + act_dim), rows of [state | action], with the current state in-painted in row 0.
+ * Everything a controller must agree on (widths, normalisation, limits, process) is inside, is saved with the
+ * weights, and is checked when used.
+ *
+ * Threads: read-only once made, except dmc_model_set_tensor; may be shared by any number of samplers.
+ */
+#ifndef LIBDMC_MODEL_H
+#define LIBDMC_MODEL_H
+
+#include "dataset.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct dmc_model dmc_model;
+
+enum { DMC_ROLE_POLICY = 0, DMC_ROLE_PLANNER = 1 };
+enum { DMC_NETWORK_IDQL_MLP = 0, DMC_NETWORK_UNET1D_JANNER = 1 };
+enum { DMC_SCHEDULE_COSINE = 0, DMC_SCHEDULE_LINEAR = 1, DMC_SCHEDULE_VP = 2 };
+enum { DMC_PREDICT_EPSILON = 0, DMC_PREDICT_X0 = 1, DMC_PREDICT_V = 2 };
+enum { DMC_NORM_NONE = 0, DMC_NORM_GAUSSIAN = 1, DMC_NORM_MINMAX = 2 };
+
+typedef struct dmc_model_options {
+    uint32_t struct_size;
+    int32_t role;          /* DMC_ROLE_*; default policy                                              */
+    int32_t network;       /* DMC_NETWORK_*; default idql_mlp                                         */
+    int32_t horizon;       /* rows of z, 1..1024; default 1. U-Net: divisible by 2^(levels-1)         */
+    int32_t n_obs;         /* policy: observations in the condition, 1..64; default 1                 */
+    int32_t hidden;        /* idql_mlp: width; unet: channels of the first level; default 256         */
+    int32_t blocks;        /* idql_mlp: residual blocks; default 3                                    */
+    int32_t emb_dim;       /* width of the time embedding, even; default 64                           */
+    int32_t kernel;        /* unet: taps, odd; default 5                                              */
+    int32_t schedule;      /* DMC_SCHEDULE_*; default cosine                                          */
+    int32_t train_steps;   /* T, diffusion steps of the process, 1..1000; default 20                  */
+    int32_t predict;       /* DMC_PREDICT_*; default epsilon                                          */
+    int32_t obs_norm;      /* DMC_NORM_*; default gaussian                                            */
+    int32_t act_norm;      /* DMC_NORM_*; default minmax to [-1,1]                                    */
+    double clip;           /* predicted sample is clipped to +-clip (normalised units); 0 = off; default 1 */
+    double control_hz;     /* rate the data was recorded at, for the contract; 0 = not stated         */
+    uint64_t seed;         /* of the initial weights; default 0                                       */
+    const char *mult;      /* unet: channel multipliers per level, cumulative product; default "1,2,2,2" */
+} dmc_model_options;
+
+/* Defaults. size = sizeof *o. */
+DMC_API dmc_status dmc_model_options_init(dmc_model_options *o, size_t size);
+
+/* An untrained model for this dataset: widths, normaliser and action limits come from the data.
+ * Errors: DMC_ERANGE and DMC_ESHAPE name the option and the bound; DMC_ENOMEM. */
+DMC_API DMC_NODISCARD dmc_status dmc_model_create(dmc_context *ctx, const dmc_dataset *data,
+                                                  const dmc_model_options *o, dmc_model **out);
+
+/* Read / write the model file (docs/formats.md): safetensors-compatible, contract in __metadata__, XXH3-128
+ * digest verified before use. Saving is atomic. Errors: DMC_ENOENT, DMC_EFORMAT, DMC_ECORRUPT, DMC_ESHAPE. */
+DMC_API DMC_NODISCARD dmc_status dmc_model_load(dmc_context *ctx, const char *path, dmc_model **out);
+DMC_API DMC_NODISCARD dmc_status dmc_model_save(const dmc_model *m, const char *path);
+
+/* An independent copy. */
+DMC_API DMC_NODISCARD dmc_status dmc_model_clone(const dmc_model *m, dmc_model **out);
+DMC_API void dmc_model_destroy(dmc_model *m);
+
+/* The whole contract as JSON (NUL-terminated) into buf. *need receives the size with NUL; buf may be NULL to
+ * ask. DMC_ESHAPE if buf is too small. */
+DMC_API dmc_status dmc_model_describe(const dmc_model *m, char *buf, size_t size, size_t *need);
+
+/* Sizes: of z, of the condition, of one observation and one action. Any pointer may be NULL. */
+DMC_API dmc_status dmc_model_sizes(const dmc_model *m, int32_t *horizon, int32_t *z_cols, int32_t *n_obs,
+                                   int32_t *obs_dim, int32_t *act_dim);
+
+/* Number of network parameters, the figure papers print. */
+DMC_API uint64_t dmc_model_parameters(const dmc_model *m);
+
+/* One evaluation of the network f(z, t, c) on a batch, in normalised units, without any diffusion step:
+ * z (batch,horizon,cols), t (batch) as the network receives it (0..T-1 for discrete processes), cond
+ * (batch,n_obs*obs_dim) for policies, NULL for planners; out (batch,horizon,cols).
+ * Allocates; not real-time. Errors: DMC_EINVAL, DMC_ERANGE (batch), DMC_ENOMEM. */
+DMC_API DMC_NODISCARD dmc_status dmc_model_forward(const dmc_model *m, int32_t batch, const float *z, const float *t,
+                                                   const float *cond, float *out);
+
+/* Tensors by PyTorch name and shape ("downs.0.0.conv1.0.weight"); names in the model file's order. */
+DMC_API int32_t dmc_model_tensor_count(const dmc_model *m);
+DMC_API const char *dmc_model_tensor_name(const dmc_model *m, int32_t i);
+/* shape receives up to 3 sizes, *rank how many. DMC_EKEY (with the nearest name) if there is none. */
+DMC_API dmc_status dmc_model_tensor_shape(const dmc_model *m, const char *name, int32_t *rank, int32_t shape[3]);
+DMC_API DMC_NODISCARD dmc_status dmc_model_get_tensor(const dmc_model *m, const char *name, float *out, size_t n);
+/* Not while the model is shared. n must be the tensor's size; values must be finite. */
+DMC_API DMC_NODISCARD dmc_status dmc_model_set_tensor(dmc_model *m, const char *name, const float *values, size_t n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

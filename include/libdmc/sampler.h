@@ -1,0 +1,94 @@
+/* sampler.h — draw actions from a model, in real time.
+ *
+ * Life:  create -> (reset, sample ...) -> destroy.  create takes all memory, packs weights and warms up. The calls
+ * marked REAL-TIME allocate nothing, take no lock, make no system call (one thread) and do the same amount of
+ * work every time; tests/rt proves it.
+ *
+ * Threads: a sampler belongs to one thread at a time. Any number of samplers may share one model.
+ */
+#ifndef LIBDMC_SAMPLER_H
+#define LIBDMC_SAMPLER_H
+
+#include "critic.h"
+#include "model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct dmc_sampler dmc_sampler;
+
+enum { DMC_SAMPLER_DDPM = 0, DMC_SAMPLER_DDIM = 1 };
+enum { DMC_GRID_LINSPACE = 0, DMC_GRID_TRAILING = 1, DMC_GRID_LEADING = 2 };
+enum {
+    DMC_SELECT_FIRST = 0,        /* the first candidate: one plain sample                              */
+    DMC_SELECT_EXPECTATION = 1,  /* mean of the candidates                                             */
+    DMC_SELECT_GREEDY = 2,       /* argmax of min(Q1,Q2); needs a critic                               */
+    DMC_SELECT_SOFTMAX = 3       /* drawn with weights exp(beta Q); needs a critic                     */
+};
+
+typedef struct dmc_sampler_options {
+    uint32_t struct_size;
+    int32_t sampler;        /* DMC_SAMPLER_*; default ddpm                                             */
+    int32_t steps;          /* denoising steps K, 1..T; 0 = T; default 0                               */
+    int32_t grid;           /* DMC_GRID_*: which of the T steps are used; default linspace             */
+    int32_t batch;          /* conditions answered per call, 1..4096; default 1                        */
+    int32_t candidates;     /* samples per condition, 1..4096; default 1                               */
+    int32_t select;         /* DMC_SELECT_*; default first                                             */
+    int32_t cascade_passes; /* 0..2: passes through the model's cascade, if it has one; default 0      */
+    double eta;             /* ddim: 0 deterministic .. 1 = ddpm; default 0                            */
+    double temperature;     /* multiplies the initial noise; default 1                                 */
+    double beta;            /* softmax: inverse temperature; default 1                                 */
+    uint64_t seed;          /* default 0                                                               */
+} dmc_sampler_options;
+
+/* What happened in the last sample call (of condition 0 where it is per condition). */
+typedef struct dmc_sampler_info {
+    uint32_t struct_size;
+    int32_t steps;          /* denoising steps done                                                    */
+    int32_t chosen;         /* index of the candidate chosen, -1 for expectation                       */
+    int32_t clamped;        /* action entries clamped to the model's limits, all conditions            */
+    double q;               /* min(Q1,Q2) of the chosen candidate, NaN without a critic                */
+    int64_t nanoseconds;    /* of the call                                                             */
+} dmc_sampler_info;
+
+/* Defaults. size = sizeof *o. */
+DMC_API dmc_status dmc_sampler_options_init(dmc_sampler_options *o, size_t size);
+
+/* critic may be NULL unless `select` needs one; it must have the model's widths.
+ * Errors: DMC_ERANGE (e.g. steps > T), DMC_EINVAL (greedy without a critic), DMC_ESHAPE, DMC_ENOMEM. */
+DMC_API DMC_NODISCARD dmc_status dmc_sampler_create(dmc_context *ctx, const dmc_model *m, const dmc_critic *critic,
+                                                    const dmc_sampler_options *o, dmc_sampler **out);
+DMC_API void dmc_sampler_destroy(dmc_sampler *s);
+
+/* One control step: obs (batch,obs_dim) in dataset units is the newest observation; a policy's older ones are
+ * kept inside (the first is replicated). out receives the actions (batch,horizon,act_dim) in dataset units,
+ * clamped to the model's action limits; a controller executes the first rows of it.
+ * Returns DMC_OK, or DMC_CLAMPED (success) if an entry was clamped. DMC_ESHAPE if a count is wrong.
+ * DMC_ENUMERIC if an observation is not finite or a result became so: out then holds the last good actions
+ * (zeros clamped to the limits before the first) and is safe to send. REAL-TIME. Ownership: buffers stay yours. */
+DMC_API DMC_NODISCARD dmc_status dmc_sampler_sample(dmc_sampler *s, const float *obs, size_t n_obs, float *out,
+                                                    size_t n_out);
+
+/* Details of the last sample call; set info->struct_size first. REAL-TIME. */
+DMC_API dmc_status dmc_sampler_get_info(const dmc_sampler *s, dmc_sampler_info *info);
+
+/* The chosen z of condition b in dataset units: policy (horizon,act_dim), planner (horizon,obs_dim+act_dim).
+ * REAL-TIME. */
+DMC_API DMC_NODISCARD dmc_status dmc_sampler_plan(const dmc_sampler *s, int32_t b, float *out, size_t n);
+/* All candidates of the last call, (batch*candidates, horizon, cols), in dataset units. REAL-TIME. */
+DMC_API DMC_NODISCARD dmc_status dmc_sampler_candidates(const dmc_sampler *s, float *out, size_t n);
+
+/* Forget the observation history and start the noise over at call 0 with this seed. REAL-TIME. */
+DMC_API dmc_status dmc_sampler_reset(dmc_sampler *s, uint64_t seed);
+
+/* Use the weights of another model with the same contract. Allocates nothing; not while sampling. REAL-TIME. */
+DMC_API DMC_NODISCARD dmc_status dmc_sampler_rebind(dmc_sampler *s, const dmc_model *m);
+
+/* Bytes held. */
+DMC_API size_t dmc_sampler_memory(const dmc_sampler *s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

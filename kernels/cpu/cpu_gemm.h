@@ -1,0 +1,53 @@
+/* cpu_gemm.h — small dense products, the inside of LINEAR, the convolutions and LORA.
+ *
+ * gemm    the register-blocked product everything else is made of            cpu_gemm.inc
+ * gather  rows of outputs from rows of inputs through taps of weights        cpu_gather.inc
+ * outer   gradients of those weights                                         cpu_gather.inc
+ *
+ * All matrices are seen as rows of neighbouring floats. Sums run in a fixed order, in single precision with fused
+ * multiply-add: in gather an output row gets the same bits in any batch and on any number of threads.
+ */
+#ifndef DMC_CPU_GEMM_H
+#define DMC_CPU_GEMM_H
+
+#include "cpu_kernels.h"
+
+/* C[j][i] += sum over r < count, l < k of A[r][l][i] B[r][j][l], for n rows of m outputs. A[r] = a + r sa has k rows
+ * lda apart, B[r] = b + r sb steps bn along j and bk along l, rows of C are ldc apart. An element is summed in the
+ * order r, l, whatever m and n are. */
+struct cpu_gemm {
+    size_t m, n, k;
+    ptrdiff_t lda, bn, bk, ldc;
+    ptrdiff_t sa, sb; /* may be negative                                                 */
+    bool stream;      /* A comes from memory, not from a cache: read it in order, ahead  */
+};
+
+/* Output row p of M channels reads through tap j the input row r of K channels
+ *     down:  r = p stride + j - pad          CONV1D, input gradient of CONVT1D
+ *     up:    r = (p + pad - j) / stride      CONVT1D, input gradient of CONV1D; whole quotients only
+ * where 0 <= r < R:  y[b][p] (M) = bias + sum over taps of x[b][r] (K) w[j].
+ * LINEAR is one tap, and one row per sample. */
+struct cpu_gather {
+    ptrdiff_t P, R, taps, stride, pad;
+    size_t B, K, M;
+    bool up;
+    bool add;                  /* y += instead of y = bias? +              */
+    bool turned;               /* w is (taps,M,K), not (taps,K,M)          */
+    const float *x, *w, *bias; /* (B,R,K), see turned, (M)?                */
+    float *y, *scratch;        /* (B,P,M); gather_scratch bytes            */
+};
+
+#define CPU_DECLARE_GEMM(isa)                                                                                    \
+    void dmc__cpu_gemm_##isa(const struct cpu_gemm *g, const float *a, const float *b, float *c, size_t count); \
+    /* y[j][i] = scale x[i][j], i < n, j < m; rows of x ldx apart, rows of y ldy */                              \
+    void dmc__cpu_transpose_##isa(const float *x, size_t ldx, size_t n, size_t m, float scale, float *y,        \
+                                  size_t ldy);                                                                  \
+    void dmc__cpu_gather_##isa(const struct cpu_gather *c, const dmc_parallel *p);                              \
+    size_t dmc__cpu_gather_scratch_##isa(const struct cpu_gather *c);                                           \
+    /* dw(taps,K,M) += x^T dy over the rows that meet; db(M)? += sum of dy */                                    \
+    void dmc__cpu_outer_##isa(const struct cpu_gather *c, const float *dy, float *dw, const dmc_parallel *p);   \
+    void dmc__cpu_sum_rows_##isa(const float *x, size_t rows, size_t m, float *sum);
+CPU_DECLARE_GEMM(avx2)
+CPU_DECLARE_GEMM(avx512)
+
+#endif

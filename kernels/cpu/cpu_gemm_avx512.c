@@ -1,0 +1,4 @@
+/* cpu_gemm.inc compiled for AVX-512. */
+#ifdef DMC_HAVE_X86
+#include "cpu_gemm.inc"
+#endif

@@ -1,0 +1,202 @@
+/* align.c — making an aligner, and the small things every method asks it for. */
+#include "align.h"
+
+#include <math.h>
+#include <string.h>
+
+static dmc_status check_config(const dmc__align_config *c)
+{
+    if (c->batch % c->candidates != 0)
+        return dmc__fail(DMC_EINVAL, "dmc_aligner_create: batch = %d is not a multiple of candidates = %d", c->batch,
+                         c->candidates);
+    return DMC_OK;
+}
+
+static dmc_status make_learner(dmc__align *a)
+{
+    const dmc__align_config *c = &a->config;
+    dmc__lora *lora = NULL;
+    if (c->lora_rank > 0)
+        DMC_TRY(dmc__lora_create(a->net->graph, a->device, c->lora_rank, c->lora_alpha, c->lora_targets, c->seed, &lora));
+    return dmc__learner_create(a->net->graph, a->device, a->foundation, lora, 0, &a->learner);
+}
+
+static dmc_status make_buffers(dmc__align *a)
+{
+    const size_t n = (size_t)a->config.batch, e = dmc__align_elems(a);
+    DMC_TRY(DMC_NEW(a->alloc, n * (size_t)dmc__view_cond(&a->view), &a->cond));
+    if (a->view.planner) {
+        DMC_TRY(DMC_NEW(a->alloc, n * e, &a->mask));
+        DMC_TRY(DMC_NEW(a->alloc, n * e, &a->known));
+    }
+    DMC_TRY(DMC_NEW(a->alloc, n, &a->gated));
+    return DMC_NEW(a->alloc, n * e, &a->host);
+}
+
+static dmc_status make_rollout(dmc__align *a)
+{
+    dmc__table table;
+    DMC_TRY(dmc__align_table(a, 0, &table));
+    const dmc_status status = dmc__rollout_create(a->net, a->device, &table, a->config.batch, 1, &a->sample);
+    dmc__table_free(&table);
+    return status;
+}
+
+dmc_status dmc__align_create(const dmc__allocator *alloc, dmc__device *d, const dmc__log *log, const dmc__net *net,
+                             const dmc__process *p, const void *foundation, const dmc__view *view,
+                             const dmc__align_config *c, const dmc__align_hooks *hooks, dmc__align **out)
+{
+    dmc_status status;
+    dmc__align *a;
+    *out = NULL;
+    DMC_TRY(check_config(c));
+    DMC_TRY(DMC_NEW(alloc, 1, &a));
+    a->alloc = alloc;
+    a->device = d;
+    a->log = log;
+    a->net = net;
+    a->process = p;
+    a->foundation = foundation;
+    a->view = *view;
+    a->config = *c;
+    a->hooks = *hooks;
+    a->lr_scale = 1;
+    DMC_TRY_GOTO(status, make_learner(a), fail);
+    DMC_TRY_GOTO(status, make_buffers(a), fail);
+    DMC_TRY_GOTO(status, make_rollout(a), fail);
+    *out = a;
+    return DMC_OK;
+fail:
+    dmc__align_destroy(a);
+    return status;
+}
+
+void dmc__align_destroy(dmc__align *a)
+{
+    if (!a) return;
+    const size_t n = (size_t)a->config.batch, e = dmc__align_elems(a);
+    dmc__align_drop_reward(a);
+    dmc__cascade_destroy(a->alloc, a->cascade);
+    dmc__rollout_destroy(a->sample);
+    dmc__learner_destroy(a->learner);
+    DMC_FREE(a->alloc, a->cond, n * (size_t)dmc__view_cond(&a->view));
+    DMC_FREE(a->alloc, a->mask, n * e);
+    DMC_FREE(a->alloc, a->known, n * e);
+    DMC_FREE(a->alloc, a->host, n * e);
+    DMC_FREE(a->alloc, a->gated, n);
+    DMC_FREE(a->alloc, a, 1);
+}
+
+size_t dmc__align_elems(const dmc__align *a)
+{
+    return dmc__view_elems(&a->view);
+}
+
+size_t dmc__align_dims(const dmc__align *a)
+{
+    return dmc__align_elems(a) - (a->view.planner ? (size_t)a->view.obs->n : 0);
+}
+
+uint64_t dmc__align_draw(dmc__align *a)
+{
+    return ++a->draws;
+}
+
+dmc__adamw_config dmc__align_adamw(const dmc__align *a)
+{
+    dmc__adamw_config c = dmc__adamw_defaults();
+    c.lr = a->config.lr * a->lr_scale;
+    c.weight_decay = a->config.weight_decay;
+    c.max_norm = a->config.grad_clip;
+    return c;
+}
+
+dmc_status dmc__align_need_reward(dmc__align *a)
+{
+    return a->judge.self ? DMC_OK : a->hooks.make_reward(a->hooks.user, a->config.batch, 0, &a->judge);
+}
+
+void dmc__align_drop_reward(dmc__align *a)
+{
+    if (a->judge.self) a->hooks.free_reward(a->hooks.user, &a->judge);
+    memset(&a->judge, 0, sizeof a->judge);
+}
+
+dmc_status dmc__align_forget(dmc__align *a)
+{
+    dmc__learner *old = a->learner;
+    const dmc_status status = make_learner(a);
+    if (status < 0) {
+        a->learner = old;
+        return status;
+    }
+    dmc__learner_destroy(old);
+    dmc__cascade_destroy(a->alloc, a->cascade);
+    a->cascade = NULL;
+    return DMC_OK;
+}
+
+dmc_status dmc__align_table(const dmc__align *a, double std_floor, dmc__table *out)
+{
+    const dmc__table_config c = {.sampler = DMC__SAMPLER_DDPM, .grid = DMC__GRID_LINSPACE, .steps = a->process->steps,
+                                 .eta = 1, .std_floor = std_floor};
+    return dmc__table_create(a->alloc, a->process, &c, out);
+}
+
+/* Fill the staging rows [first, first+repeat) with one condition. */
+static void stage_condition(dmc__align *a, dmc__position p, size_t first, int32_t repeat)
+{
+    const size_t e = dmc__align_elems(a), c = (size_t)dmc__view_cond(&a->view);
+    for (size_t i = first; i < first + (size_t)repeat; i++) {
+        if (a->view.planner)
+            dmc__view_condition(&a->view, p, NULL, a->mask + i * e, a->known + i * e);
+        else
+            dmc__view_condition(&a->view, p, a->cond + i * c, NULL, NULL);
+    }
+}
+
+dmc_status dmc__align_condition(dmc__align *a, dmc__rollout *r, int32_t groups, int32_t repeat, uint64_t draw, int32_t held)
+{
+    for (int32_t g = 0; g < groups; g++) {
+        const dmc__stream s = {a->config.seed, DMC_STREAM_BATCH, draw, (uint64_t)g};
+        stage_condition(a, dmc__trajectories_draw(a->view.data, held != 0, &s), (size_t)g * (size_t)repeat, repeat);
+    }
+    if (a->view.planner) return dmc__rollout_set_known(r, a->mask, a->known);
+    return dmc__rollout_set_cond(r, a->cond);
+}
+
+dmc_status dmc__align_snapshot(const dmc__align *a, void **weights)
+{
+    const size_t n = dmc__graph_param_elems(a->net->graph);
+    DMC_TRY(dmc__dev_alloc(a->device, n, weights));
+    const dmc_status status = dmc__dev_copy(a->device, *weights, dmc__learner_weights(a->learner), n);
+    if (status < 0) {
+        dmc__dev_free(a->device, *weights, n);
+        *weights = NULL;
+    }
+    return status;
+}
+
+/* The scale must not move while a method runs, so it is taken on fixed draws of the foundation. */
+dmc_status dmc__align_reward_scale(dmc__align *a, double *mean, double *std)
+{
+    const int32_t n = a->config.batch;
+    float *r;
+    DMC_TRY(DMC_NEW(a->alloc, n, &r));
+    dmc_status status = dmc__align_condition(a, a->sample, n, 1, UINT64_C(1) << 39, 0);
+    dmc__rollout_bind(a->sample, a->foundation, NULL, dmc__rollout_rows(a->sample));
+    if (status >= 0) status = dmc__rollout_run(a->sample, a->config.seed, UINT64_C(1) << 39, 0, 1);
+    if (status >= 0)
+        status = a->judge.eval(a->judge.self, dmc__rollout_latent(a->sample, dmc__rollout_rows(a->sample)),
+                               dmc__rollout_cond(a->sample), 0, r, NULL);
+    double sum = 0, square = 0;
+    for (int32_t i = 0; status >= 0 && i < n; i++) {
+        sum += r[i];
+        square += (double)r[i] * r[i];
+    }
+    DMC_FREE(a->alloc, r, n);
+    *mean = sum / n;
+    *std = sqrt(fmax(square / n - *mean * *mean, 0));
+    if (*std < 1e-8) *std = 1; /* a constant reward has no scale; the gradient is zero anyway */
+    return status;
+}

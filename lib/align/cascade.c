@@ -1,0 +1,301 @@
+/* cascade.c — a second model that improves samples of the first (paper section 3.4; methods.md 5).
+ *
+ * p(x_r | x_cond, c) with r(x_cond) < r(x_r). The network is the model's own with an input layer grown by x_cond
+ * (W' = [W | 0]: bit-equal at the start). Pairs share a latent: one sample is re-noised to a level t* in
+ * [fork_min, fork_max] T and denoised `pool` times with the same forward noise; worst and best make a pair, unless they
+ * gain too little or lie further apart than 95 % of pairs. Loss: denoising of x_r plus adherence |f - f_foundation|^2.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "align.h"
+#include "candidates.h"
+
+typedef struct casc {
+    dmc__align *a;
+    dmc__cascade_config c;
+    dmc__cascade *cascade;
+    int32_t batch, pairs;        /* pairs kept */
+    size_t elems, cond;
+    dmc__chain *now, *ref;       /* the cascade; the foundation */
+    dmc__denoise *noise;
+    dmc__candidates *pool;
+    float *low, *high;           /* (conditions, elems): x_cond, x_r */
+    int32_t *group;              /* condition of each pair */
+    double *distance;
+    float *x0, *extra, *side, *mask, *weight, *err;
+    int32_t *time;
+    uint64_t *sample;
+} casc;
+
+/* ---- the cascade itself ----------------------------------------------------------------------------- */
+
+static dmc_status make_cascade(const dmc__align *a, const void *weights, dmc__cascade *c)
+{
+    dmc__net_config config = a->net->config;
+    dmc__table table;
+    void *grown = NULL;
+    dmc_status status;
+    config.extra = config.cols;
+    DMC_TRY(dmc__net_create(a->alloc, &config, &c->net));
+    const size_t n = dmc__graph_param_elems(c->net->graph);
+    DMC_TRY(dmc__dev_alloc(a->device, n, &grown));
+    status = dmc__params_grow(a->net->graph, weights, c->net->graph, a->device, grown);
+    if (status >= 0) status = dmc__learner_create(c->net->graph, a->device, grown, NULL, 0, &c->learner);
+    dmc__dev_free(a->device, grown, n);
+    DMC_TRY(status);
+    DMC_TRY(dmc__align_table(a, 0, &table));
+    status = dmc__rollout_create(c->net, a->device, &table, a->config.batch, 0, &c->sample);
+    dmc__table_free(&table);
+    return status;
+}
+
+dmc_status dmc__cascade_create(const dmc__align *a, const void *weights, dmc__cascade **out)
+{
+    dmc__cascade *c;
+    *out = NULL;
+    DMC_TRY(DMC_NEW(a->alloc, 1, &c));
+    const dmc_status status = make_cascade(a, weights, c);
+    if (status < 0) dmc__cascade_destroy(a->alloc, c);
+    else *out = c;
+    return status;
+}
+
+void dmc__cascade_destroy(const dmc__allocator *a, dmc__cascade *c)
+{
+    if (!c) return;
+    dmc__rollout_destroy(c->sample);
+    dmc__learner_destroy(c->learner);
+    dmc__net_destroy(c->net);
+    DMC_FREE(a, c, 1);
+}
+
+dmc_status dmc__cascade_sample(dmc__align *a, dmc__cascade *c, uint64_t draw)
+{
+    const size_t n = (size_t)a->config.batch * dmc__align_elems(a);
+    DMC_TRY(dmc__dev_out(a->device, a->host, dmc__rollout_latent(a->sample, dmc__rollout_rows(a->sample)), n));
+    DMC_TRY(dmc__rollout_set_extra(c->sample, a->host));
+    if (a->view.planner) DMC_TRY(dmc__rollout_set_known(c->sample, a->mask, a->known));
+    else DMC_TRY(dmc__rollout_set_cond(c->sample, a->cond));
+    dmc__rollout_bind(c->sample, dmc__learner_weights(c->learner), NULL, dmc__rollout_rows(c->sample));
+    /* Its own noise: the samples 0..batch-1 of this draw made x_cond. */
+    return dmc__rollout_run(c->sample, a->config.seed, draw, (uint64_t)a->config.batch, 1);
+}
+
+/* ---- memory ----------------------------------------------------------------------------------------- */
+
+static dmc_status make_host(casc *s)
+{
+    const dmc__allocator *al = s->a->alloc;
+    const size_t n = (size_t)s->batch, g = (size_t)s->c.conditions;
+    DMC_TRY(DMC_NEW(al, g * s->elems, &s->low));
+    DMC_TRY(DMC_NEW(al, g * s->elems, &s->high));
+    DMC_TRY(DMC_NEW(al, g, &s->group));
+    DMC_TRY(DMC_NEW(al, g, &s->distance));
+    DMC_TRY(DMC_NEW(al, n * s->elems, &s->x0));
+    DMC_TRY(DMC_NEW(al, n * s->elems, &s->extra));
+    DMC_TRY(DMC_NEW(al, n * s->cond, &s->side));
+    DMC_TRY(DMC_NEW(al, n * s->elems, &s->mask));
+    DMC_TRY(DMC_NEW(al, n * s->elems, &s->weight));
+    DMC_TRY(DMC_NEW(al, n, &s->err));
+    DMC_TRY(DMC_NEW(al, n, &s->time));
+    return DMC_NEW(al, n, &s->sample);
+}
+
+static dmc_status make_networks(casc *s)
+{
+    dmc__align *a = s->a;
+    DMC_TRY(dmc__cascade_create(a, dmc__learner_weights(a->learner), &s->cascade));
+    DMC_TRY(dmc__chain_create(s->cascade->net, a->device, s->batch, 0, NULL, &s->now));
+    DMC_TRY(dmc__chain_create(a->net, a->device, s->batch, 0, NULL, &s->ref));
+    dmc__chain_bind(s->now, dmc__learner_weights(s->cascade->learner), dmc__learner_grads(s->cascade->learner));
+    dmc__chain_bind(s->ref, a->foundation, NULL);
+    DMC_TRY(dmc__denoise_create(s->now, s->cascade->net, a->device, a->process, s->batch, &s->noise));
+    return dmc__candidates_create(a, s->c.conditions, s->c.pool, &s->pool);
+}
+
+static void casc_free(casc *s)
+{
+    const dmc__allocator *al = s->a->alloc;
+    const size_t n = (size_t)s->batch, g = (size_t)s->c.conditions;
+    dmc__candidates_destroy(s->pool);
+    dmc__denoise_destroy(s->noise);
+    dmc__chain_destroy(s->ref);
+    dmc__chain_destroy(s->now);
+    dmc__cascade_destroy(al, s->cascade);
+    DMC_FREE(al, s->low, g * s->elems);
+    DMC_FREE(al, s->high, g * s->elems);
+    DMC_FREE(al, s->group, g);
+    DMC_FREE(al, s->distance, g);
+    DMC_FREE(al, s->x0, n * s->elems);
+    DMC_FREE(al, s->extra, n * s->elems);
+    DMC_FREE(al, s->side, n * s->cond);
+    DMC_FREE(al, s->mask, n * s->elems);
+    DMC_FREE(al, s->weight, n * s->elems);
+    DMC_FREE(al, s->err, n);
+    DMC_FREE(al, s->time, n);
+    DMC_FREE(al, s->sample, n);
+}
+
+/* ---- pairs ------------------------------------------------------------------------------------------ */
+
+static double rms_distance(const float *x, const float *y, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += ((double)x[i] - y[i]) * ((double)x[i] - y[i]);
+    return sqrt(sum / (double)n);
+}
+
+static int order_double(const void *x, const void *y)
+{
+    const double a = *(const double *)x, b = *(const double *)y;
+    return (a > b) - (a < b);
+}
+
+/* Remove pairs further apart than 95 % of them: those are jumps, not improvements of the same sample. */
+static dmc_status drop_far_pairs(casc *s)
+{
+    double *sorted;
+    DMC_TRY(DMC_NEW(s->a->alloc, s->c.conditions, &sorted));
+    memcpy(sorted, s->distance, (size_t)s->pairs * sizeof *sorted);
+    qsort(sorted, (size_t)s->pairs, sizeof *sorted, order_double);
+    const double limit = s->pairs ? sorted[(size_t)(0.95 * (s->pairs - 1))] : 0;
+    DMC_FREE(s->a->alloc, sorted, s->c.conditions);
+    int32_t kept = 0;
+    for (int32_t i = 0; i < s->pairs; i++) {
+        if (s->distance[i] > limit) continue;
+        memmove(s->low + (size_t)kept * s->elems, s->low + (size_t)i * s->elems, s->elems * sizeof(float));
+        memmove(s->high + (size_t)kept * s->elems, s->high + (size_t)i * s->elems, s->elems * sizeof(float));
+        s->group[kept++] = s->group[i];
+    }
+    s->pairs = kept;
+    return DMC_OK;
+}
+
+static dmc_status collect_pairs(casc *s)
+{
+    const dmc__candidates *p = s->pool;
+    s->pairs = 0;
+    for (int32_t g = 0; g < p->groups; g++) {
+        int32_t best, worst;
+        dmc__candidates_extremes(p, g, &best, &worst);
+        const size_t at = (size_t)g * (size_t)p->pool, e = s->elems, i = (size_t)s->pairs;
+        if (p->reward[at + (size_t)best] - p->reward[at + (size_t)worst] <= s->c.gain * p->std) continue;
+        memcpy(s->low + i * e, p->z + (at + (size_t)worst) * e, e * sizeof(float));
+        memcpy(s->high + i * e, p->z + (at + (size_t)best) * e, e * sizeof(float));
+        s->distance[i] = rms_distance(s->low + i * e, s->high + i * e, e);
+        s->group[s->pairs++] = g;
+    }
+    DMC_TRY(drop_far_pairs(s));
+    if (s->pairs == 0)
+        return dmc__fail(DMC_ESTATE, "dmc_align_cascade: none of %d conditions gave a pair that gains %g std of the reward",
+                         p->groups, s->c.gain);
+    return DMC_OK;
+}
+
+/* The pool is drawn forked: candidates of a group share the re-noised latent of one sample. */
+static dmc_status make_pairs(casc *s)
+{
+    const int32_t steps = s->a->process->steps;
+    const dmc__stream t = {s->a->config.seed, DMC_STREAM_TIME, dmc__align_draw(s->a), 0};
+    const double share = s->c.fork_min + (s->c.fork_max - s->c.fork_min) * dmc__rng_uniform(&t, 0);
+    int32_t row = (int32_t)((1 - share) * steps); /* row 0 is the noisiest */
+    if (row < 1) row = 1;
+    if (row > steps - 1) row = steps - 1;
+    DMC_TRY(dmc__candidates_draw_forked(s->a, dmc__learner_weights(s->a->learner), row, s->pool));
+    return collect_pairs(s);
+}
+
+/* ---- training --------------------------------------------------------------------------------------- */
+
+static void stage_pair(casc *s, size_t i, size_t pair)
+{
+    const dmc__candidates *p = s->pool;
+    const size_t e = s->elems, g = (size_t)s->group[pair];
+    memcpy(s->x0 + i * e, s->high + pair * e, e * sizeof(float));
+    memcpy(s->extra + i * e, s->low + pair * e, e * sizeof(float));
+    if (p->mask) memcpy(s->mask + i * e, p->mask + g * e, e * sizeof(float));
+    else memcpy(s->side + i * s->cond, p->cond + g * s->cond, s->cond * sizeof(float));
+    for (size_t j = 0; j < e; j++) s->weight[i * e + j] = p->mask ? 1 - s->mask[i * e + j] : 1;
+}
+
+static dmc_status stage_batch(casc *s, uint64_t draw)
+{
+    const uint64_t seed = s->a->config.seed;
+    for (int32_t i = 0; i < s->batch; i++) {
+        const dmc__stream pick = {seed, DMC_STREAM_BATCH, draw, (uint64_t)i}, time = {seed, DMC_STREAM_TIME, draw, (uint64_t)i};
+        stage_pair(s, (size_t)i, dmc__rng_below(&pick, 0, (uint64_t)s->pairs));
+        s->time[i] = (int32_t)dmc__rng_below(&time, 0, (uint64_t)s->a->process->steps);
+        s->sample[i] = (uint64_t)i;
+    }
+    const float *cond = s->cond ? s->side : NULL, *mask = s->a->view.planner ? s->mask : NULL;
+    DMC_TRY(dmc__denoise_set(s->noise, s->x0, cond, s->extra, mask, s->weight));
+    return dmc__denoise_noise(s->noise, s->time, s->sample, seed, DMC_STREAM_NOISE, draw);
+}
+
+/* (f - y)^2 + m (f - f_ref)^2 has the gradient of (1+m)(f - y')^2 with y' = (y + m f_ref)/(1+m), so adherence is a pull of
+ * the target towards the foundation's output. */
+static dmc_status pull_target(casc *s)
+{
+    const void *z, *t, *cond;
+    void *target;
+    const int32_t n = s->batch * (int32_t)s->elems;
+    if (s->c.adherence <= 0) return DMC_OK;
+    dmc__denoise_batch(s->noise, &z, &t, &cond, &target);
+    DMC_TRY(dmc__chain_network(s->ref, z, t, cond, NULL));
+    dmc_kargs k = {.in = {dmc__chain_output(s->ref)}, .out = target, .dim = {n},
+                   .attr = {s->c.adherence / (1 + s->c.adherence)}};
+    return dmc__dev_run(s->a->device, DMC_OP_LERP, &k);
+}
+
+static dmc_status update(void *self, int32_t u, dmc__align_note *note)
+{
+    casc *s = self;
+    const dmc__adamw_config opt = dmc__align_adamw(s->a);
+    (void)u;
+    DMC_TRY(stage_batch(s, dmc__align_draw(s->a)));
+    DMC_TRY(pull_target(s));
+    DMC_TRY(dmc__denoise_error(s->noise, s->err));
+    note->loss = 0;
+    for (int32_t i = 0; i < s->batch; i++) {
+        note->loss += s->err[i] / (double)s->batch;
+        s->err[i] = (float)((1 + s->c.adherence) / s->batch);
+    }
+    DMC_TRY(dmc__denoise_backward(s->noise, s->err));
+    return dmc__learner_update(s->cascade->learner, &opt, NULL);
+}
+
+/* While it is trained the cascade is part of the score; an earlier one is kept if the new one is no better. */
+static dmc_status run_stage(casc *s, dmc__align_result *r)
+{
+    dmc__cascade *before = s->a->cascade;
+    const dmc__stage stage = {.name = "cascade", .updates = s->c.updates, .self = s, .update = update,
+                              .learner = s->cascade->learner};
+    s->a->cascade = s->cascade;
+    const dmc_status status = dmc__stage_run(s->a, &stage, r);
+    if (status < 0) {
+        s->a->cascade = before;
+        return status;
+    }
+    s->cascade = before; /* freed with the rest */
+    return status;
+}
+
+dmc_status dmc__cascade_run(dmc__align *a, const dmc__cascade_config *c, dmc__align_result *r)
+{
+    dmc_status status;
+    casc s = {.a = a, .c = *c, .batch = a->config.batch, .elems = dmc__align_elems(a), .cond = (size_t)dmc__view_cond(&a->view)};
+    DMC_TRY(dmc__align_need_reward(a));
+    if (a->process->steps < 2)
+        return dmc__fail(DMC_ESTATE, "dmc_align_cascade: train_steps = %d, must be at least 2 to share a latent", a->process->steps);
+    if (c->fork_min > c->fork_max)
+        return dmc__fail(DMC_EINVAL, "dmc_align_cascade: fork_min = %g is above fork_max = %g", c->fork_min, c->fork_max);
+    DMC_TRY_GOTO(status, make_host(&s), done);
+    DMC_TRY_GOTO(status, make_networks(&s), done);
+    DMC_TRY_GOTO(status, make_pairs(&s), done);
+    status = run_stage(&s, r);
+done:
+    casc_free(&s);
+    return status;
+}

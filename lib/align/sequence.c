@@ -1,0 +1,105 @@
+/* sequence.c — the methods in passes over one adapter (paper section 3.5; methods.md 6).
+ *
+ * Each stage starts from the best weights of the one before and can only keep or improve the score. A pass that gains
+ * less than max(1 standard error, 2 % of the gain so far) is the last.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "align.h"
+
+enum { MAX_STAGES = 8 };
+
+typedef dmc_status (*stage_fn)(dmc__align *a, const dmc__sequence_config *c, dmc__align_result *r);
+
+static dmc_status run_rl(dmc__align *a, const dmc__sequence_config *c, dmc__align_result *r)
+{
+    return dmc__rl_run(a, &c->rl, r);
+}
+
+static dmc_status run_dpo(dmc__align *a, const dmc__sequence_config *c, dmc__align_result *r)
+{
+    return dmc__dpo_run(a, &c->dpo, r);
+}
+
+static dmc_status run_sft(dmc__align *a, const dmc__sequence_config *c, dmc__align_result *r)
+{
+    return dmc__sft_run(a, &c->sft, r);
+}
+
+static const struct { const char *name; stage_fn run; } stages[] = {{"rl", run_rl}, {"dpo", run_dpo}, {"sft", run_sft}};
+
+/* "rl,dpo,sft" -> functions. */
+static dmc_status parse_order(const char *order, stage_fn *list, int32_t *n)
+{
+    const char *p = order;
+    *n = 0;
+    while (*p) {
+        const size_t length = strcspn(p, ",");
+        size_t i = 0;
+        while (i < 3 && (strlen(stages[i].name) != length || strncmp(stages[i].name, p, length) != 0)) i++;
+        if (i == 3)
+            return dmc__fail(DMC_EKEY, "dmc_align_sequence: order = \"%s\": \"%.*s\" is not one of rl, dpo, sft", order,
+                             (int)length, p);
+        if (*n == MAX_STAGES)
+            return dmc__fail(DMC_ERANGE, "dmc_align_sequence: order = \"%s\" has more than %d stages", order, MAX_STAGES);
+        list[(*n)++] = stages[i].run;
+        p += length + (p[length] == ',');
+    }
+    if (*n == 0) return dmc__fail(DMC_EINVAL, "dmc_align_sequence: order is empty, must name rl, dpo or sft");
+    return DMC_OK;
+}
+
+static void add_stage(dmc__align_result *total, const dmc__align_result *stage, int32_t first)
+{
+    if (first) {
+        total->before = stage->before;
+        total->before_se = stage->before_se;
+    }
+    total->updates += stage->updates;
+    total->rollbacks += stage->rollbacks;
+    total->after = stage->after;
+    total->after_se = stage->after_se;
+    total->kl = stage->kl;
+    total->seconds += stage->seconds;
+    total->stopped |= stage->stopped;
+    total->accepted = total->after > total->before;
+}
+
+/* One pass; a stage that diverged left its starting weights and does not end the sequence. */
+static dmc_status run_pass(dmc__align *a, const dmc__sequence_config *c, const stage_fn *list, int32_t n, dmc__align_result *total)
+{
+    for (int32_t i = 0; i < n && !total->stopped; i++) {
+        dmc__align_result r;
+        const dmc_status status = list[i](a, c, &r);
+        if (status < 0 && status != DMC_EDIVERGED) return status;
+        add_stage(total, &r, a->pass == 1 && i == 0);
+    }
+    return DMC_OK;
+}
+
+dmc_status dmc__sequence_run(dmc__align *a, const dmc__sequence_config *c, dmc__align_result *result)
+{
+    stage_fn list[MAX_STAGES];
+    int32_t n;
+    dmc_status status = DMC_OK;
+    DMC_TRY(parse_order(c->order, list, &n));
+    *result = (dmc__align_result){0};
+    double reached = 0;
+    for (a->pass = 1; a->pass <= c->passes && status >= 0 && !result->stopped; a->pass++) {
+        status = run_pass(a, c, list, n, result);
+        const double gain = result->after - (a->pass == 1 ? result->before : reached);
+        reached = result->after;
+        if (a->pass > 1 && gain < fmax(result->after_se, 0.02 * (result->after - result->before))) break;
+    }
+    a->pass = 0;
+    if (status >= 0 && c->cascade && !result->stopped) {
+        dmc__align_result r;
+        const double kl = result->kl;
+        status = dmc__cascade_run(a, &c->cascade_config, &r);
+        if (status >= 0) add_stage(result, &r, 0);
+        result->kl = kl; /* the adapter's; the cascade has no reference chain */
+    }
+    if (status < 0) return status;
+    return result->stopped ? DMC_STOPPED : DMC_OK;
+}

@@ -1,0 +1,305 @@
+/* api_aligner.c — dmc_aligner: rewards from a critic or a callback, scores, the four methods and their sequence. */
+#include <math.h>
+#include <string.h>
+
+#include "../train/adapter_file.h"
+#include "handles.h"
+#include "reward_callback.h"
+
+struct dmc_aligner {
+    dmc__context_ref ref;
+    const dmc_model *model;
+    const dmc_dataset *data;
+    const dmc_critic *critic;
+    dmc__align *run;
+    float *map;
+    size_t map_elems;
+    dmc__critic_map critic_map;
+    dmc_reward_fn reward;
+    void *reward_user;
+    int32_t reward_gradient;
+    dmc_score_fn score;
+    void *score_user;
+    dmc_progress_fn progress;
+    void *progress_user;
+};
+
+/* ---- hooks ------------------------------------------------------------------------------------------ */
+
+/* Planner returns are discounted over the plan's rows (methods.md 2.0). */
+static const double row_discount = 0.99;
+
+static dmc_status make_reward(void *user, int32_t batch, int32_t want_gradient, dmc__reward *out)
+{
+    dmc_aligner *a = user;
+    if (a->reward)
+        return dmc__reward_callback_create(&a->ref.ctx->alloc, a->ref.ctx->device, &a->run->view, batch,
+                                           a->reward_gradient && want_gradient, a->reward, a->reward_user, out);
+    if (a->critic)
+        return dmc__reward_critic_create(a->critic->iql, a->ref.ctx->device, &a->critic_map, batch, row_discount, want_gradient, out);
+    return dmc__fail(DMC_ESTATE, "dmc_align: there is no reward; give dmc_aligner_create a critic or call dmc_aligner_set_reward");
+}
+
+static void free_reward(void *user, dmc__reward *r)
+{
+    (void)user;
+    if (dmc__reward_is_callback(r)) dmc__reward_callback_free(r);
+    else dmc__reward_critic_free(r);
+}
+
+static dmc_status score_hook(void *user, double *mean, double *se)
+{
+    dmc_aligner *a = user;
+    dmc_model *m;
+    DMC_TRY(dmc_aligner_publish(a, &m));
+    const int32_t failed = a->score(a->score_user, m, mean, se);
+    dmc_model_destroy(m);
+    return failed ? dmc__fail(DMC_ECALLBACK, "dmc_align: the score callback returned %d", failed) : DMC_OK;
+}
+
+static int32_t progress_hook(void *user, const dmc__align_note *n)
+{
+    dmc_aligner *a = user;
+    const dmc_align_progress p = {.struct_size = sizeof p, .update = n->update, .updates = n->updates, .pass = n->pass,
+                                  .stage = n->stage, .score = n->score, .best = n->best, .loss = n->loss, .kl = n->kl,
+                                  .reward = n->reward, .seconds = n->seconds};
+    return a->progress ? a->progress(a->progress_user, &p) : 0;
+}
+
+/* ---- life ------------------------------------------------------------------------------------------- */
+
+static dmc_status use_critic(dmc_aligner *a)
+{
+    const dmc_critic *c = a->critic;
+    if (!c) return DMC_OK;
+    if (c->obs.n != a->model->obs.n || c->act.n != a->model->act.n)
+        return dmc__fail(DMC_ESHAPE, "dmc_aligner_create: the critic is for observations of %d and actions of %d, the model for %d and %d",
+                         c->obs.n, c->act.n, a->model->obs.n, a->model->act.n);
+    a->map_elems = 2 * ((size_t)c->obs.n + (size_t)c->act.n);
+    DMC_TRY(DMC_NEW(&a->ref.ctx->alloc, a->map_elems, &a->map));
+    dmc__critic_make_map(c, a->model, a->map, &a->critic_map);
+    return DMC_OK;
+}
+
+static dmc_status make_run(dmc_aligner *a, const dmc_align_options *o)
+{
+    const dmc__align_config c = {.lora_rank = o->lora_rank, .batch = o->batch, .candidates = o->candidates,
+                                 .eval_every = o->eval_every, .eval_conditions = o->eval_conditions, .lora_alpha = o->lora_alpha,
+                                 .lr = o->lr, .weight_decay = o->weight_decay, .grad_clip = o->grad_clip,
+                                 .std_floor = o->std_floor, .seed = o->seed, .lora_targets = o->lora_targets};
+    const dmc__align_hooks hooks = {.user = a, .make_reward = make_reward, .free_reward = free_reward, .progress = progress_hook};
+    const dmc__view view = dmc__model_view(a->model, a->data->data);
+    DMC_TRY(use_critic(a));
+    return dmc__align_create(&a->ref.ctx->alloc, a->ref.ctx->device, &a->ref.ctx->log, a->model->net, &a->model->process,
+                             a->model->weights, &view, &c, &hooks, &a->run);
+}
+
+dmc_status dmc_aligner_create(dmc_context *ctx, const dmc_model *m, const dmc_dataset *d, const dmc_critic *critic,
+                              const dmc_align_options *o, dmc_aligner **out)
+{
+    dmc_align_options c;
+    dmc__context_ref ref;
+    dmc_aligner *a;
+    DMC_NEED("dmc_aligner_create", out);
+    *out = NULL;
+    DMC_NEED("dmc_aligner_create", m);
+    DMC_NEED("dmc_aligner_create", d);
+    DMC_TRY(dmc__field_take(DMC_OPTIONS_ALIGN, o, &c));
+    DMC_TRY(dmc__model_fits(m, d->data, "dmc_aligner_create"));
+    DMC_TRY(ctx ? dmc__context_acquire(ctx, &ref) : dmc__context_share(&m->ref, &ref));
+    dmc_status status = DMC_NEW(&ref.ctx->alloc, 1, &a);
+    if (status < 0) {
+        dmc__context_release(&ref);
+        return status;
+    }
+    a->ref = ref;
+    a->model = m;
+    a->data = d;
+    a->critic = critic;
+    status = ref.ctx->device->backend == m->ref.ctx->device->backend
+                 ? make_run(a, &c)
+                 : dmc__fail(DMC_EINVAL, "dmc_aligner_create: the context's device is %s, the model lives on %s", ref.ctx->name,
+                             m->ref.ctx->name);
+    if (status < 0) dmc_aligner_destroy(a);
+    else *out = a;
+    return status;
+}
+
+void dmc_aligner_destroy(dmc_aligner *a)
+{
+    if (!a) return;
+    dmc__context_ref ref = a->ref;
+    dmc__align_destroy(a->run);
+    DMC_FREE(&ref.ctx->alloc, a->map, a->map_elems);
+    DMC_FREE(&ref.ctx->alloc, a, 1);
+    dmc__context_release(&ref);
+}
+
+dmc_status dmc_aligner_set_reward(dmc_aligner *a, dmc_reward_fn fn, void *user, int32_t has_gradient)
+{
+    DMC_NEED("dmc_aligner_set_reward", a);
+    dmc__align_drop_reward(a->run);
+    a->reward = fn;
+    a->reward_user = user;
+    a->reward_gradient = has_gradient;
+    return DMC_OK;
+}
+
+dmc_status dmc_aligner_set_score(dmc_aligner *a, dmc_score_fn fn, void *user)
+{
+    DMC_NEED("dmc_aligner_set_score", a);
+    a->score = fn;
+    a->score_user = user;
+    a->run->hooks.score = fn ? score_hook : NULL;
+    return DMC_OK;
+}
+
+dmc_status dmc_aligner_set_progress(dmc_aligner *a, dmc_progress_fn fn, void *user)
+{
+    DMC_NEED("dmc_aligner_set_progress", a);
+    a->progress = fn;
+    a->progress_user = user;
+    return DMC_OK;
+}
+
+/* ---- the methods ------------------------------------------------------------------------------------ */
+
+static dmc_status check_report(const char *function, const dmc_align_report *r)
+{
+    if (r && r->struct_size != sizeof *r)
+        return dmc__fail(DMC_EINVAL, "%s: report->struct_size = %u, set it to sizeof *report = %zu", function, r->struct_size, sizeof *r);
+    return DMC_OK;
+}
+
+static dmc_status give_report(dmc_status status, const dmc__align_result *x, dmc_align_report *r)
+{
+    if (r)
+        *r = (dmc_align_report){.struct_size = sizeof *r, .updates = x->updates, .rollbacks = x->rollbacks, .accepted = x->accepted,
+                                .before = x->before, .after = x->after, .before_se = x->before_se, .after_se = x->after_se,
+                                .kl = x->kl, .seconds = x->seconds};
+    return status;
+}
+
+static dmc_status take_rl(const dmc_rl_options *o, dmc__rl_config *c)
+{
+    dmc_rl_options t;
+    DMC_TRY(dmc__field_take(DMC_OPTIONS_RL, o, &t));
+    *c = (dmc__rl_config){.method = t.method, .updates = t.updates, .last_k = t.last_k, .kappa = t.kappa, .epochs = t.epochs,
+                          .kappa_gamma = t.kappa_gamma, .clip = t.clip, .kl = t.kl, .advantage_clip = t.advantage_clip};
+    return DMC_OK;
+}
+
+static dmc_status take_dpo(const dmc_dpo_options *o, dmc__dpo_config *c)
+{
+    dmc_dpo_options t;
+    DMC_TRY(dmc__field_take(DMC_OPTIONS_DPO, o, &t));
+    *c = (dmc__dpo_config){.updates = t.updates, .refresh = t.refresh, .pool = t.pool, .gamma = t.gamma, .anchor = t.anchor,
+                           .margin = t.margin};
+    return DMC_OK;
+}
+
+static dmc_status take_sft(const dmc_sft_options *o, dmc__sft_config *c)
+{
+    dmc_sft_options t;
+    DMC_TRY(dmc__field_take(DMC_OPTIONS_SFT, o, &t));
+    *c = (dmc__sft_config){.updates = t.updates, .rounds = t.rounds, .pool = t.pool, .conditions = t.conditions,
+                           .likelihood = t.likelihood, .replay = t.replay};
+    return DMC_OK;
+}
+
+static dmc_status take_cascade(const dmc_cascade_options *o, dmc__cascade_config *c)
+{
+    dmc_cascade_options t;
+    DMC_TRY(dmc__field_take(DMC_OPTIONS_CASCADE, o, &t));
+    *c = (dmc__cascade_config){.updates = t.updates, .conditions = t.conditions, .pool = t.pool, .fork_min = t.fork_min,
+                               .fork_max = t.fork_max, .gain = t.gain, .adherence = t.adherence};
+    return DMC_OK;
+}
+
+dmc_status dmc_align_rl(dmc_aligner *a, const dmc_rl_options *o, dmc_align_report *report)
+{
+    dmc__rl_config c;
+    dmc__align_result r = {0};
+    DMC_NEED("dmc_align_rl", a);
+    DMC_TRY(check_report("dmc_align_rl", report));
+    DMC_TRY(take_rl(o, &c));
+    return give_report(dmc__rl_run(a->run, &c, &r), &r, report);
+}
+
+dmc_status dmc_align_dpo(dmc_aligner *a, const dmc_dpo_options *o, dmc_align_report *report)
+{
+    dmc__dpo_config c;
+    dmc__align_result r = {0};
+    DMC_NEED("dmc_align_dpo", a);
+    DMC_TRY(check_report("dmc_align_dpo", report));
+    DMC_TRY(take_dpo(o, &c));
+    return give_report(dmc__dpo_run(a->run, &c, &r), &r, report);
+}
+
+dmc_status dmc_align_sft(dmc_aligner *a, const dmc_sft_options *o, dmc_align_report *report)
+{
+    dmc__sft_config c;
+    dmc__align_result r = {0};
+    DMC_NEED("dmc_align_sft", a);
+    DMC_TRY(check_report("dmc_align_sft", report));
+    DMC_TRY(take_sft(o, &c));
+    return give_report(dmc__sft_run(a->run, &c, &r), &r, report);
+}
+
+dmc_status dmc_align_cascade(dmc_aligner *a, const dmc_cascade_options *o, dmc_align_report *report)
+{
+    dmc__cascade_config c;
+    dmc__align_result r = {0};
+    DMC_NEED("dmc_align_cascade", a);
+    DMC_TRY(check_report("dmc_align_cascade", report));
+    DMC_TRY(take_cascade(o, &c));
+    return give_report(dmc__cascade_run(a->run, &c, &r), &r, report);
+}
+
+dmc_status dmc_align_sequence(dmc_aligner *a, const dmc_sequence_options *o, const dmc_rl_options *rl, const dmc_dpo_options *dpo,
+                              const dmc_sft_options *sft, const dmc_cascade_options *cascade, dmc_align_report *report)
+{
+    dmc_sequence_options t;
+    dmc__align_result r = {0};
+    DMC_NEED("dmc_align_sequence", a);
+    DMC_TRY(check_report("dmc_align_sequence", report));
+    DMC_TRY(dmc__field_take(DMC_OPTIONS_SEQUENCE, o, &t));
+    dmc__sequence_config c = {.passes = t.passes, .cascade = t.cascade, .order = t.order};
+    DMC_TRY(take_rl(rl, &c.rl));
+    DMC_TRY(take_dpo(dpo, &c.dpo));
+    DMC_TRY(take_sft(sft, &c.sft));
+    DMC_TRY(take_cascade(cascade, &c.cascade_config));
+    return give_report(dmc__sequence_run(a->run, &c, &r), &r, report);
+}
+
+/* ---- results ---------------------------------------------------------------------------------------- */
+
+dmc_status dmc_aligner_reset(dmc_aligner *a)
+{
+    DMC_NEED("dmc_aligner_reset", a);
+    return dmc__align_forget(a->run);
+}
+
+dmc_status dmc_aligner_publish(const dmc_aligner *a, dmc_model **out)
+{
+    DMC_NEED("dmc_aligner_publish", out);
+    *out = NULL;
+    DMC_NEED("dmc_aligner_publish", a);
+    const dmc__cascade *c = a->run->cascade;
+    return dmc__model_derive(a->model, dmc__learner_weights(a->run->learner), c ? c->net : a->model->cascade,
+                             c ? dmc__learner_weights(c->learner) : a->model->cascade_weights, out);
+}
+
+dmc_status dmc_aligner_save(const dmc_aligner *a, const char *path)
+{
+    DMC_NEED("dmc_aligner_save", a);
+    DMC_NEED("dmc_aligner_save", path);
+    return dmc__adapter_save(a->run, path);
+}
+
+dmc_status dmc_aligner_load(dmc_aligner *a, const char *path)
+{
+    DMC_NEED("dmc_aligner_load", a);
+    DMC_NEED("dmc_aligner_load", path);
+    return dmc__adapter_load(a->run, path);
+}

@@ -1,0 +1,148 @@
+/* api_sampler.c — dmc_sampler and dmc_evaluate. */
+#include <string.h>
+
+#include "handles.h"
+
+static dmc_status check_critic(const dmc_model *m, const dmc_critic *critic)
+{
+    if (critic->obs.n != m->obs.n || critic->act.n != m->act.n)
+        return dmc__fail(DMC_ESHAPE, "dmc_sampler_create: the critic is for observations of %d and actions of %d, the model for %d and %d",
+                         critic->obs.n, critic->act.n, m->obs.n, m->act.n);
+    return DMC_OK;
+}
+
+static dmc_status make_run(dmc_sampler *s, dmc_context *ctx, const dmc_model *m, const dmc_critic *critic,
+                           const dmc_sampler_options *t)
+{
+    const dmc__sampler_config c = {.sampler = t->sampler, .steps = t->steps, .grid = t->grid, .batch = t->batch,
+                                   .candidates = t->candidates, .select = t->select, .cascade_passes = t->cascade_passes,
+                                   .eta = t->eta, .temperature = t->temperature, .beta = t->beta, .seed = t->seed};
+    dmc__critic_map map;
+    if (!critic) return dmc__sampler_create(ctx, m, NULL, NULL, &c, &s->run);
+    s->map_elems = 2 * ((size_t)critic->obs.n + (size_t)critic->act.n);
+    DMC_TRY(DMC_NEW(s->alloc, s->map_elems, &s->map));
+    dmc__critic_make_map(critic, m, s->map, &map);
+    return dmc__sampler_create(ctx, m, critic->iql, &map, &c, &s->run);
+}
+
+dmc_status dmc_sampler_create(dmc_context *ctx, const dmc_model *m, const dmc_critic *critic, const dmc_sampler_options *o,
+                              dmc_sampler **out)
+{
+    dmc_sampler_options t;
+    dmc_sampler *s;
+    DMC_NEED("dmc_sampler_create", out);
+    *out = NULL;
+    DMC_NEED("dmc_sampler_create", m);
+    DMC_TRY(dmc__field_take(DMC_OPTIONS_SAMPLER, o, &t));
+    if (critic) DMC_TRY(check_critic(m, critic));
+    const dmc__allocator *a = ctx ? &ctx->alloc : m->ref.owned ? &dmc__default_allocator : &m->ref.ctx->alloc;
+    DMC_TRY(DMC_NEW(a, 1, &s));
+    s->alloc = a;
+    const dmc_status status = make_run(s, ctx, m, critic, &t);
+    if (status < 0) dmc_sampler_destroy(s);
+    else *out = s;
+    return status;
+}
+
+void dmc_sampler_destroy(dmc_sampler *s)
+{
+    if (!s) return;
+    dmc__sampler_destroy(s->run);
+    DMC_FREE(s->alloc, s->map, s->map_elems);
+    DMC_FREE(s->alloc, s, 1);
+}
+
+/* Names of the counts for messages; all multiplications were checked at create. */
+static size_t actions_of(const dmc_sampler *s)
+{
+    const dmc_model *m = dmc__sampler_model(s->run);
+    return (size_t)dmc__sampler_get_config(s->run)->batch * (size_t)m->spec.net.horizon * (size_t)m->act.n;
+}
+
+static size_t elems_of(const dmc_sampler *s)
+{
+    const dmc_model *m = dmc__sampler_model(s->run);
+    return (size_t)m->spec.net.horizon * (size_t)m->spec.net.cols;
+}
+
+dmc_status dmc_sampler_sample(dmc_sampler *s, const float *obs, size_t n_obs, float *out, size_t n_out)
+{
+    DMC_NEED("dmc_sampler_sample", s);
+    DMC_NEED("dmc_sampler_sample", obs);
+    DMC_NEED("dmc_sampler_sample", out);
+    const size_t batch = (size_t)dmc__sampler_get_config(s->run)->batch;
+    const size_t want = batch * (size_t)dmc__sampler_model(s->run)->obs.n;
+    if (n_obs != want) return dmc__fail(DMC_ESHAPE, "dmc_sampler_sample: n_obs = %zu, must be batch * obs_dim = %zu", n_obs, want);
+    if (n_out != actions_of(s))
+        return dmc__fail(DMC_ESHAPE, "dmc_sampler_sample: n_out = %zu, must be batch * horizon * act_dim = %zu", n_out, actions_of(s));
+    return dmc__sampler_sample(s->run, obs, out);
+}
+
+dmc_status dmc_sampler_get_info(const dmc_sampler *s, dmc_sampler_info *info)
+{
+    DMC_NEED("dmc_sampler_get_info", s);
+    DMC_NEED("dmc_sampler_get_info", info);
+    if (info->struct_size != sizeof *info)
+        return dmc__fail(DMC_EINVAL, "dmc_sampler_get_info: info->struct_size = %u, set it to sizeof *info = %zu", info->struct_size,
+                         sizeof *info);
+    const dmc__sampler_facts *f = dmc__sampler_get_facts(s->run);
+    *info = (dmc_sampler_info){.struct_size = sizeof *info, .steps = f->steps, .chosen = f->chosen, .clamped = f->clamped, .q = f->q,
+                               .nanoseconds = f->nanoseconds};
+    return DMC_OK;
+}
+
+dmc_status dmc_sampler_plan(const dmc_sampler *s, int32_t b, float *out, size_t n)
+{
+    DMC_NEED("dmc_sampler_plan", s);
+    DMC_NEED("dmc_sampler_plan", out);
+    const int32_t batch = dmc__sampler_get_config(s->run)->batch;
+    if (b < 0 || b >= batch) return dmc__fail(DMC_ERANGE, "dmc_sampler_plan: b = %d, must be 0..%d", b, batch - 1);
+    if (n != elems_of(s)) return dmc__fail(DMC_ESHAPE, "dmc_sampler_plan: n = %zu, must be horizon * columns = %zu", n, elems_of(s));
+    memcpy(out, dmc__sampler_chosen(s->run, b), n * sizeof *out);
+    return DMC_OK;
+}
+
+dmc_status dmc_sampler_candidates(const dmc_sampler *s, float *out, size_t n)
+{
+    DMC_NEED("dmc_sampler_candidates", s);
+    DMC_NEED("dmc_sampler_candidates", out);
+    const dmc__sampler_config *c = dmc__sampler_get_config(s->run);
+    const size_t want = (size_t)c->batch * (size_t)c->candidates * elems_of(s);
+    if (n != want)
+        return dmc__fail(DMC_ESHAPE, "dmc_sampler_candidates: n = %zu, must be batch * candidates * horizon * columns = %zu", n, want);
+    dmc__sampler_candidates(s->run, out);
+    return DMC_OK;
+}
+
+dmc_status dmc_sampler_reset(dmc_sampler *s, uint64_t seed)
+{
+    DMC_NEED("dmc_sampler_reset", s);
+    dmc__sampler_reset(s->run, seed);
+    return DMC_OK;
+}
+
+dmc_status dmc_sampler_rebind(dmc_sampler *s, const dmc_model *m)
+{
+    DMC_NEED("dmc_sampler_rebind", s);
+    DMC_NEED("dmc_sampler_rebind", m);
+    return dmc__sampler_rebind(s->run, m);
+}
+
+size_t dmc_sampler_memory(const dmc_sampler *s)
+{
+    return s ? sizeof *s + s->map_elems * sizeof(float) + dmc__sampler_bytes(s->run) : 0;
+}
+
+dmc_status dmc_evaluate(dmc_sampler *s, const dmc_env *env, int32_t episodes, int32_t exec, uint64_t first_seed, uint64_t seed,
+                        double *returns)
+{
+    DMC_NEED("dmc_evaluate", s);
+    DMC_NEED("dmc_evaluate", env);
+    DMC_NEED("dmc_evaluate", returns);
+    if (env->struct_size != sizeof *env)
+        return dmc__fail(DMC_EINVAL, "dmc_evaluate: env->struct_size = %u, set it to sizeof *env = %zu", env->struct_size, sizeof *env);
+    DMC_NEED("dmc_evaluate", env->reset);
+    DMC_NEED("dmc_evaluate", env->step);
+    const dmc__env e = {env->obs_dim, env->act_dim, env->max_steps, env->count, env->user, env->reset, env->step};
+    return dmc__evaluate(s->run, &e, episodes, exec, first_seed, seed, returns);
+}

@@ -1,0 +1,44 @@
+/* handles.h — the structs behind the public handles that are not rooms of their own. */
+#ifndef DMC_API_HANDLES_H
+#define DMC_API_HANDLES_H
+
+#include "../../include/libdmc/libdmc.h"
+#include "../align/align.h"
+#include "../config/field.h"
+#include "../runtime/sampler.h"
+#include "../train/evaluate.h"
+#include "../train/critic_fit.h"
+#include "../train/pretrain.h"
+
+struct dmc_dataset {
+    dmc__context_ref ref;
+    dmc__trajectories *data;
+    int32_t reward;              /* DMC_REWARD_* */
+    double mean, sd, min, max;   /* of episode returns */
+};
+
+struct dmc_trainer {
+    dmc__pretrain *run;
+    const dmc__allocator *alloc;
+};
+
+struct dmc_sampler {
+    dmc__sampler *run;
+    const dmc__allocator *alloc;
+    float *map;                  /* columns of the model -> the critic's; NULL without a critic */
+    size_t map_elems;
+};
+
+/* The affine map rewards go through before a critic sees them. */
+void dmc__dataset_reward_map(const dmc_dataset *d, double *scale, double *shift);
+
+/* Refuse a NULL argument by name. */
+#define DMC_NEED(function, argument)                                                            \
+    do {                                                                                        \
+        if (!(argument)) return dmc__fail(DMC_EINVAL, function ": " #argument " is NULL");      \
+    } while (0)
+
+/* Copy text to a caller's buffer of `size`, reporting the size needed. */
+dmc_status dmc__text_out(const char *function, const char *text, char *buf, size_t size, size_t *need);
+
+#endif

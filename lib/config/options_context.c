@@ -1,0 +1,16 @@
+/* options_context.c — the field table of dmc_context_options. Callbacks cannot be set by name. */
+#include "../../include/libdmc/context.h"
+#include "options_rows.h"
+
+#define CONTEXT_FIELDS(X, T)                                                                      \
+    X##_INT(T, threads, 1, 1, 64, "worker threads for training and large batches")                \
+    X##_CHOICE(T, log_level, DMC_LOG_INFO, "info", 3, "error warn info debug",                    \
+               "log lines above this level are dropped")                                          \
+    X##_OTHER(T, reserved0)                                                                       \
+    X##_TEXT(T, device, "cpu", "cpu, ref (plain C) or ref64 (plain C in double, to check)")       \
+    X##_OTHER(T, alloc) X##_OTHER(T, free) X##_OTHER(T, alloc_user)                               \
+    X##_OTHER(T, log) X##_OTHER(T, log_user)                                                      \
+    X##_OTHER(T, parallel_for) X##_OTHER(T, parallel_user)
+
+DMC__OPTIONS_TABLE(dmc__options_context, DMC_OPTIONS_CONTEXT, dmc_context_options, CONTEXT_FIELDS,
+                   offsetof(dmc_context_options, reserved0));

@@ -1,0 +1,30 @@
+/* options_model.c — the field table of dmc_model_options. */
+#include "../../include/libdmc/model.h"
+#include "options_rows.h"
+
+#define MODEL_FIELDS(X, T)                                                                        \
+    X##_CHOICE(T, role, DMC_ROLE_POLICY, "policy", 1, "policy planner",                           \
+               "policy: draws actions; planner: draws rows of state and action")                  \
+    X##_CHOICE(T, network, DMC_NETWORK_IDQL_MLP, "idql_mlp", 1, "idql_mlp unet1d_janner",         \
+               "architecture of the denoiser")                                                    \
+    X##_INT(T, horizon, 1, 1, 1024, "rows of a sample; U-Net: divisible by 2^(levels-1)")         \
+    X##_INT(T, n_obs, 1, 1, 64, "policy: observations in the condition")                          \
+    X##_INT(T, hidden, 256, 1, 8192, "idql_mlp: width; U-Net: channels of the first level")       \
+    X##_INT(T, blocks, 3, 1, 64, "idql_mlp: residual blocks")                                     \
+    X##_INT(T, emb_dim, 64, 2, 1024, "width of the time embedding, even")                         \
+    X##_INT(T, kernel, 5, 1, 31, "U-Net: taps of a convolution, odd")                             \
+    X##_CHOICE(T, schedule, DMC_SCHEDULE_COSINE, "cosine", 2, "cosine linear vp",                 \
+               "noise schedule of the process")                                                   \
+    X##_INT(T, train_steps, 20, 1, 1000, "diffusion steps of the process")                        \
+    X##_CHOICE(T, predict, DMC_PREDICT_EPSILON, "epsilon", 2, "epsilon x0 v",                     \
+               "what the network predicts")                                                       \
+    X##_CHOICE(T, obs_norm, DMC_NORM_GAUSSIAN, "gaussian", 2, "none gaussian minmax",             \
+               "normalisation of observations")                                                   \
+    X##_CHOICE(T, act_norm, DMC_NORM_MINMAX, "minmax", 2, "none gaussian minmax",                 \
+               "normalisation of actions; minmax is to [-1,1]")                                   \
+    X##_REAL(T, clip, 1, 0, 1e6, "predicted samples are clipped to +-clip, normalised; 0 = off")  \
+    X##_REAL(T, control_hz, 0, 0, 1e6, "rate the data was recorded at, Hz; 0 = not stated")       \
+    X##_SEED(T, seed, "seed of the initial weights")                                              \
+    X##_TEXT(T, mult, "1,2,2,2", "U-Net: channel multipliers per level, cumulative product")
+
+DMC__OPTIONS_TABLE(dmc__options_model, DMC_OPTIONS_MODEL, dmc_model_options, MODEL_FIELDS, 0);

@@ -1,0 +1,206 @@
+/* reward_critic.c — twin Q as a reward of samples, and its gradient with respect to them.
+ *
+ * The critic is evaluated on `rows` rows of every sample: a policy's first action beside the newest observation of its
+ * condition, or rows [state | action] of a plan. COLS moves columns there with the critic's scaling, and gradients back.
+ */
+#include "../backend/block.h"
+#include "reward.h"
+
+/* A rectangle of columns: `n` columns from `from` of tensors with `width` columns. */
+typedef struct source {
+    int32_t width, from, n;
+    void *scale, *shift; /* device (n), NULL = 1 and 0 */
+} source;
+
+typedef struct reward_critic {
+    dmc__device *device;
+    dmc__qeval *eval;
+    int32_t planner, batch, rows, want_gradient; /* rows: evaluated per sample */
+    size_t elems;          /* of one sample */
+    source obs, act;
+    dmc__block memory;     /* scales, shifts and: */
+    void *seed;            /* (batch*rows) dR/dq of either twin: w_h / 2 */
+    double *weight;        /* (rows), sum 1 */
+    float *q[2];           /* host (batch*rows) */
+} reward_critic;
+
+static size_t eval_rows(const reward_critic *s)
+{
+    return (size_t)s->batch * (size_t)s->rows;
+}
+
+/* ---- evaluation ---------------------------------------------------------------------------------------- */
+
+static dmc_kargs columns_args(const reward_critic *s, const source *c)
+{
+    return (dmc_kargs){.par = {c->scale, c->shift},
+                       .dim = {(int32_t)eval_rows(s), c->width, c->n, c->from, 0, c->n}};
+}
+
+static dmc_status gather(const reward_critic *s, const source *c, const void *from, void *to)
+{
+    dmc_kargs k = columns_args(s, c);
+    k.in[0] = from;
+    k.out = to;
+    return dmc__dev_run(s->device, DMC_OP_COLS, &k);
+}
+
+static dmc_status scatter_gradient(const reward_critic *s, const source *c, const void *dout, void *din)
+{
+    dmc_kargs k = columns_args(s, c);
+    k.dout = dout;
+    k.din[0] = din;
+    return dmc__dev_run_bwd(s->device, DMC_OP_COLS, &k);
+}
+
+/* R_b = sum_h w_h Q(b,h); Q the mean of the twins, or their minimum. */
+static dmc_status add_up_rows(const reward_critic *s, int32_t pessimistic, float *r)
+{
+    const size_t rows = (size_t)s->rows;
+    for (int32_t twin = 0; twin < 2; twin++)
+        DMC_TRY(dmc__dev_out(s->device, s->q[twin], dmc__qeval_q(s->eval, twin), eval_rows(s)));
+    for (size_t b = 0; b < (size_t)s->batch; b++) {
+        double sum = 0;
+        for (size_t h = 0; h < rows; h++) {
+            const double q1 = s->q[0][b * rows + h], q2 = s->q[1][b * rows + h];
+            sum += s->weight[h] * (pessimistic ? (q1 < q2 ? q1 : q2) : (q1 + q2) / 2);
+        }
+        r[b] = (float)sum;
+    }
+    return DMC_OK;
+}
+
+static dmc_status backward(const reward_critic *s, void *dz)
+{
+    dmc_kargs zero = {.out = dz, .dim = {(int32_t)((size_t)s->batch * s->elems)}};
+    for (int32_t twin = 0; twin < 2; twin++)
+        DMC_TRY(dmc__dev_copy(s->device, dmc__qeval_dq(s->eval, twin), s->seed, eval_rows(s)));
+    DMC_TRY(dmc__qeval_backward(s->eval));
+    DMC_TRY(dmc__dev_run(s->device, DMC_OP_FILL, &zero));
+    if (s->planner) DMC_TRY(scatter_gradient(s, &s->obs, dmc__qeval_dobs(s->eval), dz));
+    return scatter_gradient(s, &s->act, dmc__qeval_dact(s->eval), dz);
+}
+
+static dmc_status eval(void *self, const void *z, const void *cond, int32_t pessimistic, float *r, void *dz)
+{
+    const reward_critic *s = self;
+    if (dz && !s->want_gradient)
+        return dmc__fail(DMC_ESTATE, "critic reward: a gradient was not asked for when it was created");
+    if (dz && pessimistic)
+        return dmc__fail(DMC_EINVAL, "critic reward: the gradient is of the twins' mean, not of their minimum");
+    if (!s->planner && !cond) return dmc__fail(DMC_EINVAL, "critic reward: a policy's condition is NULL");
+    DMC_TRY(gather(s, &s->obs, s->planner ? z : cond, dmc__qeval_obs(s->eval)));
+    DMC_TRY(gather(s, &s->act, z, dmc__qeval_act(s->eval)));
+    DMC_TRY(dmc__qeval_run(s->eval));
+    DMC_TRY(add_up_rows(s, pessimistic, r));
+    return dz ? backward(s, dz) : DMC_OK;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------- */
+
+static dmc_status check_map(const dmc__iql *q, const dmc__critic_map *m, int32_t batch, double discount)
+{
+    const dmc__iql_config *c = dmc__iql_get_config(q);
+    if (m->obs_dim != c->obs_dim || m->act_dim != c->act_dim)
+        return dmc__fail(DMC_ESHAPE, "critic reward: the model has widths %d and %d, the critic %d and %d", m->obs_dim,
+                         m->act_dim, c->obs_dim, c->act_dim);
+    if (m->horizon < 1 || (!m->planner && m->n_obs < 1))
+        return dmc__fail(DMC_ERANGE, "critic reward: horizon = %d, n_obs = %d, must be at least 1", m->horizon, m->n_obs);
+    if (!(discount >= 0 && discount <= 1))
+        return dmc__fail(DMC_ERANGE, "critic reward: discount = %g, must be 0..1", discount);
+    if (batch < 1) return dmc__fail(DMC_ERANGE, "critic reward: batch = %d, must be at least 1", batch);
+    /* 64 bits hold each product of two counts; the third factor is bounded before it is multiplied in. */
+    const int64_t row = (int64_t)m->obs_dim + m->act_dim, sample = (int64_t)m->horizon * row;
+    const int64_t cond = m->planner ? 0 : (int64_t)m->n_obs * m->obs_dim;
+    if (row > INT32_MAX || sample > INT32_MAX / batch || cond > INT32_MAX / batch)
+        return dmc__fail(DMC_EOVERFLOW, "critic reward: batch = %d samples are too large, must be below 2^31 numbers in all",
+                         batch);
+    return DMC_OK;
+}
+
+/* Rows are taken one by one where all count; row 0 alone is the front of the flattened sample. */
+static void set_shape(reward_critic *s, const dmc__critic_map *m, int32_t batch, double discount)
+{
+    const int32_t cols = m->act_dim + (m->planner ? m->obs_dim : 0);
+    s->planner = m->planner;
+    s->batch = batch;
+    s->rows = m->planner && discount > 0 ? m->horizon : 1;
+    s->elems = (size_t)m->horizon * (size_t)cols;
+    const int32_t width = s->rows > 1 ? cols : (int32_t)s->elems;
+    s->act = (source){.width = width, .from = m->planner ? m->obs_dim : 0, .n = m->act_dim};
+    s->obs = m->planner ? (source){.width = width, .n = m->obs_dim}
+                        : (source){.width = m->n_obs * m->obs_dim, .from = (m->n_obs - 1) * m->obs_dim, .n = m->obs_dim};
+}
+
+static dmc_status take_memory(reward_critic *s, const dmc__critic_map *m)
+{
+    const size_t o = (size_t)m->obs_dim, a = (size_t)m->act_dim;
+    const dmc__part part[] = {
+        {&s->obs.scale, m->obs_scale ? o : 0}, {&s->obs.shift, m->obs_shift ? o : 0},
+        {&s->act.scale, m->act_scale ? a : 0}, {&s->act.shift, m->act_shift ? a : 0},
+        {&s->seed, eval_rows(s)},
+    };
+    DMC_TRY(dmc__block_alloc(s->device, part, sizeof part / sizeof *part, &s->memory));
+    if (m->obs_scale) DMC_TRY(dmc__dev_in(s->device, s->obs.scale, m->obs_scale, o));
+    if (m->obs_shift) DMC_TRY(dmc__dev_in(s->device, s->obs.shift, m->obs_shift, o));
+    if (m->act_scale) DMC_TRY(dmc__dev_in(s->device, s->act.scale, m->act_scale, a));
+    if (m->act_shift) DMC_TRY(dmc__dev_in(s->device, s->act.shift, m->act_shift, a));
+    DMC_TRY(DMC_NEW(s->device->alloc, s->rows, &s->weight));
+    DMC_TRY(DMC_NEW(s->device->alloc, eval_rows(s), &s->q[0]));
+    return DMC_NEW(s->device->alloc, eval_rows(s), &s->q[1]);
+}
+
+/* w_h = discount^h / sum, and the seed of the backward pass. */
+static dmc_status set_weights(reward_critic *s, double discount)
+{
+    double sum = 0, w = 1;
+    for (int32_t h = 0; h < s->rows; h++, w *= discount) sum += s->weight[h] = w;
+    for (int32_t h = 0; h < s->rows; h++) s->weight[h] /= sum;
+    for (size_t i = 0; i < eval_rows(s); i++) s->q[0][i] = (float)(s->weight[i % (size_t)s->rows] / 2);
+    return dmc__dev_in(s->device, s->seed, s->q[0], eval_rows(s));
+}
+
+static void destroy(reward_critic *s)
+{
+    DMC_FREE(s->device->alloc, s->q[1], eval_rows(s));
+    DMC_FREE(s->device->alloc, s->q[0], eval_rows(s));
+    DMC_FREE(s->device->alloc, s->weight, s->rows);
+    dmc__block_free(s->device, &s->memory);
+    dmc__qeval_destroy(s->eval);
+    DMC_FREE(s->device->alloc, s, 1);
+}
+
+dmc_status dmc__reward_critic_create(const dmc__iql *q, dmc__device *d, const dmc__critic_map *map, int32_t batch,
+                                     double discount, int32_t want_gradient, dmc__reward *out)
+{
+    *out = (dmc__reward){0};
+    dmc_status status;
+    reward_critic *s = NULL;
+    DMC_TRY(check_map(q, map, batch, discount));
+    DMC_TRY(DMC_NEW(d->alloc, 1, &s));
+    s->device = d;
+    s->want_gradient = want_gradient;
+    set_shape(s, map, batch, discount);
+    DMC_TRY_GOTO(status, dmc__qeval_create(q, d, (int32_t)eval_rows(s), want_gradient, &s->eval), fail);
+    DMC_TRY_GOTO(status, take_memory(s, map), fail);
+    DMC_TRY_GOTO(status, set_weights(s, discount), fail);
+    *out = (dmc__reward){.self = s, .batch = batch, .has_gradient = want_gradient, .eval = eval};
+    return DMC_OK;
+fail:
+    destroy(s);
+    return status;
+}
+
+void dmc__reward_critic_free(dmc__reward *r)
+{
+    if (!r) return;
+    if (r->self) destroy(r->self);
+    *r = (dmc__reward){0};
+}
+
+size_t dmc__reward_critic_bytes(const dmc__reward *r)
+{
+    const reward_critic *s = r->self;
+    return sizeof *s + dmc__block_bytes(s->device, &s->memory) + (size_t)s->rows * sizeof *s->weight +
+           2 * eval_rows(s) * sizeof **s->q + dmc__qeval_bytes(s->eval);
+}

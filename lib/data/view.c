@@ -1,0 +1,112 @@
+/* view.c — from dataset rows to what a network is fed, and back. */
+#include "view.h"
+
+#include <string.h>
+
+int32_t dmc__view_cols(const dmc__view *v)
+{
+    return v->act->n + (v->planner ? v->obs->n : 0);
+}
+
+int32_t dmc__view_cond(const dmc__view *v)
+{
+    return v->planner ? 0 : v->n_obs * v->obs->n;
+}
+
+size_t dmc__view_elems(const dmc__view *v)
+{
+    return (size_t)v->horizon * (size_t)dmc__view_cols(v);
+}
+
+/* Normalise rows [state | action] in place: z (rows, S+A). */
+static void normalise_plan(const dmc__view *v, float *z, int32_t rows)
+{
+    const int32_t s = v->obs->n, c = s + v->act->n;
+    for (int32_t h = 0; h < rows; h++) {
+        dmc__normaliser_apply(v->obs, z + (size_t)h * c, 1, z + (size_t)h * c);
+        dmc__normaliser_apply(v->act, z + (size_t)h * c + s, 1, z + (size_t)h * c + s);
+    }
+}
+
+/* Row 0's state is known to a planner; a policy knows nothing of z. */
+static void base_mask(const dmc__view *v, float *mask)
+{
+    memset(mask, 0, dmc__view_elems(v) * sizeof *mask);
+    if (v->planner)
+        for (int32_t j = 0; j < v->obs->n; j++) mask[j] = 1;
+}
+
+/* The loss counts where the entry is unknown and its row exists. */
+static void base_weight(const dmc__view *v, const uint8_t *valid, float *weight)
+{
+    const int32_t c = dmc__view_cols(v);
+    for (int32_t h = 0; h < v->horizon; h++)
+        for (int32_t j = 0; j < c; j++) weight[(size_t)h * c + j] = valid[h];
+    if (v->planner)
+        for (int32_t j = 0; j < v->obs->n; j++) weight[j] = 0;
+}
+
+void dmc__view_sample(const dmc__view *v, dmc__position p, float *z, float *cond, float *mask, float *weight)
+{
+    uint8_t valid[1024]; /* the public bound on horizon */
+    if (v->planner) {
+        dmc__window_plan(v->data, p, v->horizon, z, valid);
+        normalise_plan(v, z, v->horizon);
+    } else {
+        dmc__window_actions(v->data, p, v->horizon, z, valid);
+        dmc__normaliser_apply(v->act, z, (size_t)v->horizon, z);
+        dmc__window_context(v->data, p, v->n_obs, cond);
+        dmc__normaliser_apply(v->obs, cond, (size_t)v->n_obs, cond);
+    }
+    if (mask) base_mask(v, mask);
+    if (weight) base_weight(v, valid, weight);
+}
+
+/* In-paint one raw state (S) into row 0. */
+static void know_state(const dmc__view *v, const float *raw, float *mask, float *known)
+{
+    base_mask(v, mask);
+    memset(known, 0, dmc__view_elems(v) * sizeof *known);
+    dmc__normaliser_apply(v->obs, raw, 1, known);
+}
+
+void dmc__view_condition(const dmc__view *v, dmc__position p, float *cond, float *mask, float *known)
+{
+    if (v->planner) {
+        const size_t row = v->data->start[p.episode] + (size_t)p.row;
+        know_state(v, v->data->obs + row * (size_t)v->obs->n, mask, known);
+    } else {
+        dmc__window_context(v->data, p, v->n_obs, cond);
+        dmc__normaliser_apply(v->obs, cond, (size_t)v->n_obs, cond);
+    }
+}
+
+void dmc__view_observe(const dmc__view *v, const float *raw, float *cond, float *mask, float *known)
+{
+    if (v->planner)
+        know_state(v, raw + (size_t)(v->n_obs - 1) * (size_t)v->obs->n, mask, known);
+    else
+        dmc__normaliser_apply(v->obs, raw, (size_t)v->n_obs, cond);
+}
+
+void dmc__view_denormalise(const dmc__view *v, const float *z, float *out)
+{
+    const int32_t s = v->planner ? v->obs->n : 0, c = dmc__view_cols(v);
+    for (int32_t h = 0; h < v->horizon; h++) {
+        const size_t row = (size_t)h * (size_t)c;
+        if (s) dmc__normaliser_invert(v->obs, z + row, 1, out + row);
+        dmc__normaliser_invert(v->act, z + row + s, 1, out + row + s);
+    }
+}
+
+void dmc__view_causal_mask(const dmc__view *v, const dmc__stream *s, float *mask, float *weight)
+{
+    if (!v->planner || v->horizon < 2) return;
+    const int32_t c = dmc__view_cols(v);
+    const int32_t rows = 1 + (int32_t)dmc__rng_below(s, 0, (uint64_t)(v->horizon - 1));
+    const size_t known = (size_t)rows * (size_t)c + (size_t)v->obs->n; /* rows before, and this row's state */
+    for (size_t j = 0; j < known; j++) {
+        mask[j] = 1;
+        weight[j] = 0;
+    }
+}

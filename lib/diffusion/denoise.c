@@ -1,0 +1,279 @@
+/* denoise.c — noise clean samples, compare the network with its target, and bound the likelihood with those errors. */
+#include "denoise.h"
+
+#include <math.h>
+
+#include "../backend/block.h"
+#include "affine.h"
+#include "feed.h"
+
+enum { MAX_ELBO_STEPS = 64, COEFS = 4 };
+
+struct dmc__denoise {
+    dmc__chain *chain;
+    const dmc__net *net;
+    const dmc__process *process;
+    dmc__affine affine;             /* device and shape; mask while a batch has one */
+    size_t total;                   /* elements of (batch,T,cols) */
+    dmc__block memory;              /* cut into: */
+    void *x0, *z, *target, *mask;   /* (batch,T,cols) */
+    void *weight, *counted;         /* (batch,T,cols) loss weights; 1 where they are not 0 */
+    void *noise;                    /* (batch,T,cols) eps, later dL/df: the noise is dead once z and target are made */
+    void *cond, *extra, *t, *coef;  /* (batch,cond) (batch,T,extra) (batch) (batch,4) */
+    void *err, *derr;               /* (batch) */
+    float *host;                    /* (batch, max(T*cols, 4)) */
+    double *square;                 /* (batch) mean of x0^2 over counted entries */
+    int32_t *time;                  /* (batch) for the bound: the same index for all */
+    uint64_t *sample;               /* (batch) zeros: one noise for all */
+};
+
+static size_t host_elems(const dmc__denoise *n)
+{
+    const size_t b = (size_t)n->affine.batch;
+    return n->total > COEFS * b ? n->total : COEFS * b;
+}
+
+static dmc_status take_memory(dmc__denoise *n)
+{
+    dmc__device *d = n->affine.device;
+    const size_t b = (size_t)n->affine.batch;
+    const dmc__part part[] = {
+        {&n->x0, n->total},
+        {&n->z, n->total},
+        {&n->target, n->total},
+        {&n->mask, n->total},
+        {&n->weight, n->total},
+        {&n->counted, n->total},
+        {&n->noise, n->total},
+        {&n->cond, b * dmc__feed_cond_elems(n->net)},
+        {&n->extra, b * dmc__feed_extra_elems(n->net)},
+        {&n->t, b},
+        {&n->coef, COEFS * b},
+        {&n->err, b},
+        {&n->derr, b},
+    };
+    DMC_TRY(dmc__block_alloc(d, part, sizeof part / sizeof *part, &n->memory));
+    DMC_TRY(DMC_NEW(d->alloc, host_elems(n), &n->host));
+    DMC_TRY(DMC_NEW(d->alloc, b, &n->square));
+    DMC_TRY(DMC_NEW(d->alloc, b, &n->time));
+    return DMC_NEW(d->alloc, b, &n->sample);
+}
+
+dmc_status dmc__denoise_create(dmc__chain *c, const dmc__net *net, dmc__device *d, const dmc__process *p, int32_t batch,
+                               dmc__denoise **out)
+{
+    *out = NULL;
+    dmc__denoise *n = NULL;
+    DMC_TRY(dmc__feed_check(net, batch, "denoise"));
+    DMC_TRY(DMC_NEW(d->alloc, 1, &n));
+    n->chain = c;
+    n->net = net;
+    n->process = p;
+    n->affine = (dmc__affine){.device = d, .batch = batch, .elems = (int32_t)dmc__feed_elems(net)};
+    n->total = (size_t)batch * dmc__feed_elems(net);
+    const dmc_status status = take_memory(n);
+    if (status < 0) {
+        dmc__denoise_destroy(n);
+        return status;
+    }
+    *out = n;
+    return DMC_OK;
+}
+
+void dmc__denoise_destroy(dmc__denoise *n)
+{
+    if (!n) return;
+    dmc__device *d = n->affine.device;
+    DMC_FREE(d->alloc, n->sample, n->affine.batch);
+    DMC_FREE(d->alloc, n->time, n->affine.batch);
+    DMC_FREE(d->alloc, n->square, n->affine.batch);
+    DMC_FREE(d->alloc, n->host, host_elems(n));
+    dmc__block_free(d, &n->memory);
+    DMC_FREE(d->alloc, n, 1);
+}
+
+/* Loss weights with known entries taken out, and where they count, to the device. */
+static dmc_status set_weights(dmc__denoise *n, const float *mask, const float *weight)
+{
+    dmc__device *d = n->affine.device;
+    for (size_t i = 0; i < n->total; i++) n->host[i] = mask && mask[i] != 0 ? 0 : weight ? weight[i] : 1;
+    DMC_TRY(dmc__dev_in(d, n->weight, n->host, n->total));
+    for (size_t i = 0; i < n->total; i++) n->host[i] = n->host[i] != 0;
+    return dmc__dev_in(d, n->counted, n->host, n->total);
+}
+
+/* Mean of x0^2 over counted entries (n->host holds 1 and 0), for the prior term of the bound. */
+static void measure_squares(dmc__denoise *n, const float *x0)
+{
+    const size_t elems = (size_t)n->affine.elems;
+    for (size_t b = 0; b < (size_t)n->affine.batch; b++) {
+        double sum = 0, count = 0;
+        for (size_t i = b * elems; i < (b + 1) * elems; i++) {
+            sum += n->host[i] * (double)x0[i] * x0[i];
+            count += n->host[i];
+        }
+        n->square[b] = sum / fmax(count, 1);
+    }
+}
+
+static dmc_status set_input(dmc__denoise *n, const char *name, void *to, const float *from, size_t elems)
+{
+    if (!to) return DMC_OK;
+    if (!from) return dmc__fail(DMC_EINVAL, "denoise: %s is NULL, but the network has one", name);
+    return dmc__dev_in(n->affine.device, to, from, elems);
+}
+
+dmc_status dmc__denoise_set(dmc__denoise *n, const float *x0, const float *cond, const float *extra, const float *mask,
+                            const float *weight)
+{
+    const size_t b = (size_t)n->affine.batch;
+    DMC_TRY(set_input(n, "x0", n->x0, x0, n->total));
+    DMC_TRY(set_input(n, "the condition", n->cond, cond, b * dmc__feed_cond_elems(n->net)));
+    DMC_TRY(set_input(n, "the side input", n->extra, extra, b * dmc__feed_extra_elems(n->net)));
+    n->affine.mask = NULL;
+    if (mask) {
+        DMC_TRY(dmc__dev_in(n->affine.device, n->mask, mask, n->total));
+        n->affine.mask = n->mask;
+    }
+    DMC_TRY(set_weights(n, mask, weight));
+    measure_squares(n, x0);
+    return DMC_OK;
+}
+
+/* (alpha, sigma, target's share of x0, of eps) per sample, and the times as the network gets them. */
+static dmc_status set_levels(dmc__denoise *n, const int32_t *time)
+{
+    const dmc__process *p = n->process;
+    const size_t batch = (size_t)n->affine.batch;
+    for (size_t b = 0; b < batch; b++) {
+        double of_x0, of_eps;
+        if (time[b] < 0 || time[b] >= p->steps)
+            return dmc__fail(DMC_ERANGE, "denoise: time index %d of sample %zu, must be 0..%d", time[b], b, p->steps - 1);
+        dmc__process_target(p, time[b], &of_x0, &of_eps);
+        const double coef[COEFS] = {p->alpha[time[b]], p->sigma[time[b]], of_x0, of_eps};
+        for (size_t j = 0; j < COEFS; j++) n->host[b * COEFS + j] = (float)coef[j];
+    }
+    DMC_TRY(dmc__dev_in(n->affine.device, n->coef, n->host, COEFS * batch));
+    for (size_t b = 0; b < batch; b++) n->host[b] = (float)time[b];
+    return dmc__dev_in(n->affine.device, n->t, n->host, batch);
+}
+
+dmc_status dmc__denoise_noise(dmc__denoise *n, const int32_t *time, const uint64_t *sample, uint64_t seed,
+                              uint32_t purpose, uint64_t step)
+{
+    const dmc__noise_key key = {.seed = seed, .step = step, .sample = sample, .purpose = purpose};
+    DMC_TRY(set_levels(n, time));
+    DMC_TRY(dmc__affine_noise(&n->affine, &key, n->noise));
+    dmc_kargs k = {.in = {n->x0, n->noise, n->affine.mask},
+                   .par = {n->coef},
+                   .out = n->z,
+                   .out2 = n->target,
+                   .dim = {n->affine.batch, n->affine.elems}};
+    return dmc__dev_run(n->affine.device, DMC_OP_DIFFUSE, &k);
+}
+
+static dmc_kargs error_args(const dmc__denoise *n, const void *weight)
+{
+    return (dmc_kargs){.in = {dmc__chain_output(n->chain), n->target},
+                       .par = {weight},
+                       .out = n->err,
+                       .dim = {n->affine.batch, n->affine.elems}};
+}
+
+static dmc_status measure_error(dmc__denoise *n, const void *weight, float *err)
+{
+    DMC_TRY(dmc__chain_network(n->chain, n->z, n->t, n->cond, n->extra));
+    dmc_kargs k = error_args(n, weight);
+    DMC_TRY(dmc__dev_run(n->affine.device, DMC_OP_MSE, &k));
+    return dmc__dev_out(n->affine.device, err, n->err, (size_t)n->affine.batch);
+}
+
+dmc_status dmc__denoise_error(dmc__denoise *n, float *err)
+{
+    return measure_error(n, n->weight, err);
+}
+
+dmc_status dmc__denoise_backward(dmc__denoise *n, const float *derr)
+{
+    DMC_TRY(dmc__dev_in(n->affine.device, n->derr, derr, (size_t)n->affine.batch));
+    dmc_kargs k = error_args(n, n->weight);
+    k.dout = n->derr;
+    k.din[0] = n->noise;
+    DMC_TRY(dmc__dev_run_bwd(n->affine.device, DMC_OP_MSE, &k));
+    return dmc__chain_network_backward(n->chain, n->noise);
+}
+
+void dmc__denoise_batch(const dmc__denoise *n, const void **z, const void **t, const void **cond, void **target)
+{
+    if (z) *z = n->z;
+    if (t) *t = n->t;
+    if (cond) *cond = n->cond;
+    if (target) *target = n->target;
+}
+
+/* ---- evidence lower bound ---------------------------------------------------------------------------- */
+
+/* Every sample's error at time index i with noise number 0. */
+static dmc_status bank_error(dmc__denoise *n, int32_t i, uint64_t seed, float *err)
+{
+    for (int32_t b = 0; b < n->affine.batch; b++) n->time[b] = i;
+    DMC_TRY(dmc__denoise_noise(n, n->time, n->sample, seed, DMC_STREAM_BANK, (uint64_t)i));
+    return measure_error(n, n->counted, err);
+}
+
+/* KL(q(z_T|x0) || N(0,I)) per dimension, from the mean of x0^2. */
+static double prior_kl(const dmc__process *p, double square)
+{
+    const double abar = p->abar[p->steps - 1];
+    return .5 * (abar * square - abar - log(1 - abar));
+}
+
+/* What one unit of squared network error at i costs: 1/2 (SNR_{i-1} - SNR_i) Q_i^2, since x0 - x0hat = Q (target - f). */
+static double step_weight(const dmc__process *p, int32_t i)
+{
+    double P, Q;
+    dmc__process_x0(p, i, &P, &Q);
+    return .5 * (dmc__process_snr(p, i - 1) - dmc__process_snr(p, i)) * Q * Q;
+}
+
+/* End of the stratum that starts at index lo when `left` strata are still to come: equal shares of what is left of the
+ * log-SNR, because the weights per unit of it are alike. All remaining indices get one stratum each if they fit. */
+static int32_t stratum_end(const dmc__process *p, int32_t lo, int32_t left)
+{
+    const double from = log(dmc__process_snr(p, lo - 1)), to = log(dmc__process_snr(p, p->steps - 1));
+    const double goal = from + (to - from) / left;
+    int32_t hi = lo + 1;
+    if (left == 1) return p->steps;
+    while (hi < p->steps - (left - 1) && log(dmc__process_snr(p, hi)) >= goal) hi++;
+    return hi;
+}
+
+/* The reconstruction term at index 0, and everything that does not depend on the network. */
+static dmc_status start_elbo(dmc__denoise *n, uint64_t seed, float *err, double *ell)
+{
+    static const double two_pi = 6.28318530717958647692;
+    const dmc__process *p = n->process;
+    double P, Q;
+    DMC_TRY(bank_error(n, 0, seed, err));
+    dmc__process_x0(p, 0, &P, &Q);
+    for (int32_t b = 0; b < n->affine.batch; b++)
+        ell[b] = -prior_kl(p, n->square[b]) - .5 * log(two_pi * p->beta[0]) - .5 * Q * Q * err[b] / p->beta[0];
+    return DMC_OK;
+}
+
+dmc_status dmc__denoise_elbo(dmc__denoise *n, uint64_t seed, double *ell)
+{
+    const dmc__process *p = n->process;
+    const int32_t evaluations = p->steps < MAX_ELBO_STEPS ? p->steps : MAX_ELBO_STEPS;
+    float *err = n->host; /* free again once the levels are on the device */
+    DMC_TRY(start_elbo(n, seed, err, ell));
+    for (int32_t lo = 1, left = evaluations - 1; left > 0; left--) {
+        const int32_t hi = stratum_end(p, lo, left);
+        double weight = 0;
+        for (int32_t i = lo; i < hi; i++) weight += step_weight(p, i);
+        DMC_TRY(bank_error(n, lo + (hi - 1 - lo) / 2, seed, err));
+        for (int32_t b = 0; b < n->affine.batch; b++) ell[b] -= weight * err[b];
+        lo = hi;
+    }
+    return DMC_OK;
+}

@@ -1,0 +1,36 @@
+/* denoise.h — the denoising loss (paper eq. 5) and likelihoods built on it, for batches of clean samples. */
+#ifndef DMC_DIFFUSION_DENOISE_H
+#define DMC_DIFFUSION_DENOISE_H
+
+#include "chain_grad.h"
+
+typedef struct dmc__denoise dmc__denoise;
+
+/* Buffers for one batch over an existing chain (network plan). */
+dmc_status dmc__denoise_create(dmc__chain *c, const dmc__net *net, dmc__device *d, const dmc__process *p, int32_t batch,
+                               dmc__denoise **out);
+void dmc__denoise_destroy(dmc__denoise *n);
+
+/* Host inputs, normalised: x0 (batch,T,cols), cond (batch,cond) or NULL, extra or NULL, mask (batch,T,cols) 1 = known (kept
+ * clean, no loss) or NULL, weight (batch,T,cols) loss weights or NULL (0 = no loss, e.g. padding). */
+dmc_status dmc__denoise_set(dmc__denoise *n, const float *x0, const float *cond, const float *extra, const float *mask,
+                            const float *weight);
+/* Noise it: time index time[b] (host), noise number sample[b] of stream (seed, purpose, step). Equal sample numbers share
+ * noise, which is what DPO pairs need. */
+dmc_status dmc__denoise_noise(dmc__denoise *n, const int32_t *time, const uint64_t *sample, uint64_t seed,
+                              uint32_t purpose, uint64_t step);
+/* Forward with the chain's bound weights; err (host (batch)) = weighted mean squared error per sample. */
+dmc_status dmc__denoise_error(dmc__denoise *n, float *err);
+/* Backward: dL/derr per sample (host (batch)). Call after dmc__denoise_error. */
+dmc_status dmc__denoise_backward(dmc__denoise *n, const float *derr);
+
+/* Device memory of the present batch: noised z (batch,T,cols), times (batch), condition, and the regression target (batch,T,
+ * cols), which may be changed before dmc__denoise_error (e.g. pulled towards another network's output). NULL pointers skip. */
+void dmc__denoise_batch(const dmc__denoise *n, const void **z, const void **t, const void **cond, void **target);
+
+/* Evidence lower bound of x0 under the model (methods.md 1.6), nats per unmasked dimension, one shared noise per step
+ * (purpose DMC_STREAM_BANK); weights are those bound to the chain. ell: host (batch). dims: unmasked entries per sample.
+ * At most 64 time indices, stratified when T > 64. dmc__denoise_set comes first. */
+dmc_status dmc__denoise_elbo(dmc__denoise *n, uint64_t seed, double *ell);
+
+#endif

@@ -1,0 +1,227 @@
+/* rollout.c — walk down a table with one plan and one stretch of device memory. */
+#include "rollout.h"
+
+#include "../backend/block.h"
+#include "../base/checked.h"
+#include "affine.h"
+#include "feed.h"
+
+struct dmc__rollout {
+    dmc__feed feed;
+    dmc__affine affine;
+    dmc__table table;           /* a copy */
+    size_t elems, stride;       /* of one sample; of one latent (batch,T,cols), 64-byte aligned */
+    int32_t keep_chain, last_k;
+    const void *weights, *early;
+    dmc__block memory;          /* cut into: */
+    void *latent;               /* (1 or K+1, stride) */
+    void *noise, *mask, *known; /* (batch,T,cols) */
+    void *cond, *extra;         /* (batch,cond), (batch,T,extra); NULL: the network has none */
+};
+
+static dmc_status copy_table(const dmc__allocator *a, const dmc__table *from, dmc__table *to)
+{
+    *to = (dmc__table){.alloc = a, .k = from->k, .clip = from->clip};
+    DMC_TRY(DMC_NEW(a, from->k, &to->row));
+    for (int32_t k = 0; k < from->k; k++) to->row[k] = from->row[k];
+    return DMC_OK;
+}
+
+static dmc_status take_memory(dmc__rollout *r)
+{
+    const size_t b = (size_t)r->affine.batch, latents = r->keep_chain ? (size_t)r->table.k + 1 : 1;
+    const dmc__part part[] = {
+        {&r->latent, latents * r->stride},
+        {&r->noise, b * r->elems},
+        {&r->mask, b * r->elems},
+        {&r->known, b * r->elems},
+        {&r->cond, b * dmc__feed_cond_elems(r->feed.net)},
+        {&r->extra, b * dmc__feed_extra_elems(r->feed.net)},
+    };
+    return dmc__block_alloc(r->feed.device, part, sizeof part / sizeof *part, &r->memory);
+}
+
+dmc_status dmc__rollout_create(const dmc__net *net, dmc__device *d, const dmc__table *table, int32_t batch,
+                               int32_t keep_chain, dmc__rollout **out)
+{
+    *out = NULL;
+    dmc_status status;
+    dmc__rollout *r = NULL;
+    DMC_TRY(dmc__feed_check(net, batch, "rollout"));
+    DMC_TRY(DMC_NEW(d->alloc, 1, &r));
+    r->feed = (dmc__feed){.net = net, .device = d};
+    r->elems = dmc__feed_elems(net);
+    r->stride = dmc__align64((size_t)batch * r->elems);
+    r->affine = (dmc__affine){.device = d, .batch = batch, .elems = (int32_t)r->elems, .clip = table->clip};
+    r->keep_chain = keep_chain;
+    DMC_TRY_GOTO(status, copy_table(d->alloc, table, &r->table), fail);
+    DMC_TRY_GOTO(status, dmc__plan_create(net->graph, d, batch, DMC__PLAN_INFER, NULL, &r->feed.plan), fail);
+    DMC_TRY_GOTO(status, take_memory(r), fail);
+    *out = r;
+    return DMC_OK;
+fail:
+    dmc__rollout_destroy(r);
+    return status;
+}
+
+void dmc__rollout_destroy(dmc__rollout *r)
+{
+    if (!r) return;
+    dmc__device *d = r->feed.device;
+    dmc__block_free(d, &r->memory);
+    dmc__plan_destroy(r->feed.plan);
+    dmc__table_free(&r->table);
+    DMC_FREE(d->alloc, r, 1);
+}
+
+void dmc__rollout_bind(dmc__rollout *r, const void *weights, const void *early, int32_t last_k)
+{
+    r->weights = weights;
+    r->early = early ? early : weights;
+    r->last_k = last_k;
+}
+
+/* Host floats to a device input of n elements; an input the network lacks is skipped. */
+static dmc_status set_input(dmc__rollout *r, const char *name, void *to, const float *from, size_t n)
+{
+    if (!to) return DMC_OK;
+    if (!from) return dmc__fail(DMC_EINVAL, "rollout: %s is NULL, but the network has one", name);
+    return dmc__dev_in(r->feed.device, to, from, n);
+}
+
+dmc_status dmc__rollout_set_cond(dmc__rollout *r, const float *cond)
+{
+    return set_input(r, "the condition", r->cond, cond, (size_t)r->affine.batch * dmc__feed_cond_elems(r->feed.net));
+}
+
+dmc_status dmc__rollout_set_extra(dmc__rollout *r, const float *extra)
+{
+    return set_input(r, "the side input", r->extra, extra,
+                     (size_t)r->affine.batch * dmc__feed_extra_elems(r->feed.net));
+}
+
+dmc_status dmc__rollout_set_known(dmc__rollout *r, const float *mask, const float *known)
+{
+    const size_t n = (size_t)r->affine.batch * r->elems;
+    r->affine.mask = r->affine.known = NULL;
+    if (!mask) return DMC_OK;
+    if (!known) return dmc__fail(DMC_EINVAL, "rollout: a mask was given without the known values");
+    DMC_TRY(dmc__dev_in(r->feed.device, r->mask, mask, n));
+    DMC_TRY(dmc__dev_in(r->feed.device, r->known, known, n));
+    r->affine.mask = r->mask;
+    r->affine.known = r->known;
+    return DMC_OK;
+}
+
+/* The memory row k reads: without a chain all latents are the same one. */
+static void *latent_at(const dmc__rollout *r, int32_t k)
+{
+    return r->keep_chain ? dmc__dev_at(r->feed.device, r->latent, (size_t)k * r->stride) : r->latent;
+}
+
+static dmc_status run_row(dmc__rollout *r, int32_t k, const dmc__noise_key *key)
+{
+    const dmc__row *row = &r->table.row[k];
+    void *z = latent_at(r, k);
+    DMC_TRY(dmc__feed_inputs(&r->feed, z, r->cond, r->extra));
+    DMC_TRY(dmc__feed_time(&r->feed, row->index));
+    DMC_TRY(dmc__plan_forward(r->feed.plan));
+    if (row->S > 0) DMC_TRY(dmc__affine_noise(&r->affine, key, r->noise));
+    return dmc__affine_step(&r->affine, row, z, dmc__plan_value(r->feed.plan, r->feed.net->out),
+                            row->S > 0 ? r->noise : NULL, latent_at(r, k + 1));
+}
+
+/* Rows from..K-1. Row k of call c draws noise number c*4096 + k. */
+static dmc_status run_rows(dmc__rollout *r, int32_t from, uint64_t seed, uint64_t call, uint64_t first)
+{
+    const int32_t turn = r->table.k - r->last_k; /* first row with the learning weights */
+    dmc__noise_key key = {.seed = seed, .first = first, .purpose = DMC_STREAM_STEP};
+    for (int32_t k = from; k < r->table.k; k++) {
+        if (k == from || k == turn) dmc__plan_bind(r->feed.plan, k < turn ? r->early : r->weights, NULL);
+        key.step = call * 4096 + (uint64_t)k;
+        DMC_TRY(run_row(r, k, &key));
+    }
+    return DMC_OK;
+}
+
+dmc_status dmc__rollout_run(dmc__rollout *r, uint64_t seed, uint64_t call, uint64_t first_sample, double temperature)
+{
+    const dmc__noise_key key = {.seed = seed, .step = call, .first = first_sample, .purpose = DMC_STREAM_LATENT};
+    if (!r->weights) return dmc__fail(DMC_ESTATE, "rollout: run before weights were bound");
+    DMC_TRY(dmc__affine_noise(&r->affine, &key, r->noise));
+    DMC_TRY(dmc__affine_mix(&r->affine, 0, r->noise, temperature, r->noise, latent_at(r, 0)));
+    return run_rows(r, 0, seed, call, first_sample);
+}
+
+dmc_status dmc__rollout_run_from(dmc__rollout *r, const void *x0, int32_t from, const dmc__process *p, uint64_t seed,
+                                 uint64_t call, uint64_t first_sample, const uint64_t *noise_sample)
+{
+    const dmc__noise_key key = {
+        .seed = seed, .step = call, .first = first_sample, .sample = noise_sample, .purpose = DMC_STREAM_LATENT};
+    if (!r->weights) return dmc__fail(DMC_ESTATE, "rollout: run before weights were bound");
+    if (from < 0 || from >= r->table.k)
+        return dmc__fail(DMC_ERANGE, "rollout: from = %d, must be 0..%d", from, r->table.k - 1);
+    const int32_t i = r->table.row[from].index;
+    if (i >= p->steps)
+        return dmc__fail(DMC_ESHAPE, "rollout: row %d is at time index %d, the process has %d", from, i, p->steps);
+    DMC_TRY(dmc__affine_noise(&r->affine, &key, r->noise));
+    DMC_TRY(dmc__affine_mix(&r->affine, p->alpha[i], x0, p->sigma[i], r->noise, latent_at(r, from)));
+    return run_rows(r, from, seed, call, first_sample);
+}
+
+int32_t dmc__rollout_rows(const dmc__rollout *r)
+{
+    return r->table.k;
+}
+
+const dmc__row *dmc__rollout_row(const dmc__rollout *r, int32_t k)
+{
+    return &r->table.row[k];
+}
+
+int32_t dmc__rollout_batch(const dmc__rollout *r)
+{
+    return r->affine.batch;
+}
+
+size_t dmc__rollout_elems(const dmc__rollout *r)
+{
+    return r->elems;
+}
+
+void *dmc__rollout_latent(const dmc__rollout *r, int32_t k)
+{
+    if (k < 0 || k > r->table.k || (!r->keep_chain && k < r->table.k)) return NULL;
+    return latent_at(r, k);
+}
+
+const void *dmc__rollout_mask(const dmc__rollout *r)
+{
+    return r->affine.mask;
+}
+
+const void *dmc__rollout_known(const dmc__rollout *r)
+{
+    return r->affine.known;
+}
+
+const void *dmc__rollout_cond(const dmc__rollout *r)
+{
+    return r->cond;
+}
+
+const void *dmc__rollout_extra(const dmc__rollout *r)
+{
+    return r->extra;
+}
+
+double dmc__rollout_clip(const dmc__rollout *r)
+{
+    return r->table.clip;
+}
+
+size_t dmc__rollout_bytes(const dmc__rollout *r)
+{
+    return sizeof *r + (size_t)r->table.k * sizeof *r->table.row + dmc__block_bytes(r->feed.device, &r->memory) +
+           dmc__plan_bytes(r->feed.plan);
+}

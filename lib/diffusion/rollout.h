@@ -1,0 +1,47 @@
+/* rollout.h — run a table: z_K = noise -> ... -> z_0, for one batch of samples on one device.
+ *
+ * create allocates everything; run allocates nothing, takes no lock, makes no system call. Used by the sampler (no
+ * chain) and by alignment (chain kept).
+ */
+#ifndef DMC_DIFFUSION_ROLLOUT_H
+#define DMC_DIFFUSION_ROLLOUT_H
+
+#include "../nn/net.h"
+#include "table.h"
+
+typedef struct dmc__rollout dmc__rollout;
+
+/* keep_chain: all K+1 latents stay readable. The table is copied; the net must outlive the roll-out. */
+dmc_status dmc__rollout_create(const dmc__net *net, dmc__device *d, const dmc__table *table, int32_t batch,
+                               int32_t keep_chain, dmc__rollout **out);
+void dmc__rollout_destroy(dmc__rollout *r);
+
+/* Weights for the last `last_k` rows, and for the rows before (the foundation; NULL = the same). */
+void dmc__rollout_bind(dmc__rollout *r, const void *weights, const void *early, int32_t last_k);
+/* Host floats, normalised: condition (batch,cond); side input (batch,T,extra). */
+dmc_status dmc__rollout_set_cond(dmc__rollout *r, const float *cond);
+dmc_status dmc__rollout_set_extra(dmc__rollout *r, const float *extra);
+/* In-painting: mask (batch,T,cols) 1 = known, known values likewise; NULL mask = none. Known entries stay clean at every
+ * step (Diffuser's convention). */
+dmc_status dmc__rollout_set_known(dmc__rollout *r, const float *mask, const float *known);
+/* Draw all samples: noise keyed by (seed, call, first_sample + b). Starts from pure noise times `temperature`. */
+dmc_status dmc__rollout_run(dmc__rollout *r, uint64_t seed, uint64_t call, uint64_t first_sample, double temperature);
+/* Re-noise given clean samples x0 (device (batch,T,cols)) to the level of row `from` and continue from there: pairs that
+ * share a latent when `noise_sample` is the same for several b (host (batch), sample number of the forward noise). */
+dmc_status dmc__rollout_run_from(dmc__rollout *r, const void *x0, int32_t from, const dmc__process *p, uint64_t seed,
+                                 uint64_t call, uint64_t first_sample, const uint64_t *noise_sample);
+
+int32_t dmc__rollout_rows(const dmc__rollout *r);
+const dmc__row *dmc__rollout_row(const dmc__rollout *r, int32_t k);
+int32_t dmc__rollout_batch(const dmc__rollout *r);
+size_t dmc__rollout_elems(const dmc__rollout *r);          /* T*cols of one sample */
+/* Latent before row k (k = 0: noise, k = K: the sample). With keep_chain any k, else only k = K. Device (batch,T,cols). */
+void *dmc__rollout_latent(const dmc__rollout *r, int32_t k);
+const void *dmc__rollout_mask(const dmc__rollout *r);      /* device, NULL = none */
+const void *dmc__rollout_known(const dmc__rollout *r);
+const void *dmc__rollout_cond(const dmc__rollout *r);      /* device (batch,cond) */
+const void *dmc__rollout_extra(const dmc__rollout *r);
+double dmc__rollout_clip(const dmc__rollout *r);
+size_t dmc__rollout_bytes(const dmc__rollout *r);
+
+#endif

@@ -1,0 +1,98 @@
+/* graph_memory.c — how much memory a plan's pieces take, and from which step to which they need it.
+ *
+ * Step i is the forward call of node i. With a backward pass everything is kept, for the passes may be repeated; without,
+ * a value lives from the node that makes it to the last that reads it, and what a node saves only during its call.
+ */
+#include "graph_steps.h"
+#include "../base/checked.h"
+
+static void keep(const dmc__plan *p, dmc__piece *piece)
+{
+    piece->first = -1;
+    piece->last = p->nodes;
+}
+
+static size_t value_bytes(const dmc__plan *p, dmc__val v)
+{
+    const dmc__graph_value *const shape = &p->graph->value[v];
+    return dmc__align64((size_t)p->batch * (size_t)shape->t * (size_t)shape->c * p->device->backend->elem);
+}
+
+/* Inputs, outputs and what no node makes or reads are never given away. */
+static void size_values(dmc__plan *p)
+{
+    const dmc__graph *const g = p->graph;
+    for (dmc__val v = 0; v < p->values; v++) {
+        if (g->value[v].base != v) continue;
+        dmc__plan_value_piece(p, v)->bytes = value_bytes(p, v);
+        keep(p, dmc__plan_value_piece(p, v));
+    }
+    if (p->flags != DMC__PLAN_INFER) return;
+    for (int32_t i = 0; i < p->nodes; i++) {
+        const dmc__graph_node *const n = &g->node[i];
+        if (!g->value[n->out].is_output) {
+            dmc__plan_value_piece(p, n->out)->first = i;
+            dmc__plan_value_piece(p, n->out)->last = i;
+        }
+        for (int32_t j = 0; j < n->n_in; j++)
+            if (!g->value[n->in[j]].is_input && !g->value[n->in[j]].is_output) dmc__plan_value_piece(p, n->in[j])->last = i;
+    }
+}
+
+/* A gradient has memory if somebody writes it, or if the caller reads it: of inputs, where an unused one reads 0. */
+static void size_gradients(dmc__plan *p)
+{
+    for (dmc__val v = 0; v < p->values; v++) {
+        const int32_t asked = p->graph->value[v].is_input && (p->flags & DMC__PLAN_DINPUT);
+        if (!asked && !(p->grad[v] & DMC__GRAD_ARRIVES)) continue;
+        dmc__plan_grad_piece(p, v)->bytes = value_bytes(p, v);
+        keep(p, dmc__plan_grad_piece(p, v));
+    }
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* A kernel that asks for more than there can be is refused by the sum of all pieces. */
+static size_t round_up(size_t bytes)
+{
+    return bytes > SIZE_MAX - 63 ? SIZE_MAX : dmc__align64(bytes);
+}
+
+static dmc_status size_node(dmc__plan *p, int32_t i, int32_t has_backward)
+{
+    dmc__step *const s = &p->forward[i];
+    const dmc__graph_node *const n = &p->graph->node[i];
+    dmc_op_need need;
+    const dmc_status status = dmc__dev_prepare(p->device, n->op, &s->args, &need);
+    if (status < 0) return dmc__fail_in(status, "%s", n->name);
+    dmc__piece *const save = dmc__plan_save_piece(p, i), *const scratch = dmc__plan_scratch_piece(p);
+    save->bytes = round_up(need.save);
+    save->first = save->last = i;
+    if (has_backward) keep(p, save);
+    scratch->bytes = larger(scratch->bytes, round_up(larger(need.scratch_fwd, has_backward ? need.scratch_bwd : 0)));
+    return DMC_OK;
+}
+
+/* Backward steps stand in reverse: walk them along to know which nodes have one. */
+static dmc_status size_nodes(dmc__plan *p)
+{
+    int32_t b = p->backward_steps;
+    for (int32_t i = 0; i < p->nodes; i++) {
+        int32_t has_backward = 0;
+        for (; b > 0 && p->backward[b - 1].node == i; b--) has_backward = 1;
+        DMC_TRY(size_node(p, i, has_backward));
+    }
+    return DMC_OK;
+}
+
+dmc_status dmc__plan_size_pieces(dmc__plan *p)
+{
+    size_values(p);
+    size_gradients(p);
+    keep(p, dmc__plan_scratch_piece(p));
+    DMC_TRY(size_nodes(p));
+    return dmc__place_pieces(p->device->alloc, p->piece, p->pieces, &p->bytes);
+}

@@ -1,0 +1,120 @@
+/* graph_params.c — parameters: names and shapes as in PyTorch, places in one block, starting values. */
+#include "graph_types.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { ALIGN = 16 }; /* elements: 64 bytes of floats */
+
+/* Elements of the shape, 0 if they are more than an op's 32-bit sizes can say. */
+static size_t count_elements(const dmc__param_spec *s)
+{
+    int64_t n = 1;
+    for (int32_t i = 0; i < s->rank; i++) {
+        n *= s->shape[i];
+        if (n > INT32_MAX) return 0;
+    }
+    return (size_t)n;
+}
+
+/* Append `s` as layer.tail behind the parameters there are. -1 after an error. */
+static dmc__parid add_param(dmc__graph *g, const char *layer, const char *tail, const dmc__param_spec *s)
+{
+    char name[DMC__NAME_MAX];
+    if (g->status < 0) return -1;
+    if (snprintf(name, sizeof name, "%s.%s", layer, tail) >= (int)sizeof name)
+        return dmc__graph_refuse(g, DMC_EINVAL, "%s: parameter name longer than %d characters", layer, DMC__NAME_MAX - 1);
+    if (dmc__graph_find_param(g, name) >= 0)
+        return dmc__graph_refuse(g, DMC_EINVAL, "%s: there is already a parameter of this name", name);
+    const size_t size = count_elements(s);
+    if (size == 0)
+        return dmc__graph_refuse(g, DMC_EOVERFLOW, "%s: more than %d elements", name, INT32_MAX);
+    if (dmc__graph_grow(g, (void **)&g->param, sizeof *g->param, g->params, &g->param_room) < 0) return -1;
+    dmc__param_spec *const p = &g->param[g->params];
+    *p = *s;
+    memcpy(p->name, name, sizeof name);
+    p->size = size;
+    p->offset = g->param_elems;
+    g->param_total += size;
+    g->param_elems += (size + ALIGN - 1) / ALIGN * ALIGN;
+    return g->params++;
+}
+
+/* PyTorch: kaiming_uniform(a = sqrt 5) of the weight is U(+-1/sqrt(fan_in)), and so is the bias. fan_in is the product
+ * of all sizes but the first, whatever the first means: for a transposed convolution Co k, not Ci k. */
+void dmc__graph_add_weights(dmc__graph *g, dmc__graph_node *n, const dmc__param_spec *weight, int32_t co, int32_t bias)
+{
+    dmc__param_spec w = *weight;
+    double fan_in = 1;
+    for (int32_t i = 1; i < w.rank; i++) fan_in *= w.shape[i];
+    w.init = DMC__INIT_UNIFORM;
+    w.scale = 1 / sqrt(fan_in);
+    const dmc__param_spec b = {.rank = 1, .shape = {co}, .layout = DMC__LAYOUT_PLAIN, .init = w.init, .scale = w.scale};
+    n->par[0] = add_param(g, n->name, "weight", &w);
+    if (bias) n->par[1] = add_param(g, n->name, "bias", &b);
+}
+
+void dmc__graph_add_norm(dmc__graph *g, dmc__graph_node *n, int32_t c)
+{
+    const dmc__param_spec one = {.rank = 1, .shape = {c}, .layout = DMC__LAYOUT_PLAIN, .init = DMC__INIT_ONE, .scale = 1};
+    dmc__param_spec zero = one;
+    zero.init = DMC__INIT_ZERO;
+    zero.scale = 0;
+    n->par[0] = add_param(g, n->name, "weight", &one);
+    n->par[1] = add_param(g, n->name, "bias", &zero);
+}
+
+/* The last node that has parameters; NULL if there is none. */
+static const dmc__graph_node *last_layer(const dmc__graph *g)
+{
+    for (int32_t i = g->nodes - 1; i >= 0; i--)
+        if (g->node[i].par[0] >= 0) return &g->node[i];
+    return NULL;
+}
+
+void dmc__g_scale_init(dmc__graph *g, double s)
+{
+    if (g->status < 0) return;
+    const dmc__graph_node *const n = last_layer(g);
+    if (!n || g->param[n->par[0]].init == DMC__INIT_ONE || !isfinite(s) || s < 0) {
+        dmc__graph_refuse(g, DMC_EINVAL, "%s: initial scale times %g, needs a linear or convolution layer and a factor from 0 on",
+                          n ? n->name : "dmc__g_scale_init", s);
+        return;
+    }
+    for (int32_t i = 0; i < DMC_KPAR; i++) {
+        if (n->par[i] < 0) continue;
+        dmc__param_spec *const p = &g->param[n->par[i]];
+        p->scale *= s;
+        if (s == 0) p->init = DMC__INIT_ZERO;
+    }
+}
+
+/* ---- asking ----------------------------------------------------------------------------------------- */
+
+int32_t dmc__graph_param_count(const dmc__graph *g)
+{
+    return g->params;
+}
+
+const dmc__param_spec *dmc__graph_param(const dmc__graph *g, dmc__parid i)
+{
+    return i >= 0 && i < g->params ? &g->param[i] : NULL;
+}
+
+dmc__parid dmc__graph_find_param(const dmc__graph *g, const char *name)
+{
+    for (dmc__parid i = 0; i < g->params; i++)
+        if (strcmp(g->param[i].name, name) == 0) return i;
+    return -1;
+}
+
+size_t dmc__graph_param_elems(const dmc__graph *g)
+{
+    return g->param_elems;
+}
+
+size_t dmc__graph_param_total(const dmc__graph *g)
+{
+    return g->param_total;
+}

@@ -1,0 +1,64 @@
+/* graph_steps.h — the inside of a plan: kernel calls that are ready to run, and one block of memory. */
+#ifndef DMC_GRAPH_STEPS_H
+#define DMC_GRAPH_STEPS_H
+
+#include "graph_place.h"
+#include "graph_types.h"
+
+#define DMC__NOWHERE SIZE_MAX
+
+/* One kernel call. */
+typedef struct dmc__step {
+    dmc_kernel run;
+    dmc_kargs args;
+    int32_t node;
+    size_t par[DMC_KPAR];  /* bytes into the weights; DMC__NOWHERE = none                */
+    size_t dpar[DMC_KPAR]; /* bytes into the gradients; DMC__NOWHERE = none or frozen    */
+    uint32_t din;          /* backward: bit i = makes the gradient of in[i]              */
+} dmc__step;
+
+/* What is known about the gradient of a value. */
+enum { DMC__GRAD_WANTED = 1 /* something that learns, or an input, is behind it */, DMC__GRAD_ARRIVES = 2 /* somebody writes it */ };
+
+struct dmc__plan {
+    const dmc__graph *graph;
+    dmc__device *device;
+    int32_t batch, flags;
+    int32_t values, nodes;         /* of the graph at create time */
+    dmc__step *forward;            /* (nodes)                     */
+    dmc__step *backward;           /* (backward_room), in the order they run */
+    int32_t backward_room, backward_steps;
+    uint8_t *grad;                 /* (values) DMC__GRAD_*        */
+    dmc__piece *piece;             /* (pieces): values, their gradients, what nodes save, scratch */
+    int32_t pieces;
+    void *block;
+    size_t bytes;                  /* of the block */
+};
+
+/* Pieces by what they are for. */
+static inline dmc__piece *dmc__plan_value_piece(const dmc__plan *p, dmc__val base)
+{
+    return &p->piece[base];
+}
+static inline dmc__piece *dmc__plan_grad_piece(const dmc__plan *p, dmc__val base)
+{
+    return &p->piece[p->values + base];
+}
+static inline dmc__piece *dmc__plan_save_piece(const dmc__plan *p, int32_t node)
+{
+    return &p->piece[2 * p->values + node];
+}
+static inline dmc__piece *dmc__plan_scratch_piece(const dmc__plan *p)
+{
+    return &p->piece[2 * p->values + p->nodes];
+}
+
+/* A step of node i: dimensions, attributes and the places of its parameters. */
+void dmc__plan_start_step(const dmc__plan *p, int32_t i, dmc__step *s);
+/* Which backward steps there are, in which order, and who overwrites and who adds. */
+int32_t dmc__plan_count_backward(const dmc__graph *g);
+void dmc__plan_order_backward(dmc__plan *p, const uint8_t *train);
+/* Sizes and lifetimes of all pieces; asks the kernels for theirs. */
+dmc_status dmc__plan_size_pieces(dmc__plan *p);
+
+#endif

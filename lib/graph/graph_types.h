@@ -1,0 +1,55 @@
+/* graph_types.h — the inside of a graph, for the files of this folder. */
+#ifndef DMC_GRAPH_TYPES_H
+#define DMC_GRAPH_TYPES_H
+
+#include "graph.h"
+
+enum { DMC__GRAPH_TEXT = 384, DMC__GRAPH_DEPTH = 16 };
+
+/* (B,t,c). A reshaped value has the memory and the gradient of its base; every other value is its own base. */
+typedef struct dmc__graph_value {
+    int32_t t, c;
+    dmc__val base;
+    int32_t is_input, is_output; /* of bases: the value or a reshaping of it */
+} dmc__graph_value;
+
+/* One op. Nodes stand in the order they run in; in and out are bases. */
+typedef struct dmc__graph_node {
+    enum dmc_op op;
+    int32_t n_in;
+    dmc__val in[DMC_KIN], out;
+    dmc__parid par[DMC_KPAR]; /* -1 = none */
+    int32_t dim[DMC_KDIM];    /* of one sample: dim[0] is a count that grows with the batch, in every op */
+    double attr[DMC_KATTR];
+    char name[DMC__NAME_MAX]; /* prefix included */
+} dmc__graph_node;
+
+struct dmc__graph {
+    const dmc__allocator *alloc;
+    dmc__graph_value *value;
+    dmc__graph_node *node;
+    dmc__param_spec *param;
+    int32_t values, value_room, nodes, node_room, params, param_room;
+    size_t param_elems, param_total;
+    double flops;
+    char prefix[DMC__NAME_MAX];
+    size_t prefix_end[DMC__GRAPH_DEPTH]; /* length of the prefix before each push */
+    int32_t depth;
+    dmc_status status;          /* of the first error, and its sentence */
+    char error[DMC__GRAPH_TEXT];
+};
+
+/* Record an error if it is the first; returns -1, what a builder call returns after an error. */
+dmc__val dmc__graph_refuse(dmc__graph *g, dmc_status status, const char *format, ...) DMC_PRINTF(3, 4);
+/* Room for one more item behind the `count` there are. */
+dmc_status dmc__graph_grow(dmc__graph *g, void **items, size_t size, int32_t count, int32_t *room);
+/* A value of its own (base = -1) or a reshaping of `base`; `name` is for the error. -1 after an error. */
+dmc__val dmc__graph_add_value(dmc__graph *g, const char *name, int32_t t, int32_t c, dmc__val base);
+/* Append a node and its output, (t,c). -1 after an error. */
+dmc__val dmc__graph_add_node(dmc__graph *g, const dmc__graph_node *n, int32_t t, int32_t c);
+/* The weight of a layer, U(+-1/sqrt(fan_in)), and with `bias` a bias (co) that starts alike. */
+void dmc__graph_add_weights(dmc__graph *g, dmc__graph_node *n, const dmc__param_spec *weight, int32_t co, int32_t bias);
+/* Scale and shift (c) of a norm, 1 and 0. */
+void dmc__graph_add_norm(dmc__graph *g, dmc__graph_node *n, int32_t c);
+
+#endif

@@ -1,0 +1,102 @@
+/* hdf5_write.c — memory into the D4RL layout. */
+#include <stdbool.h>
+
+#include "atomic_file.h"
+#include "hdf5_dataset.h"
+#include "hdf5_guard.h"
+
+/* One array of the file: (rows) or (rows,cols) elements of `type`. */
+typedef struct sheet {
+    const char *name;
+    hid_t type;
+    int rank;
+    size_t rows, cols;
+    const void *data;
+} sheet;
+
+/* Chunks of about 64 KiB, shuffled and deflated; no time stamps, so that equal data make equal
+ * files. */
+static hid_t storage_of(const sheet *s)
+{
+    enum { CHUNK = 64 << 10, LEVEL = 4 };
+    const size_t row = s->cols * H5Tget_size(s->type);
+    const size_t fit = row < CHUNK ? CHUNK / row : 1;
+    const hsize_t chunk[2] = {fit < s->rows ? fit : s->rows, s->cols};
+    const hid_t plist = H5Pcreate(H5P_DATASET_CREATE);
+    if (H5Pset_chunk(plist, s->rank, chunk) >= 0 && H5Pset_shuffle(plist) >= 0 &&
+        H5Pset_deflate(plist, LEVEL) >= 0 && H5Pset_obj_track_times(plist, false) >= 0)
+        return plist;
+    H5Pclose(plist);
+    return -1;
+}
+
+static bool write_sheet(hid_t file, const sheet *s)
+{
+    const hsize_t dims[2] = {s->rows, s->cols};
+    const hid_t plist = storage_of(s);
+    const hid_t space = H5Screate_simple(s->rank, dims, NULL);
+    const hid_t set = plist < 0 || space < 0 ? -1
+                                             : H5Dcreate2(file, s->name, s->type, space,
+                                                          H5P_DEFAULT, plist, H5P_DEFAULT);
+    bool ok = set >= 0 && H5Dwrite(set, s->type, H5S_ALL, H5S_ALL, H5P_DEFAULT, s->data) >= 0;
+    if (set >= 0 && H5Dclose(set) < 0) ok = false;
+    if (space >= 0) H5Sclose(space);
+    if (plist >= 0) H5Pclose(plist);
+    return ok;
+}
+
+/* What h5py makes of a numpy bool. */
+static hid_t bool_type(void)
+{
+    const int8_t no = 0, yes = 1;
+    const hid_t type = H5Tenum_create(H5T_STD_I8LE);
+    if (H5Tenum_insert(type, "FALSE", &no) >= 0 && H5Tenum_insert(type, "TRUE", &yes) >= 0)
+        return type;
+    H5Tclose(type);
+    return -1;
+}
+
+static bool write_sheets(hid_t file, hid_t flag, const dmc__hdf5_arrays *x)
+{
+    const hid_t real = H5T_IEEE_F32LE;
+    const sheet sheets[] = {
+        {"observations", real, 2, x->n, (size_t)x->obs_dim, x->obs},
+        {"actions", real, 2, x->n, (size_t)x->act_dim, x->act},
+        {"rewards", real, 1, x->n, 1, x->rew},
+        {"terminals", flag, 1, x->n, 1, x->terminals},
+        {"timeouts", flag, 1, x->n, 1, x->timeouts},
+    };
+    for (size_t i = 0; i < sizeof sheets / sizeof *sheets; i++)
+        if (sheets[i].data && !write_sheet(file, &sheets[i])) return false;
+    return true;
+}
+
+static dmc_status write_beside(const char *temp, const dmc__hdf5_arrays *x)
+{
+    const hid_t file = H5Fcreate(temp, H5F_ACC_EXCL, H5P_DEFAULT, H5P_DEFAULT);
+    if (file < 0) return dmc__hdf5_fail(DMC_EIO, temp, "", "cannot be created");
+    const hid_t flag = bool_type();
+    const bool written = flag >= 0 && write_sheets(file, flag, x);
+    dmc_status status = written ? DMC_OK : dmc__hdf5_fail(DMC_EIO, temp, "", "cannot be written");
+    if (flag >= 0) H5Tclose(flag);
+    if (H5Fclose(file) < 0 && status == DMC_OK)
+        status = dmc__hdf5_fail(DMC_EIO, temp, "", "cannot be written");
+    return status;
+}
+
+dmc_status dmc__hdf5_write(const char *path, const dmc__hdf5_arrays *x)
+{
+    dmc__hdf5_session session;
+    dmc__atomic_file file;
+    if (x->n < 1 || x->obs_dim < 1 || x->act_dim < 1)
+        return dmc__fail(DMC_ESHAPE,
+                         "%s: (%zu,%d) observations, (%zu,%d) actions: nothing to write", path,
+                         x->n, x->obs_dim, x->n, x->act_dim);
+    DMC_TRY(dmc__atomic_begin(&dmc__default_allocator, path, &file));
+    dmc__hdf5_enter(&session);
+    const dmc_status status = write_beside(file.temp, x);
+    dmc__hdf5_leave(&session);
+    if (status == DMC_OK) return dmc__atomic_commit(&file);
+    dmc__atomic_abort(&file);
+    return status;
+}

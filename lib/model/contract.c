@@ -1,0 +1,188 @@
+/* contract.c — everything a controller and a model must agree on, as JSON. */
+#include <string.h>
+
+#include "model_file.h"
+
+static const char *const roles[] = {"policy", "planner"};
+static const char *const networks[] = {"idql_mlp", "unet1d_janner"};
+static const char *const schedules[] = {"cosine", "linear", "vp"};
+static const char *const predictions[] = {"epsilon", "x0", "v"};
+static const char *const norms[] = {"none", "gaussian", "minmax"};
+
+/* ---- names ------------------------------------------------------------------------------------------ */
+
+static dmc_status get_choice(const dmc__json *j, const char *key, const char *const *names, int32_t n, int32_t *out)
+{
+    const char *text;
+    DMC_TRY(dmc__json_get_text(j, key, &text));
+    for (*out = 0; *out < n; ++*out)
+        if (strcmp(names[*out], text) == 0) return DMC_OK;
+    return dmc__fail(DMC_EFORMAT, "the contract's %s = \"%.60s\" is not known to this version", key, text);
+}
+
+static dmc_status get_int(const dmc__json *j, const char *key, int32_t min, int32_t max, int32_t *out)
+{
+    double v;
+    DMC_TRY(dmc__json_get_number(j, key, min, max, &v));
+    *out = (int32_t)v;
+    if (*out != v) return dmc__fail(DMC_EFORMAT, "the contract's %s = %g, must be a whole number", key, v);
+    return DMC_OK;
+}
+
+/* ---- normalisers ------------------------------------------------------------------------------------ */
+
+static dmc_status fill_normaliser(dmc__json *j, const dmc__normaliser *n)
+{
+    DMC_TRY(dmc__json_set_text(j, "kind", norms[n->kind]));
+    DMC_TRY(dmc__json_set_numbers(j, "shift", n->shift, n->n));
+    DMC_TRY(dmc__json_set_numbers(j, "scale", n->scale, n->n));
+    DMC_TRY(dmc__json_set_numbers(j, "min", n->lo, n->n));
+    return dmc__json_set_numbers(j, "max", n->hi, n->n);
+}
+
+dmc_status dmc__contract_put_normaliser(dmc__json *j, const char *key, const dmc__normaliser *n)
+{
+    dmc__json *child;
+    DMC_TRY(dmc__json_create(&child));
+    dmc_status status = fill_normaliser(child, n);
+    if (status >= 0) status = dmc__json_set_object(j, key, child);
+    dmc__json_destroy(child);
+    return status;
+}
+
+static dmc_status read_normaliser(const dmc__json *j, const char *key, dmc__normaliser *n)
+{
+    DMC_TRY(dmc__json_get_numbers(j, "shift", n->shift, n->n));
+    DMC_TRY(dmc__json_get_numbers(j, "scale", n->scale, n->n));
+    DMC_TRY(dmc__json_get_numbers(j, "min", n->lo, n->n));
+    DMC_TRY(dmc__json_get_numbers(j, "max", n->hi, n->n));
+    for (int32_t i = 0; i < n->n; i++) {
+        if (!(n->scale[i] > 0))
+            return dmc__fail(DMC_EFORMAT, "the contract's %s.scale[%d] = %g, must be above 0", key, i, (double)n->scale[i]);
+        if (!(n->lo[i] <= n->hi[i]))
+            return dmc__fail(DMC_EFORMAT, "the contract's %s.min[%d] = %g is above max = %g", key, i, (double)n->lo[i],
+                             (double)n->hi[i]);
+    }
+    return DMC_OK;
+}
+
+dmc_status dmc__contract_get_normaliser(const dmc__json *j, const char *key, const dmc__allocator *a, int32_t width,
+                                        dmc__normaliser *out)
+{
+    dmc__json *child;
+    int32_t kind;
+    DMC_TRY(dmc__json_get_object(j, key, &child));
+    dmc_status status = get_choice(child, "kind", norms, 3, &kind);
+    if (status >= 0) status = dmc__normaliser_create(a, kind, width, out);
+    if (status >= 0 && (status = read_normaliser(child, key, out)) < 0) dmc__normaliser_free(out);
+    dmc__json_destroy(child);
+    return status;
+}
+
+/* ---- the whole contract ----------------------------------------------------------------------------- */
+
+static dmc_status put_net(dmc__json *j, const dmc__net_config *n)
+{
+    float mult[DMC__MAX_LEVELS];
+    for (int32_t i = 0; i < n->levels; i++) mult[i] = (float)n->mult[i];
+    DMC_TRY(dmc__json_set_text(j, "network", networks[n->kind]));
+    DMC_TRY(dmc__json_set_number(j, "horizon", n->horizon));
+    DMC_TRY(dmc__json_set_number(j, "hidden", n->hidden));
+    DMC_TRY(dmc__json_set_number(j, "blocks", n->blocks));
+    DMC_TRY(dmc__json_set_number(j, "emb_dim", n->emb_dim));
+    DMC_TRY(dmc__json_set_number(j, "kernel", n->kernel));
+    DMC_TRY(dmc__json_set_number(j, "levels", n->levels));
+    return dmc__json_set_numbers(j, "mult", mult, n->levels);
+}
+
+static dmc_status put_model(dmc__json *j, const dmc__model *m)
+{
+    const dmc__model_spec *s = &m->spec;
+    DMC_TRY(dmc__json_set_number(j, "format", 1));
+    DMC_TRY(dmc__json_set_text(j, "role", roles[s->role]));
+    DMC_TRY(dmc__json_set_number(j, "obs_dim", m->obs.n));
+    DMC_TRY(dmc__json_set_number(j, "act_dim", m->act.n));
+    DMC_TRY(dmc__json_set_number(j, "n_obs", s->n_obs));
+    DMC_TRY(put_net(j, &s->net));
+    DMC_TRY(dmc__json_set_number(j, "parameters", (double)dmc__graph_param_total(m->net->graph)));
+    DMC_TRY(dmc__json_set_text(j, "schedule", schedules[s->schedule]));
+    DMC_TRY(dmc__json_set_number(j, "train_steps", s->train_steps));
+    DMC_TRY(dmc__json_set_text(j, "predict", predictions[s->predict]));
+    DMC_TRY(dmc__json_set_number(j, "clip", s->clip));
+    DMC_TRY(dmc__json_set_number(j, "control_hz", s->control_hz));
+    DMC_TRY(dmc__json_set_number(j, "cascade", m->cascade != NULL));
+    DMC_TRY(dmc__contract_put_normaliser(j, "observation", &m->obs));
+    return dmc__contract_put_normaliser(j, "action", &m->act);
+}
+
+dmc_status dmc__model_contract(const dmc__model *m, const dmc__allocator *a, char **text)
+{
+    dmc__json *j;
+    *text = NULL;
+    DMC_TRY(dmc__json_create(&j));
+    dmc_status status = put_model(j, m);
+    if (status >= 0) status = dmc__json_print(j, a, text);
+    dmc__json_destroy(j);
+    return status;
+}
+
+static dmc_status get_net(const dmc__json *j, dmc__net_config *n)
+{
+    float mult[DMC__MAX_LEVELS];
+    DMC_TRY(get_choice(j, "network", networks, 2, &n->kind));
+    DMC_TRY(get_int(j, "horizon", 1, 1024, &n->horizon));
+    DMC_TRY(get_int(j, "hidden", 1, 65536, &n->hidden));
+    DMC_TRY(get_int(j, "blocks", 0, 1024, &n->blocks));
+    DMC_TRY(get_int(j, "emb_dim", 2, 65536, &n->emb_dim));
+    DMC_TRY(get_int(j, "kernel", 1, 255, &n->kernel));
+    DMC_TRY(get_int(j, "levels", 1, DMC__MAX_LEVELS, &n->levels));
+    DMC_TRY(dmc__json_get_numbers(j, "mult", mult, n->levels));
+    for (int32_t i = 0; i < n->levels; i++) {
+        if (!(mult[i] >= 1 && mult[i] <= 64 && mult[i] == (float)(int32_t)mult[i]))
+            return dmc__fail(DMC_EFORMAT, "the contract's mult[%d] = %g, must be a whole number 1..64", i, (double)mult[i]);
+        n->mult[i] = (int32_t)mult[i];
+    }
+    return DMC_OK;
+}
+
+/* Sizes of a contract that are not in the spec: widths of observation and action. */
+static dmc_status get_spec(const dmc__json *j, dmc__model_spec *s, int32_t *obs_dim, int32_t *act_dim, int32_t *cascade)
+{
+    int32_t format;
+    DMC_TRY(get_int(j, "format", 1, 1, &format));
+    DMC_TRY(get_choice(j, "role", roles, 2, &s->role));
+    DMC_TRY(get_int(j, "obs_dim", 1, 1 << 20, obs_dim));
+    DMC_TRY(get_int(j, "act_dim", 1, 1 << 20, act_dim));
+    DMC_TRY(get_int(j, "n_obs", 1, 64, &s->n_obs));
+    DMC_TRY(get_net(j, &s->net));
+    DMC_TRY(get_choice(j, "schedule", schedules, 3, &s->schedule));
+    DMC_TRY(get_int(j, "train_steps", 1, 1000, &s->train_steps));
+    DMC_TRY(get_choice(j, "predict", predictions, 3, &s->predict));
+    DMC_TRY(dmc__json_get_number(j, "clip", 0, 1e6, &s->clip));
+    DMC_TRY(dmc__json_get_number(j, "control_hz", 0, 1e6, &s->control_hz));
+    DMC_TRY(get_int(j, "cascade", 0, 1, cascade));
+    s->net.cols = *act_dim + (s->role ? *obs_dim : 0);
+    s->net.cond = s->role ? 0 : s->n_obs * *obs_dim;
+    return DMC_OK;
+}
+
+dmc_status dmc__contract_make_model(dmc__context *ctx, const char *text, int32_t *cascade, dmc__model **out)
+{
+    dmc__json *j;
+    dmc__model_spec spec = {0};
+    dmc__normaliser obs = {0}, act = {0};
+    dmc__context_ref ref = {NULL, 0};
+    int32_t s, a;
+    *out = NULL;
+    DMC_TRY(dmc__json_parse(text, &j));
+    dmc_status status = get_spec(j, &spec, &s, &a, cascade);
+    if (status >= 0) status = dmc__context_acquire(ctx, &ref);
+    if (status >= 0) status = dmc__contract_get_normaliser(j, "observation", &ref.ctx->alloc, s, &obs);
+    if (status >= 0) status = dmc__contract_get_normaliser(j, "action", &ref.ctx->alloc, a, &act);
+    if (status >= 0) status = dmc__model_create(NULL, ctx, &spec, &obs, &act, 0, out);
+    dmc__normaliser_free(&act);
+    dmc__normaliser_free(&obs);
+    dmc__context_release(&ref);
+    dmc__json_destroy(j);
+    return status;
+}

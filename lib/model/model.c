@@ -1,0 +1,103 @@
+/* model.c — making, copying and freeing models. */
+#include "model.h"
+
+#include "../nn/params.h"
+
+static size_t weight_elems(const dmc__net *n)
+{
+    return n ? dmc__graph_param_elems(n->graph) : 0;
+}
+
+static dmc_status make_parts(dmc__model *m, const dmc__normaliser *obs, const dmc__normaliser *act)
+{
+    const dmc__allocator *a = &m->ref.ctx->alloc;
+    DMC_TRY(dmc__normaliser_copy(a, obs, &m->obs));
+    DMC_TRY(dmc__normaliser_copy(a, act, &m->act));
+    DMC_TRY(dmc__process_create(a, m->spec.schedule, m->spec.predict, m->spec.train_steps, m->spec.clip, &m->process));
+    DMC_TRY(dmc__net_create(a, &m->spec.net, &m->net));
+    return dmc__dev_alloc(m->ref.ctx->device, weight_elems(m->net), &m->weights);
+}
+
+/* Everything but the values of the weights. */
+static dmc_status make_shell(const dmc__context_ref *share, dmc__context *ctx, const dmc__model_spec *spec,
+                             const dmc__normaliser *obs, const dmc__normaliser *act, dmc__model **out)
+{
+    dmc__context_ref ref;
+    dmc__model *m;
+    *out = NULL;
+    DMC_TRY(share ? dmc__context_share(share, &ref) : dmc__context_acquire(ctx, &ref));
+    dmc_status status = DMC_NEW(&ref.ctx->alloc, 1, &m);
+    if (status < 0) {
+        dmc__context_release(&ref);
+        return status;
+    }
+    m->ref = ref;
+    m->spec = *spec;
+    status = make_parts(m, obs, act);
+    if (status < 0) dmc__model_destroy(m);
+    else *out = m;
+    return status;
+}
+
+dmc_status dmc__model_create(const dmc__context_ref *share, dmc__context *ctx, const dmc__model_spec *spec,
+                             const dmc__normaliser *obs, const dmc__normaliser *act, uint64_t seed, dmc__model **out)
+{
+    DMC_TRY(make_shell(share, ctx, spec, obs, act, out));
+    const dmc_status status = dmc__params_init((*out)->net->graph, (*out)->ref.ctx->device, seed, (*out)->weights);
+    if (status < 0) {
+        dmc__model_destroy(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+void dmc__model_destroy(dmc__model *m)
+{
+    if (!m) return;
+    dmc__context_ref ref = m->ref;
+    dmc__dev_free(ref.ctx->device, m->cascade_weights, weight_elems(m->cascade));
+    dmc__dev_free(ref.ctx->device, m->weights, weight_elems(m->net));
+    dmc__net_destroy(m->cascade);
+    dmc__net_destroy(m->net);
+    dmc__process_free(&m->process);
+    dmc__normaliser_free(&m->act);
+    dmc__normaliser_free(&m->obs);
+    DMC_FREE(&ref.ctx->alloc, m, 1);
+    dmc__context_release(&ref);
+}
+
+static dmc_status copy_cascade(dmc__model *m, const dmc__net *cascade, const void *weights)
+{
+    const size_t n = weight_elems(cascade);
+    if (!cascade) return DMC_OK;
+    DMC_TRY(dmc__net_create(&m->ref.ctx->alloc, &cascade->config, &m->cascade));
+    DMC_TRY(dmc__dev_alloc(m->ref.ctx->device, n, &m->cascade_weights));
+    return dmc__dev_copy(m->ref.ctx->device, m->cascade_weights, weights, n);
+}
+
+dmc_status dmc__model_derive(const dmc__model *m, const void *weights, const dmc__net *cascade, const void *cascade_weights,
+                             dmc__model **out)
+{
+    DMC_TRY(make_shell(&m->ref, NULL, &m->spec, &m->obs, &m->act, out));
+    dmc_status status = dmc__dev_copy(m->ref.ctx->device, (*out)->weights, weights, weight_elems(m->net));
+    if (status >= 0) status = copy_cascade(*out, cascade, cascade_weights);
+    if (status < 0) {
+        dmc__model_destroy(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+dmc__view dmc__model_view(const dmc__model *m, const dmc__trajectories *data)
+{
+    return (dmc__view){.data = data, .obs = &m->obs, .act = &m->act, .planner = m->spec.role,
+                       .horizon = m->spec.net.horizon, .n_obs = m->spec.n_obs};
+}
+
+dmc_status dmc__model_fits(const dmc__model *m, const dmc__trajectories *data, const char *who)
+{
+    if (data->obs_dim != m->obs.n || data->act_dim != m->act.n)
+        return dmc__fail(DMC_ESHAPE, "%s: the data have observations of %d and actions of %d, the model wants %d and %d", who,
+                         data->obs_dim, data->act_dim, m->obs.n, m->act.n);
+    return DMC_OK;
+}

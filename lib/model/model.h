@@ -1,0 +1,57 @@
+/* model.h (internal) — the inside of a dmc_model: network + weights + process + normaliser + contract.
+ *
+ * Read-only once made (but for set_tensor), so samplers and trainers of any thread may share it.
+ */
+#ifndef DMC_MODEL_ROOM_H
+#define DMC_MODEL_ROOM_H
+
+#include "../backend/context.h"
+#include "../data/view.h"
+#include "../diffusion/process.h"
+#include "../io/json_text.h"
+#include "../nn/net.h"
+
+/* What defines a model beside its weights; filled from dmc_model_options and the data, or from a file. */
+typedef struct dmc__model_spec {
+    int32_t role;               /* 0 policy, 1 planner */
+    int32_t n_obs;
+    int32_t schedule, predict, train_steps;
+    double clip, control_hz;
+    dmc__net_config net;        /* horizon, cols and cond included */
+} dmc__model_spec;
+
+struct dmc_model {
+    dmc__context_ref ref;
+    dmc__model_spec spec;
+    dmc__normaliser obs, act;   /* act.lo/hi are the action limits */
+    dmc__process process;
+    dmc__net *net;
+    void *weights;              /* device block */
+    dmc__net *cascade;          /* NULL, or the network grown by x_cond */
+    void *cascade_weights;
+};
+typedef struct dmc_model dmc__model;
+
+/* Takes copies of the normalisers; weights initialised from seed. */
+dmc_status dmc__model_create(const dmc__context_ref *share, dmc__context *ctx, const dmc__model_spec *spec,
+                             const dmc__normaliser *obs, const dmc__normaliser *act, uint64_t seed, dmc__model **out);
+void dmc__model_destroy(dmc__model *m);
+/* Same contract, these device weights (copied); cascade may be NULL (with its weights). */
+dmc_status dmc__model_derive(const dmc__model *m, const void *weights, const dmc__net *cascade, const void *cascade_weights,
+                             dmc__model **out);
+/* View of this model on a dataset (NULL: none). */
+dmc__view dmc__model_view(const dmc__model *m, const dmc__trajectories *data);
+/* DMC_ESHAPE naming both widths if data do not fit the model. */
+dmc_status dmc__model_fits(const dmc__model *m, const dmc__trajectories *data, const char *who);
+
+/* The contract as JSON text; free with dmc__str_free. */
+dmc_status dmc__model_contract(const dmc__model *m, const dmc__allocator *a, char **text);
+dmc_status dmc__model_save(const dmc__model *m, const char *path);
+dmc_status dmc__model_load(dmc__context *ctx, const char *path, dmc__model **out);
+
+/* Normaliser <-> JSON, shared with the critic's file. */
+dmc_status dmc__contract_put_normaliser(dmc__json *j, const char *key, const dmc__normaliser *n);
+dmc_status dmc__contract_get_normaliser(const dmc__json *j, const char *key, const dmc__allocator *a, int32_t width,
+                                        dmc__normaliser *out);
+
+#endif

@@ -1,0 +1,27 @@
+/* layers.c — the embedding MLP and the convolution block. */
+#include "layers.h"
+
+dmc__val dmc__layers_mlp(dmc__graph *g, const char *name, dmc__val x, int32_t hidden, int32_t out)
+{
+    dmc__graph_push(g, "%s.", name);
+    x = dmc__g_linear(g, "0", x, hidden, 1);
+    x = dmc__g_act(g, DMC_OP_MISH, x);
+    x = dmc__g_linear(g, "2", x, out, 1);
+    dmc__graph_pop(g);
+    return x;
+}
+
+int32_t dmc__layers_groups(int32_t c)
+{
+    const int32_t groups = c / 4;
+    return groups > 8 ? 8 : groups > 1 ? groups : 1;
+}
+
+dmc__val dmc__layers_conv_block(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t k)
+{
+    dmc__graph_push(g, "%s.", name);
+    x = dmc__g_conv1d(g, "0", x, co, k, 1, k / 2);
+    x = dmc__g_groupnorm(g, "1", x, dmc__layers_groups(co), 1e-5, 1);
+    dmc__graph_pop(g);
+    return x;
+}

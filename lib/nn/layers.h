@@ -1,0 +1,14 @@
+/* layers.h — pieces that several networks are made of. Each appends ops to a graph under its present prefix. */
+#ifndef DMC_NN_LAYERS_H
+#define DMC_NN_LAYERS_H
+
+#include "../graph/graph.h"
+
+/* Linear(C,hidden) - Mish - Linear(hidden,out), parameters name.0 and name.2. */
+dmc__val dmc__layers_mlp(dmc__graph *g, const char *name, dmc__val x, int32_t hidden, int32_t out);
+/* Conv1d(C,co,k, same length) - GroupNorm - Mish, parameters name.0 and name.1. k is odd. */
+dmc__val dmc__layers_conv_block(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t k);
+/* Groups of the norm above for c channels: min(8, c/4), at least 1 (networks.md 4). Not every c is a multiple. */
+int32_t dmc__layers_groups(int32_t c);
+
+#endif

@@ -1,0 +1,42 @@
+/* sampler.h (internal) — the real-time side: observations in, actions out, nothing allocated in between. */
+#ifndef DMC_RUNTIME_SAMPLER_H
+#define DMC_RUNTIME_SAMPLER_H
+
+#include "../critic/reward.h"
+#include "../diffusion/rollout.h"
+#include "../model/model.h"
+
+enum { DMC__SELECT_FIRST = 0, DMC__SELECT_EXPECTATION = 1, DMC__SELECT_GREEDY = 2, DMC__SELECT_SOFTMAX = 3 };
+
+typedef struct dmc__sampler_config {
+    int32_t sampler, steps /* 0 = T */, grid, batch, candidates, select, cascade_passes;
+    double eta, temperature, beta;
+    uint64_t seed;
+} dmc__sampler_config;
+
+typedef struct dmc__sampler_facts {
+    int32_t steps, chosen, clamped;
+    double q;
+    int64_t nanoseconds;
+} dmc__sampler_facts;
+
+typedef struct dmc__sampler dmc__sampler;
+
+/* q may be NULL unless select needs it; q_map then maps the model's columns to the critic's. ctx NULL: the model's. */
+dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc__iql *q, const dmc__critic_map *q_map,
+                               const dmc__sampler_config *c, dmc__sampler **out);
+void dmc__sampler_destroy(dmc__sampler *s);
+/* obs (batch,S) raw -> actions (batch,horizon,A) raw. See dmc_sampler_sample. */
+dmc_status dmc__sampler_sample(dmc__sampler *s, const float *obs, float *actions);
+void dmc__sampler_reset(dmc__sampler *s, uint64_t seed);
+dmc_status dmc__sampler_rebind(dmc__sampler *s, const dmc__model *m);
+const dmc__sampler_facts *dmc__sampler_get_facts(const dmc__sampler *s);
+/* Chosen z of condition b, raw (elems). */
+const float *dmc__sampler_chosen(const dmc__sampler *s, int32_t b);
+/* All candidates raw (batch*candidates, elems) into out. */
+void dmc__sampler_candidates(const dmc__sampler *s, float *out);
+const dmc__sampler_config *dmc__sampler_get_config(const dmc__sampler *s);
+const dmc__model *dmc__sampler_model(const dmc__sampler *s);
+size_t dmc__sampler_bytes(const dmc__sampler *s);
+
+#endif

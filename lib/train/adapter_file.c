@@ -1,0 +1,184 @@
+/* adapter_file.c — adapters in files. */
+#include "adapter_file.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "../model/model_file.h"
+
+/* ---- which foundation ------------------------------------------------------------------------------- */
+
+enum { DIGEST = 17 };
+
+/* 64-bit FNV-1a over the foundation's weights: enough to tell foundations apart, the file's own digest guards damage. */
+static dmc_status foundation_digest(const dmc__align *a, char out[DIGEST])
+{
+    const size_t n = dmc__graph_param_elems(a->net->graph);
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    float *w;
+    DMC_TRY(DMC_NEW(a->alloc, n, &w));
+    const dmc_status status = dmc__dev_out(a->device, w, a->foundation, n);
+    for (size_t i = 0; i < n * sizeof *w; i++) h = (h ^ ((const unsigned char *)w)[i]) * UINT64_C(0x100000001b3);
+    DMC_FREE(a->alloc, w, n);
+    snprintf(out, DIGEST, "%016llx", (unsigned long long)h);
+    return status;
+}
+
+/* ---- LoRA factors ----------------------------------------------------------------------------------- */
+
+typedef struct layer {
+    char name_a[DMC__NAME_MAX + 8], name_b[DMC__NAME_MAX + 8];
+    int32_t rank_a, shape_a[3], shape_b[2];
+    size_t na, nb;
+    float *a, *b;
+} layer;
+
+static dmc_status layer_open(const dmc__allocator *al, const dmc__lora *l, int32_t i, layer *x)
+{
+    memset(x, 0, sizeof *x);
+    dmc__lora_shape(l, i, &x->rank_a, x->shape_a, x->shape_b);
+    x->na = 1;
+    for (int32_t j = 0; j < x->rank_a; j++) x->na *= (size_t)x->shape_a[j];
+    x->nb = (size_t)x->shape_b[0] * (size_t)x->shape_b[1];
+    snprintf(x->name_a, sizeof x->name_a, "%s.lora_A", dmc__lora_name(l, i));
+    snprintf(x->name_b, sizeof x->name_b, "%s.lora_B", dmc__lora_name(l, i));
+    DMC_TRY(DMC_NEW(al, x->na, &x->a));
+    return DMC_NEW(al, x->nb, &x->b);
+}
+
+static void layer_close(const dmc__allocator *al, layer *x)
+{
+    DMC_FREE(al, x->a, x->na);
+    DMC_FREE(al, x->b, x->nb);
+}
+
+static dmc_status write_layer(const dmc__allocator *al, const dmc__lora *l, int32_t i, dmc__tensor_writer *w)
+{
+    layer x;
+    dmc_status status = layer_open(al, l, i, &x);
+    if (status >= 0) status = dmc__lora_get(l, i, x.a, x.b);
+    if (status >= 0) status = dmc__tensor_writer_f32(w, x.name_a, x.rank_a, x.shape_a, x.a);
+    if (status >= 0) status = dmc__tensor_writer_f32(w, x.name_b, 2, x.shape_b, x.b);
+    layer_close(al, &x);
+    return status;
+}
+
+static dmc_status read_layer(const dmc__allocator *al, dmc__lora *l, int32_t i, const dmc__tensor_file *f)
+{
+    layer x;
+    dmc_status status = layer_open(al, l, i, &x);
+    if (status >= 0) status = dmc__tensor_file_take(f, x.name_a, x.rank_a, x.shape_a, x.a);
+    if (status >= 0) status = dmc__tensor_file_take(f, x.name_b, 2, x.shape_b, x.b);
+    if (status >= 0) status = dmc__lora_set(l, i, x.a, x.b);
+    layer_close(al, &x);
+    return status;
+}
+
+/* ---- files ------------------------------------------------------------------------------------------ */
+
+static dmc_status write_adapter(const dmc__align *a, dmc__tensor_writer *w)
+{
+    char digest[DIGEST];
+    const dmc__lora *l = dmc__learner_lora(a->learner);
+    DMC_TRY(foundation_digest(a, digest));
+    DMC_TRY(dmc__tensor_writer_meta(w, "dmc.adapter", digest));
+    for (int32_t i = 0; l && i < dmc__lora_count(l); i++) DMC_TRY(write_layer(a->alloc, l, i, w));
+    if (!l) DMC_TRY(dmc__block_write(w, "", a->net->graph, a->device, a->alloc, dmc__learner_weights(a->learner)));
+    if (!a->cascade) return DMC_OK;
+    return dmc__block_write(w, "cascade.", a->cascade->net->graph, a->device, a->alloc, dmc__learner_weights(a->cascade->learner));
+}
+
+dmc_status dmc__adapter_save(const dmc__align *a, const char *path)
+{
+    dmc__tensor_writer *w;
+    DMC_TRY(dmc__tensor_writer_create(a->alloc, &w));
+    dmc_status status = write_adapter(a, w);
+    if (status >= 0) status = dmc__tensor_writer_save(w, path);
+    dmc__tensor_writer_destroy(w);
+    return status;
+}
+
+/* A device block read from tensors "<prefix>..."; the caller frees it, also on failure. */
+static dmc_status read_block(const dmc__align *a, const dmc__tensor_file *f, const char *prefix, const dmc__graph *g,
+                             void **block)
+{
+    DMC_TRY(dmc__dev_alloc(a->device, dmc__graph_param_elems(g), block));
+    return dmc__block_read(f, prefix, g, a->device, a->alloc, *block);
+}
+
+static dmc_status read_weights(dmc__align *a, const dmc__tensor_file *f)
+{
+    const size_t n = dmc__graph_param_elems(a->net->graph);
+    void *block = NULL;
+    float *host = NULL;
+    dmc_status status = read_block(a, f, "", a->net->graph, &block);
+    if (status >= 0) status = DMC_NEW(a->alloc, n, &host);
+    if (status >= 0) status = dmc__dev_out(a->device, host, block, n);
+    if (status >= 0) status = dmc__learner_set(a->learner, host);
+    DMC_FREE(a->alloc, host, n);
+    dmc__dev_free(a->device, block, n);
+    return status;
+}
+
+static dmc_status read_factors(dmc__align *a, const dmc__tensor_file *f)
+{
+    dmc__lora *l = dmc__learner_lora(a->learner);
+    const size_t n = dmc__learner_elems(a->learner);
+    float *host;
+    for (int32_t i = 0; i < dmc__lora_count(l); i++) DMC_TRY(read_layer(a->alloc, l, i, f));
+    DMC_TRY(DMC_NEW(a->alloc, n, &host)); /* round trip, so that the learner merges */
+    dmc_status status = dmc__learner_get(a->learner, host);
+    if (status >= 0) status = dmc__learner_set(a->learner, host);
+    DMC_FREE(a->alloc, host, n);
+    return status;
+}
+
+static dmc_status read_cascade(dmc__align *a, const dmc__tensor_file *f)
+{
+    dmc__cascade *c;
+    void *block = NULL;
+    float *host = NULL;
+    DMC_TRY(dmc__cascade_create(a, a->foundation, &c));
+    const size_t n = dmc__graph_param_elems(c->net->graph);
+    dmc_status status = read_block(a, f, "cascade.", c->net->graph, &block);
+    if (status >= 0) status = DMC_NEW(a->alloc, n, &host);
+    if (status >= 0) status = dmc__dev_out(a->device, host, block, n);
+    if (status >= 0) status = dmc__learner_set(c->learner, host);
+    DMC_FREE(a->alloc, host, n);
+    dmc__dev_free(a->device, block, n);
+    if (status < 0) {
+        dmc__cascade_destroy(a->alloc, c);
+        return status;
+    }
+    dmc__cascade_destroy(a->alloc, a->cascade);
+    a->cascade = c;
+    return DMC_OK;
+}
+
+static int32_t has_cascade(const dmc__tensor_file *f)
+{
+    for (int32_t i = 0; i < dmc__tensor_file_count(f); i++)
+        if (strncmp(dmc__tensor_file_name(f, i), "cascade.", 8) == 0) return 1;
+    return 0;
+}
+
+static dmc_status read_adapter(dmc__align *a, const dmc__tensor_file *f)
+{
+    char digest[DIGEST];
+    const char *found = dmc__tensor_file_meta(f, "dmc.adapter");
+    if (!found) return dmc__fail(DMC_EFORMAT, "the file has no dmc.adapter entry: it is not a libdmc adapter");
+    DMC_TRY(foundation_digest(a, digest));
+    if (strcmp(found, digest) != 0)
+        return dmc__fail(DMC_ESHAPE, "the adapter was trained over foundation %.16s, this model is %s", found, digest);
+    DMC_TRY(dmc__learner_lora(a->learner) ? read_factors(a, f) : read_weights(a, f));
+    return has_cascade(f) ? read_cascade(a, f) : DMC_OK;
+}
+
+dmc_status dmc__adapter_load(dmc__align *a, const char *path)
+{
+    dmc__tensor_file *f;
+    DMC_TRY(dmc__tensor_file_open(a->alloc, path, 1, &f));
+    const dmc_status status = read_adapter(a, f);
+    dmc__tensor_file_close(f);
+    return status < 0 ? dmc__fail_in(status, "%s", path) : status;
+}

@@ -1,0 +1,12 @@
+/* adapter_file.h — what alignment learned, without the foundation: LoRA factors (or all weights) and the cascade. */
+#ifndef DMC_TRAIN_ADAPTER_FILE_H
+#define DMC_TRAIN_ADAPTER_FILE_H
+
+#include "../align/align.h"
+
+/* Tensors "<layer>.lora_A", "<layer>.lora_B" in PyTorch shapes, or the weights' own names when lora_rank = 0; a cascade's
+ * weights under "cascade.". The file names the foundation by a digest of its weights; loading refuses any other. */
+dmc_status dmc__adapter_save(const dmc__align *a, const char *path);
+dmc_status dmc__adapter_load(dmc__align *a, const char *path);
+
+#endif

@@ -1,0 +1,19 @@
+/* evaluate.h — roll a sampler out in simulators stepped in lock-step. */
+#ifndef DMC_TRAIN_EVALUATE_H
+#define DMC_TRAIN_EVALUATE_H
+
+#include "../runtime/sampler.h"
+
+/* The callbacks of dmc_env, by value. */
+typedef struct dmc__env {
+    int32_t obs_dim, act_dim, max_steps, count;
+    void *user;
+    int32_t (*reset)(void *user, int32_t env, uint64_t seed, float *obs);
+    int32_t (*step)(void *user, int32_t env, const float *act, float *obs, double *reward, int32_t *done);
+} dmc__env;
+
+/* See dmc_evaluate. The sampler's batch is env->count; the last group may be partial (its surplus copies idle). */
+dmc_status dmc__evaluate(dmc__sampler *s, const dmc__env *env, int32_t episodes, int32_t exec, uint64_t first_seed, uint64_t seed,
+                         double *returns);
+
+#endif

@@ -1,0 +1,193 @@
+/* pretrain.c — the foundation: draw windows, noise them, regress the network on its target (paper eq. 5). */
+#include "pretrain.h"
+
+#include <math.h>
+
+#include "../base/clock.h"
+#include "checkpoint.h"
+
+enum { EVAL_BATCHES = 8 };
+
+struct dmc__pretrain {
+    dmc__context_ref ref;
+    const dmc__model *model;
+    dmc__view view;
+    dmc__pretrain_config config;
+    dmc__learner *learner;
+    dmc__chain *chain;
+    dmc__denoise *denoise;
+    int64_t step;
+    size_t elems, cond;
+    float *z, *conds, *mask, *weight, *err; /* (batch, ...) */
+    int32_t *time;
+    uint64_t *sample;
+};
+
+static dmc_status make_host(dmc__pretrain *p)
+{
+    const dmc__allocator *a = &p->ref.ctx->alloc;
+    const size_t n = (size_t)p->config.batch;
+    DMC_TRY(DMC_NEW(a, n * p->elems, &p->z));
+    DMC_TRY(DMC_NEW(a, n * p->cond, &p->conds));
+    DMC_TRY(DMC_NEW(a, n * p->elems, &p->mask));
+    DMC_TRY(DMC_NEW(a, n * p->elems, &p->weight));
+    DMC_TRY(DMC_NEW(a, n, &p->err));
+    DMC_TRY(DMC_NEW(a, n, &p->time));
+    return DMC_NEW(a, n, &p->sample);
+}
+
+static dmc_status make_parts(dmc__pretrain *p)
+{
+    const dmc__model *m = p->model;
+    dmc__device *d = p->ref.ctx->device;
+    if (d->backend != m->ref.ctx->device->backend)
+        return dmc__fail(DMC_EINVAL, "dmc_trainer_create: the context's device is %s, the model lives on %s", p->ref.ctx->name,
+                         m->ref.ctx->name);
+    DMC_TRY(make_host(p));
+    DMC_TRY(dmc__learner_create(m->net->graph, d, m->weights, NULL, 1, &p->learner));
+    DMC_TRY(dmc__chain_create(m->net, d, p->config.batch, 0, NULL, &p->chain));
+    return dmc__denoise_create(p->chain, m->net, d, &m->process, p->config.batch, &p->denoise);
+}
+
+dmc_status dmc__pretrain_create(dmc__context *ctx, const dmc__model *m, const dmc__trajectories *data,
+                                const dmc__pretrain_config *c, dmc__pretrain **out)
+{
+    dmc__context_ref ref;
+    dmc__pretrain *p;
+    *out = NULL;
+    DMC_TRY(dmc__model_fits(m, data, "dmc_trainer_create"));
+    DMC_TRY(ctx ? dmc__context_acquire(ctx, &ref) : dmc__context_share(&m->ref, &ref));
+    dmc_status status = DMC_NEW(&ref.ctx->alloc, 1, &p);
+    if (status < 0) {
+        dmc__context_release(&ref);
+        return status;
+    }
+    p->ref = ref;
+    p->model = m;
+    p->config = *c;
+    p->view = dmc__model_view(m, data);
+    p->elems = dmc__view_elems(&p->view);
+    p->cond = (size_t)dmc__view_cond(&p->view);
+    status = make_parts(p);
+    if (status < 0) dmc__pretrain_destroy(p);
+    else *out = p;
+    return status;
+}
+
+void dmc__pretrain_destroy(dmc__pretrain *p)
+{
+    if (!p) return;
+    dmc__context_ref ref = p->ref;
+    const dmc__allocator *a = &ref.ctx->alloc;
+    const size_t n = (size_t)p->config.batch;
+    dmc__denoise_destroy(p->denoise);
+    dmc__chain_destroy(p->chain);
+    dmc__learner_destroy(p->learner);
+    DMC_FREE(a, p->z, n * p->elems);
+    DMC_FREE(a, p->conds, n * p->cond);
+    DMC_FREE(a, p->mask, n * p->elems);
+    DMC_FREE(a, p->weight, n * p->elems);
+    DMC_FREE(a, p->err, n);
+    DMC_FREE(a, p->time, n);
+    DMC_FREE(a, p->sample, n);
+    DMC_FREE(a, p, 1);
+    dmc__context_release(&ref);
+}
+
+/* Diffuser weighs the first action of a plan (the one executed) ten times. */
+static void weigh_first_action(const dmc__pretrain *p, float *weight)
+{
+    if (!p->view.planner) return;
+    for (int32_t j = p->view.obs->n; j < dmc__view_cols(&p->view); j++) weight[j] *= (float)p->config.action_weight;
+}
+
+/* Fill the staging batch with windows of draw `step` and put it, noised, on the device. */
+static dmc_status stage_batch(dmc__pretrain *p, int32_t held, uint64_t seed, uint32_t purpose, uint64_t step)
+{
+    for (int32_t i = 0; i < p->config.batch; i++) {
+        const size_t at = (size_t)i;
+        const dmc__stream pick = {seed, DMC_STREAM_BATCH, step, at}, time = {seed, DMC_STREAM_TIME, step, at};
+        const dmc__stream mask = {seed, DMC_STREAM_MASK, step, at};
+        float *m = p->mask + at * p->elems, *w = p->weight + at * p->elems;
+        dmc__view_sample(&p->view, dmc__trajectories_draw(p->view.data, held != 0, &pick), p->z + at * p->elems,
+                         p->conds + at * p->cond, m, w);
+        weigh_first_action(p, w);
+        if (dmc__rng_uniform(&mask, 1) < p->config.mask_share) dmc__view_causal_mask(&p->view, &mask, m, w);
+        p->time[i] = (int32_t)dmc__rng_below(&time, 0, (uint64_t)p->model->process.steps);
+        p->sample[i] = at;
+    }
+    const float *known = p->view.planner ? p->mask : NULL;
+    DMC_TRY(dmc__denoise_set(p->denoise, p->z, p->cond ? p->conds : NULL, NULL, known, p->weight));
+    return dmc__denoise_noise(p->denoise, p->time, p->sample, seed, purpose, step);
+}
+
+/* Forward with the chain's weights: the batch's mean loss. */
+static dmc_status batch_loss(dmc__pretrain *p, double *loss)
+{
+    DMC_TRY(dmc__denoise_error(p->denoise, p->err));
+    *loss = 0;
+    for (int32_t i = 0; i < p->config.batch; i++) *loss += p->err[i] / (double)p->config.batch;
+    return DMC_OK;
+}
+
+static dmc_status update(dmc__pretrain *p, dmc__pretrain_metrics *m)
+{
+    dmc__adamw_config c = dmc__adamw_defaults();
+    double loss;
+    c.lr = m->lr = dmc__lr_cosine(p->config.lr, p->step, p->config.warmup, p->config.steps);
+    c.weight_decay = p->config.weight_decay;
+    c.max_norm = p->config.grad_clip;
+    c.ema = p->config.ema;
+    dmc__chain_bind(p->chain, dmc__learner_weights(p->learner), dmc__learner_grads(p->learner));
+    DMC_TRY(stage_batch(p, 0, p->config.seed, DMC_STREAM_NOISE, (uint64_t)p->step));
+    DMC_TRY(batch_loss(p, &loss));
+    if (!isfinite(loss))
+        return dmc__fail(DMC_ENUMERIC, "dmc_trainer_step: the loss of update %lld is not finite", (long long)p->step + 1);
+    for (int32_t i = 0; i < p->config.batch; i++) p->err[i] = 1.0f / (float)p->config.batch;
+    DMC_TRY(dmc__denoise_backward(p->denoise, p->err));
+    DMC_TRY(dmc__learner_update(p->learner, &c, &m->grad_norm));
+    p->step++;
+    m->loss += loss;
+    return DMC_OK;
+}
+
+dmc_status dmc__pretrain_step(dmc__pretrain *p, int32_t n, dmc__pretrain_metrics *m)
+{
+    const int64_t began = dmc__clock_ns();
+    *m = (dmc__pretrain_metrics){0};
+    for (int32_t i = 0; i < n; i++) DMC_TRY(update(p, m));
+    m->step = p->step;
+    m->loss = n > 0 ? m->loss / n : 0;
+    m->seconds = (double)(dmc__clock_ns() - began) * 1e-9;
+    return DMC_OK;
+}
+
+dmc_status dmc__pretrain_evaluate(dmc__pretrain *p, double *loss)
+{
+    *loss = 0;
+    if (p->view.data->n_held == 0)
+        return dmc__fail(DMC_ESTATE, "dmc_trainer_evaluate: the dataset holds no episodes out (held_out = 0)");
+    dmc__chain_bind(p->chain, dmc__learner_ema(p->learner), dmc__learner_grads(p->learner));
+    for (int32_t b = 0; b < EVAL_BATCHES; b++) {
+        double one;
+        DMC_TRY(stage_batch(p, 1, p->config.seed, DMC_STREAM_BANK, (UINT64_C(1) << 39) + (uint64_t)b));
+        DMC_TRY(batch_loss(p, &one));
+        *loss += one / EVAL_BATCHES;
+    }
+    return DMC_OK;
+}
+
+dmc_status dmc__pretrain_publish(const dmc__pretrain *p, dmc__model **out)
+{
+    return dmc__model_derive(p->model, dmc__learner_ema(p->learner), NULL, NULL, out);
+}
+
+dmc_status dmc__pretrain_save(const dmc__pretrain *p, const char *path)
+{
+    return dmc__checkpoint_save(&p->ref.ctx->alloc, p->learner, p->model->net->graph, p->step, path);
+}
+
+dmc_status dmc__pretrain_resume(dmc__pretrain *p, const char *path)
+{
+    return dmc__checkpoint_load(&p->ref.ctx->alloc, p->learner, p->model->net->graph, &p->step, path);
+}

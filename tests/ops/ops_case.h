@@ -1,0 +1,95 @@
+/* ops_case.h — one operation at one shape, with data, that can be run on any kernel table.
+ *
+ * A row of ops_rows.c says how many elements every operand has and how it may be used; a case is a row at one
+ * shape with some of its optional operands left out; a run is a case on one table, with its own memory.
+ * Everything here ends the running Check test with a sentence that names the case when something is wrong.
+ */
+#ifndef DMC_TESTS_OPS_CASE_H
+#define DMC_TESTS_OPS_CASE_H
+
+#include "../../kernels/kernels.h"
+
+#include <stdbool.h>
+
+/* Operands of an op. The first GRADS of them may have a gradient. STATE is dmc_kargs.save where it is an operand. */
+enum op_slot { IN0, IN1, IN2, PAR0, PAR1, OUT, OUT2, STATE, SLOTS, GRADS = OUT };
+
+typedef struct op_shape {
+    int32_t dim[DMC_KDIM];
+    double attr[DMC_KATTR];
+} op_shape;
+
+/* slot[]: number of elements as a sum of products of dims, then letters. "01" is dim0 dim1, "0+0" twice dim0, "" one.
+ *   d has a gradient             ? may be NULL              i (OUT) may be the memory of IN0
+ *   m holds 0 or 1               w holds 0 or a positive    t holds integers 0..999
+ *   p positive, below 1          l eight times as large     k is read as well as written
+ *   c gradient: only some elements are written
+ * NULL: the op has no such operand. */
+typedef struct op_row {
+    enum dmc_op op;
+    const char *name;
+    const char *slot[SLOTS];
+    const op_shape *odd;  /* small and awkward; ends with dim[0] = 0 */
+    const op_shape *unet; /* for one sample; dim[0] is multiplied by the batch. NULL: none */
+} op_row;
+
+extern const op_row op_rows[];
+extern const int op_row_count;
+
+bool op_slot_is(const op_row *row, int slot, char letter);
+/* Set of slots (bit i: slot i) that carry the letter. */
+uint32_t op_slots(const op_row *row, char letter);
+
+typedef struct op_case {
+    const op_row *row;
+    op_shape shape;
+    size_t count[SLOTS];  /* elements; 0: the operand is NULL */
+    double *value[SLOTS]; /* what the operands hold before the call: floats, so that every table gets the same */
+    double *dout;         /* gradient of OUT */
+} op_case;
+
+/* dim[0] of the shape is multiplied by batch; `absent` is a set of slots to leave out. */
+op_case *op_case_create(const op_row *row, const op_shape *shape, int32_t batch, uint32_t absent);
+void op_case_destroy(op_case *c);
+/* Slots that are there in this case and carry the letter. */
+uint32_t op_case_slots(const op_case *c, char letter);
+/* End the test: "conv1d dim 2 7 13 ... without par1: " and the message. */
+_Noreturn void op_fail(const op_case *c, const char *format, ...);
+
+/* One array per slot: results of a forward (OUT, OUT2, STATE) or gradients (IN0..PAR1). */
+typedef struct op_values {
+    double *v[SLOTS];
+} op_values;
+
+op_values op_values_create(const op_case *c);
+void op_values_destroy(op_values *v);
+/* Largest |got - want| over the slots' elements, relative to the largest |want| of the slot, must be <= tolerance. */
+void op_expect(const op_case *c, const char *what, const op_values *got, const op_values *want, uint32_t slots,
+               double tolerance);
+
+typedef struct op_run op_run;
+
+/* Element type of a table, and how it runs loops. */
+typedef struct op_target {
+    const char *name;
+    const dmc_kernel_table *table;
+    size_t elem; /* sizeof(float) or sizeof(double) */
+    const dmc_parallel *par_for;
+} op_target;
+
+op_run *op_run_create(const op_case *c, const op_target *target);
+void op_run_destroy(op_run *r);
+const op_case *op_run_case(const op_run *r);
+/* Operands hold the case's values, whatever is only written holds NaN. */
+void op_run_load(op_run *r);
+/* Change one element of an operand. */
+void op_run_poke(op_run *r, int slot, size_t i, double value);
+/* Let OUT be the memory of IN0, for the rest of the run's life. */
+void op_run_in_place(op_run *r);
+void op_run_forward(op_run *r);
+/* After forward. `wanted`, `acc`: sets of slots; the gradients of others are NULL. `before` is what gradients hold. */
+void op_run_backward(op_run *r, uint32_t wanted, uint32_t acc, const op_values *before);
+void op_run_results(const op_run *r, op_values *out);
+void op_run_gradients(const op_run *r, uint32_t wanted, op_values *out);
+
+#endif

@@ -1,0 +1,40 @@
+/* ops_check.h — the checks every operation goes through, and the suites of this folder. */
+#ifndef DMC_TESTS_OPS_CHECK_H
+#define DMC_TESTS_OPS_CHECK_H
+
+#include "ops_case.h"
+
+#include <check.h>
+
+/* The tables under test, filled once by main. */
+typedef struct op_tables {
+    dmc_kernel_table f64, f32;
+    dmc_kernel_table cpu; /* slots the CPU has nothing better for equal those of f32 */
+    const char *isa;      /* of cpu; NULL: compiled without */
+} op_tables;
+
+extern op_tables op_table;
+
+/* Call check for the case with every subset of its optional operands. */
+void op_each_subset(const op_row *row, const op_shape *shape, int32_t batch, void (*check)(const op_case *c));
+
+/* After loading and forward, all ways to ask for gradients must give `want`: each alone, all, none; overwritten or added
+ * to. */
+void op_check_backward(op_run *r, const op_values *want, double tolerance);
+
+/* One call on the table of doubles, for tests against numbers worked out by hand. */
+void op_call(enum dmc_op op, const dmc_kargs *k);
+void op_call_backward(enum dmc_op op, const dmc_kargs *k);
+/* |got - want| <= tolerance max(1, |want|) for every element. */
+void op_expect_numbers(const char *what, const double *got, const double *want, size_t n, double tolerance);
+
+Suite *dmc_suite_ops_tables(void);
+Suite *dmc_suite_ops_gradient(void);
+Suite *dmc_suite_ops_agree(void);
+Suite *dmc_suite_ops_layers(void);
+Suite *dmc_suite_ops_random(void);
+Suite *dmc_suite_ops_diffusion(void);
+Suite *dmc_suite_ops_losses(void);
+Suite *dmc_suite_ops_update(void);
+
+#endif

@@ -1,0 +1,200 @@
+/* ops_run.c — memory for a case on one table, and calling the kernels.
+ *
+ * Every block begins on a 64-byte border like the library's, ends with a guard, and starts as NaN, so that a kernel which
+ * leaves an element out, reads what it should write, or runs past an end is found.
+ */
+#include "ops_case.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef __SANITIZE_ADDRESS__
+enum { GUARD = 0 }; /* the sanitizer sees reads past the end, too */
+#else
+enum { GUARD = 64 };
+#endif
+enum { GUARD_BYTE = 0xa5, NAN_BYTE = 0xff };
+
+typedef struct block {
+    unsigned char *p; /* NULL: the operand is absent */
+    size_t bytes;
+} block;
+
+struct op_run {
+    const op_case *c;
+    const op_target *target;
+    const dmc_op_impl *op;
+    dmc_kargs k;
+    bool in_place, poked;
+    block operand[SLOTS], gradient[GRADS], dout, save, scratch;
+};
+
+static block new_block(size_t bytes)
+{
+    void *p = NULL;
+    if (bytes == 0) return (block){NULL, 0};
+    ck_assert_msg(posix_memalign(&p, 64, bytes + GUARD) == 0, "the test is out of memory");
+    memset(p, NAN_BYTE, bytes);
+    memset((unsigned char *)p + bytes, GUARD_BYTE, GUARD);
+    return (block){p, bytes};
+}
+
+static void fill_nan(const block *b)
+{
+    if (b->p) memset(b->p, NAN_BYTE, b->bytes);
+}
+
+static void put(const op_run *r, const block *b, size_t i, double value)
+{
+    if (r->target->elem == sizeof(float)) ((float *)(void *)b->p)[i] = (float)value;
+    else ((double *)(void *)b->p)[i] = value;
+}
+
+static double get(const op_run *r, const block *b, size_t i)
+{
+    return r->target->elem == sizeof(float) ? ((const float *)(void *)b->p)[i] : ((const double *)(void *)b->p)[i];
+}
+
+static void check_guard(const op_run *r, const block *b, const char *what, int index)
+{
+    for (size_t i = 0; b->p && i < GUARD; i++)
+        if (b->p[b->bytes + i] != GUARD_BYTE)
+            op_fail(r->c, "%s wrote past the end of %s %d", r->target->name, what, index);
+}
+
+static void check_memory(const op_run *r)
+{
+    for (int i = 0; i < SLOTS; i++) check_guard(r, &r->operand[i], "operand", i);
+    for (int i = 0; i < GRADS; i++) check_guard(r, &r->gradient[i], "gradient", i);
+    check_guard(r, &r->dout, "dout", 0);
+    check_guard(r, &r->save, "save", 0);
+    check_guard(r, &r->scratch, "scratch", 0);
+    for (int s = r->in_place ? IN1 : IN0; s < GRADS; s++)
+        for (size_t i = 0; !r->poked && i < r->c->count[s]; i++)
+            if (get(r, &r->operand[s], i) != r->c->value[s][i])
+                op_fail(r->c, "%s changed operand %d, which is only read", r->target->name, s);
+}
+
+static void point_at_operands(op_run *r)
+{
+    dmc_kargs *const k = &r->k;
+    for (int i = 0; i < DMC_KIN; i++) k->in[i] = r->operand[IN0 + i].p;
+    for (int i = 0; i < DMC_KPAR; i++) k->par[i] = r->operand[PAR0 + i].p;
+    k->out = r->operand[OUT].p;
+    k->out2 = r->operand[OUT2].p;
+    k->dout = r->dout.p;
+    k->par_for = r->target->par_for;
+}
+
+/* A gradient that is not wanted is a NULL pointer. */
+static void point_at_gradients(op_run *r, uint32_t wanted, uint32_t acc)
+{
+    for (int i = 0; i < DMC_KIN; i++) r->k.din[i] = wanted >> (IN0 + i) & 1 ? r->gradient[IN0 + i].p : NULL;
+    for (int i = 0; i < DMC_KPAR; i++) r->k.dpar[i] = wanted >> (PAR0 + i) & 1 ? r->gradient[PAR0 + i].p : NULL;
+    r->k.acc = acc;
+}
+
+static void prepare(op_run *r)
+{
+    dmc_op_need need = {0, 0, 0};
+    point_at_operands(r);
+    point_at_gradients(r, op_case_slots(r->c, 'd'), 0);
+    if (r->op->prepare && r->op->prepare(&r->k, &need) != 0) op_fail(r->c, "%s could not prepare", r->target->name);
+    r->save = new_block(need.save);
+    r->scratch = new_block(need.scratch_fwd > need.scratch_bwd ? need.scratch_fwd : need.scratch_bwd);
+    r->k.save = r->operand[STATE].p ? r->operand[STATE].p : r->save.p;
+    r->k.scratch = r->scratch.p;
+}
+
+op_run *op_run_create(const op_case *c, const op_target *target)
+{
+    op_run *const r = calloc(1, sizeof *r);
+    ck_assert_msg(r != NULL, "the test is out of memory");
+    r->c = c;
+    r->target = target;
+    r->op = &target->table->op[c->row->op];
+    memcpy(r->k.dim, c->shape.dim, sizeof r->k.dim);
+    memcpy(r->k.attr, c->shape.attr, sizeof r->k.attr);
+    /* every part of the counter beyond 32 bits is in use */
+    const uint64_t key[4] = {0x123456789abcdef0, DMC_STREAM_LATENT, 0x0300000005, 0x0700000011};
+    memcpy(r->k.key, key, sizeof key);
+    for (int i = 0; i < SLOTS; i++) r->operand[i] = new_block(c->count[i] * target->elem);
+    for (int i = 0; i < GRADS; i++) r->gradient[i] = new_block(c->count[i] * target->elem);
+    r->dout = new_block(c->count[OUT] * target->elem);
+    prepare(r);
+    return r;
+}
+
+void op_run_destroy(op_run *r)
+{
+    for (int i = 0; i < SLOTS; i++) free(r->operand[i].p);
+    for (int i = 0; i < GRADS; i++) free(r->gradient[i].p);
+    free(r->dout.p);
+    free(r->save.p);
+    free(r->scratch.p);
+    free(r);
+}
+
+const op_case *op_run_case(const op_run *r)
+{
+    return r->c;
+}
+
+void op_run_load(op_run *r)
+{
+    for (int s = 0; s < SLOTS; s++) {
+        if ((s == OUT || s == OUT2) && !op_slot_is(r->c->row, s, 'k')) fill_nan(&r->operand[s]);
+        else
+            for (size_t i = 0; i < r->c->count[s]; i++) put(r, &r->operand[s], i, r->c->value[s][i]);
+    }
+    for (size_t i = 0; i < r->c->count[OUT]; i++) put(r, &r->dout, i, r->c->dout[i]);
+    fill_nan(&r->save);
+    fill_nan(&r->scratch);
+    r->poked = false;
+}
+
+void op_run_poke(op_run *r, int slot, size_t i, double value)
+{
+    put(r, &r->operand[slot], i, value);
+    r->poked = true;
+}
+
+void op_run_in_place(op_run *r)
+{
+    r->in_place = true;
+    r->k.out = r->operand[IN0].p;
+}
+
+void op_run_forward(op_run *r)
+{
+    const int32_t status = r->op->fwd(&r->k);
+    if (status != 0) op_fail(r->c, "%s forward returned %d", r->target->name, status);
+}
+
+void op_run_backward(op_run *r, uint32_t wanted, uint32_t acc, const op_values *before)
+{
+    for (int s = 0; s < GRADS; s++) {
+        for (size_t i = 0; i < r->c->count[s]; i++) put(r, &r->gradient[s], i, before->v[s][i]);
+    }
+    fill_nan(&r->scratch);
+    point_at_gradients(r, wanted, acc);
+    const int32_t status = r->op->bwd(&r->k);
+    if (status != 0) op_fail(r->c, "%s backward returned %d", r->target->name, status);
+    check_memory(r);
+}
+
+void op_run_results(const op_run *r, op_values *out)
+{
+    check_memory(r);
+    for (int s = OUT; s < SLOTS; s++) {
+        const block *const b = s == OUT && r->in_place ? &r->operand[IN0] : &r->operand[s];
+        for (size_t i = 0; i < r->c->count[s]; i++) out->v[s][i] = get(r, b, i);
+    }
+}
+
+void op_run_gradients(const op_run *r, uint32_t wanted, op_values *out)
+{
+    for (int s = 0; s < GRADS; s++)
+        for (size_t i = 0; wanted >> s & 1 && i < r->c->count[s]; i++) out->v[s][i] = get(r, &r->gradient[s], i);
+}

@@ -1,0 +1,215 @@
+/* check_net.c — networks as published: numbers of parameters, names and shapes; configs that must be refused. */
+#include <string.h>
+
+#include "failing_alloc.h"
+#include "net_fixture.h"
+
+/* ---- published sizes -------------------------------------------------------------------------------- */
+
+static const struct published {
+    dmc__net_config config;
+    size_t parameters;
+    int32_t tensors;
+} published[] = {
+    { { .kind = DMC__NET_UNET1D_JANNER, .horizon = 32, .cols = 14, .hidden = 32, .emb_dim = 32, .kernel = 5, .levels = 4,
+        .mult = { 1, 2, 2, 2 } }, 3956302, 196 }, /* hopper */
+    { { .kind = DMC__NET_UNET1D_JANNER, .horizon = 4, .cols = 23, .hidden = 32, .emb_dim = 32, .kernel = 5, .levels = 3,
+        .mult = { 1, 4, 2 } }, 3685943, 148 },    /* halfcheetah */
+    { { .kind = DMC__NET_UNET1D_JANNER, .horizon = 32, .cols = 23, .hidden = 32, .emb_dim = 32, .kernel = 5, .levels = 4,
+        .mult = { 1, 2, 2, 2 } }, 3958327, 196 }, /* walker2d */
+    { { .kind = DMC__NET_UNET1D_JANNER, .horizon = 32, .cols = 69, .hidden = 64, .emb_dim = 64, .kernel = 5, .levels = 4,
+        .mult = { 1, 2, 2, 2 } }, 15813893, 196 }, /* kitchen */
+    { { .kind = DMC__NET_IDQL_MLP, .horizon = 1, .cols = 3, .cond = 11, .hidden = 256, .blocks = 3, .emb_dim = 64 },
+      1615811, 26 },                              /* hopper */
+    { { .kind = DMC__NET_IDQL_MLP, .horizon = 1, .cols = 6, .cond = 17, .hidden = 256, .blocks = 3, .emb_dim = 64 },
+      1618886, 26 },                              /* halfcheetah */
+};
+enum { PUBLISHED = sizeof published / sizeof *published };
+
+START_TEST(parameter_counts)
+{
+    dmc__net *n = fixture_net(published[_i].config);
+    ck_assert_uint_eq(dmc__graph_param_total(n->graph), published[_i].parameters);
+    ck_assert_int_eq(dmc__graph_param_count(n->graph), published[_i].tensors);
+    ck_assert_int_eq(dmc__graph_rows(n->graph, n->out), published[_i].config.horizon);
+    ck_assert_int_eq(dmc__graph_cols(n->graph, n->out), published[_i].config.cols);
+    dmc__net_destroy(n);
+}
+END_TEST
+
+START_TEST(critic_counts)
+{
+    dmc__value_net *q, *v;
+    fixture_ok(dmc__twin_q_create(&dmc__default_allocator, 11, 3, 256, &q));
+    fixture_ok(dmc__v_create(&dmc__default_allocator, 11, 256, &v));
+    ck_assert_uint_eq(dmc__graph_param_total(q->graph), 141826);
+    ck_assert_uint_eq(dmc__graph_param_total(v->graph), 70145);
+    ck_assert_int_ge(dmc__graph_find_param(q->graph, "Q2.6.weight"), 0);
+    ck_assert_int_ge(dmc__graph_find_param(v->graph, "V.4.bias"), 0);
+    ck_assert_int_eq(v->act, -1);
+    ck_assert_int_eq(v->out[1], -1);
+    dmc__value_net_destroy(q);
+    dmc__value_net_destroy(v);
+}
+END_TEST
+
+/* ---- names and shapes ------------------------------------------------------------------------------- */
+
+typedef struct tensor {
+    const char *name;
+    int32_t rank, shape[3];
+} tensor;
+
+static void expect_tensors(const dmc__graph *g, const tensor *want, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const dmc__parid p = dmc__graph_find_param(g, want[i].name);
+        ck_assert_msg(p >= 0, "no %s", want[i].name);
+        const dmc__param_spec *s = dmc__graph_param(g, p);
+        ck_assert_int_eq(s->rank, want[i].rank);
+        for (int32_t k = 0; k < s->rank; k++)
+            ck_assert_msg(s->shape[k] == want[i].shape[k], "%s: size %d is %d", s->name, k, s->shape[k]);
+    }
+}
+
+START_TEST(unet_names)
+{
+    static const tensor want[] = {
+        { "map_emb.0.weight", 2, { 128, 32 } },            { "map_emb.2.bias", 1, { 32 } },
+        { "downs.0.0.conv1.0.weight", 3, { 32, 14, 5 } },  { "downs.0.0.conv1.1.weight", 1, { 32 } },
+        { "downs.0.0.emb_mlp.1.weight", 2, { 32, 32 } },   { "downs.0.0.residual_conv.weight", 3, { 32, 14, 1 } },
+        { "downs.2.3.conv.weight", 3, { 128, 128, 3 } },   { "downs.3.1.conv2.1.bias", 1, { 256 } },
+        { "mid_block2.conv2.0.weight", 3, { 256, 256, 5 } }, { "ups.0.0.conv1.0.weight", 3, { 128, 512, 5 } },
+        { "ups.0.0.residual_conv.bias", 1, { 128 } },      { "ups.2.3.conv.weight", 3, { 32, 32, 4 } },
+        { "final_conv.0.weight", 3, { 32, 32, 5 } },       { "final_conv.3.weight", 3, { 14, 32, 1 } },
+    };
+    static const char *const absent[] = { "downs.3.3.conv.weight", "downs.0.1.residual_conv.weight",
+                                          "ups.3.0.conv1.0.weight", "mid_block1.residual_conv.weight" };
+    dmc__net *n = fixture_net(published[0].config);
+    expect_tensors(n->graph, want, sizeof want / sizeof *want);
+    for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
+        ck_assert_int_eq(dmc__graph_find_param(n->graph, absent[i]), -1);
+    dmc__net_destroy(n);
+}
+END_TEST
+
+START_TEST(mlp_names)
+{
+    static const tensor want[] = {
+        { "time_mlp.0.weight", 2, { 128, 64 } },           { "time_mlp.2.weight", 2, { 64, 128 } },
+        { "affine_in.weight", 2, { 256, 78 } },            { "ln_resnet.0.net.1.weight", 1, { 256 } },
+        { "ln_resnet.1.net.2.weight", 2, { 1024, 256 } },  { "ln_resnet.2.net.4.weight", 2, { 256, 1024 } },
+        { "affine_out.bias", 1, { 3 } },
+    };
+    dmc__net *n = fixture_net(published[4].config);
+    expect_tensors(n->graph, want, sizeof want / sizeof *want);
+    dmc__net_destroy(n);
+}
+END_TEST
+
+/* ---- configs that must be refused ------------------------------------------------------------------- */
+
+/* A change to a good config, and words the sentence must contain. */
+static const struct refusal {
+    int32_t kind;
+    size_t field;
+    int32_t value;
+    const char *option, *bound;
+} refusals[] = {
+#define FIELD(name) offsetof(dmc__net_config, name)
+    { DMC__NET_UNET1D_JANNER, FIELD(horizon), 10, "horizon = 10", "2^(levels-1) = 4" },
+    { DMC__NET_UNET1D_JANNER, FIELD(horizon), 0, "horizon = 0", "1..1024" },
+    { DMC__NET_UNET1D_JANNER, FIELD(kernel), 4, "kernel = 4", "odd" },
+    { DMC__NET_UNET1D_JANNER, FIELD(kernel), -1, "kernel = -1", "1..31" },
+    { DMC__NET_UNET1D_JANNER, FIELD(hidden), 13, "hidden = 13", "3 groups" },
+    { DMC__NET_UNET1D_JANNER, FIELD(hidden), 0, "hidden = 0", "1..16384" },
+    { DMC__NET_UNET1D_JANNER, FIELD(levels), 9, "levels = 9", "1..8" },
+    { DMC__NET_UNET1D_JANNER, FIELD(mult[0]), 2, "mult of level 0 = 2", "must be 1" },
+    { DMC__NET_UNET1D_JANNER, FIELD(mult[1]), 0, "mult of level 1 = 0", "1..1365" },
+    { DMC__NET_UNET1D_JANNER, FIELD(mult[2]), 2000000000, "mult of level 2", "1..682" },
+    { DMC__NET_UNET1D_JANNER, FIELD(emb_dim), 7, "emb_dim = 7", "even" },
+    { DMC__NET_UNET1D_JANNER, FIELD(emb_dim), 0, "emb_dim = 0", "2..4096" },
+    { DMC__NET_IDQL_MLP, FIELD(blocks), -1, "blocks = -1", "0..256" },
+    { DMC__NET_IDQL_MLP, FIELD(cols), 0, "columns of z = 0", "1..8192" },
+    { DMC__NET_IDQL_MLP, FIELD(cond), -5, "condition = -5", "0..1048576" },
+    { DMC__NET_IDQL_MLP, FIELD(extra), -1, "extra = -1", "0..8192" },
+    { DMC__NET_IDQL_MLP, FIELD(kind), 2, "network = 2", "0..1" },
+    { DMC__NET_IDQL_MLP, FIELD(kind), -1, "network = -1", "0..1" },
+#undef FIELD
+};
+enum { REFUSALS = sizeof refusals / sizeof *refusals };
+
+START_TEST(refused)
+{
+    const struct refusal *r = &refusals[_i];
+    dmc__net_config c = r->kind == DMC__NET_UNET1D_JANNER ? fixture_unet() : fixture_mlp();
+    dmc__net *n = (dmc__net *)&c;
+    memcpy((char *)&c + r->field, &r->value, sizeof r->value);
+    ck_assert_int_eq(dmc__net_create(&dmc__default_allocator, &c, &n), DMC_ERANGE);
+    ck_assert_ptr_null(n);
+    ck_assert_msg(strstr(dmc_last_error(), r->option) && strstr(dmc_last_error(), r->bound), "%s", dmc_last_error());
+}
+END_TEST
+
+START_TEST(bad_critics)
+{
+    dmc__value_net *n;
+    ck_assert_int_lt(dmc__twin_q_create(&dmc__default_allocator, 0, 3, 8, &n), 0);
+    ck_assert_ptr_null(n);
+    ck_assert_int_lt(dmc__v_create(&dmc__default_allocator, 3, 0, &n), 0);
+    ck_assert_ptr_null(n);
+}
+END_TEST
+
+/* ---- memory ----------------------------------------------------------------------------------------- */
+
+START_TEST(out_of_memory)
+{
+    for (int64_t n = 1;; n++) {
+        failing_alloc f = { .fail_at = n };
+        const dmc__allocator a = failing_allocator(&f);
+        dmc__net_config c = _i == 0 ? fixture_mlp() : fixture_unet();
+        c.extra = 2;
+        dmc__net *net;
+        const dmc_status s = dmc__net_create(&a, &c, &net);
+        dmc__net_destroy(net);
+        ck_assert_int_eq(f.live, 0);
+        if (s == DMC_OK) break;
+        ck_assert_int_eq(s, DMC_ENOMEM);
+        ck_assert_ptr_null(net);
+    }
+}
+END_TEST
+
+START_TEST(critic_out_of_memory)
+{
+    for (int64_t n = 1;; n++) {
+        failing_alloc f = { .fail_at = n };
+        const dmc__allocator a = failing_allocator(&f);
+        dmc__value_net *net;
+        const dmc_status s = _i == 0 ? dmc__twin_q_create(&a, 7, 3, 13, &net) : dmc__v_create(&a, 7, 13, &net);
+        dmc__value_net_destroy(net);
+        ck_assert_int_eq(f.live, 0);
+        if (s == DMC_OK) break;
+        ck_assert_int_eq(s, DMC_ENOMEM);
+        ck_assert_ptr_null(net);
+    }
+}
+END_TEST
+
+Suite *dmc_suite_net(void);
+Suite *dmc_suite_net(void)
+{
+    Suite *s = suite_create("net");
+    TCase *t = tcase_create("net");
+    tcase_add_loop_test(t, parameter_counts, 0, PUBLISHED);
+    tcase_add_test(t, critic_counts);
+    tcase_add_test(t, unet_names);
+    tcase_add_test(t, mlp_names);
+    tcase_add_loop_test(t, refused, 0, REFUSALS);
+    tcase_add_test(t, bad_critics);
+    tcase_add_loop_test(t, out_of_memory, 0, 2);
+    tcase_add_loop_test(t, critic_out_of_memory, 0, 2);
+    suite_add_tcase(s, t);
+    return s;
+}
