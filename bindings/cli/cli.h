@@ -1,7 +1,7 @@
 /* cli.h — what the files of the dmc program share.
  *
- * Functions that can fail return an exit code, 0 for success, and have said why on stderr. Text for people goes to
- * stderr, results for programs to stdout. Only the public API of libdmc is used.
+ * Functions that can fail return an exit code, 0 for success, and have said why on stderr. What was asked for goes to
+ * stdout (as JSON with --json), everything else to stderr. Only the public API of libdmc is used.
  */
 #ifndef DMC_CLI_H
 #define DMC_CLI_H
@@ -181,7 +181,8 @@ typedef struct cli_pair {
 
 /* One object in one line, flushed. */
 void cli_record_write(FILE *f, size_t n, const cli_pair *pairs);
-/* {"key": [[..],[..]]}-style matrix, without a newline. */
+/* A number (null if it is not finite), and x (rows,cols) as [[..],[..]]; no newline. */
+void cli_record_number(FILE *f, double v);
 void cli_record_matrix(FILE *f, int32_t rows, int32_t cols, const float *x);
 /* Open a file of such lines. step < 0: a new file; else keep the lines whose "step" is at most that and append. */
 int cli_record_open(const char *path, int64_t step, FILE **f);

@@ -1,12 +1,16 @@
 /* cli_error.c — messages and exit codes. */
+#include <errno.h>
 #include <stdarg.h>
 
 #include "cli.h"
 
+/* Keeps errno, which %m of the message that follows may show. */
 static void print_head(void)
 {
+    const int reason = errno;
     cli_progress_clear();
     fprintf(stderr, "%sdmc: error:%s ", cli_colour("\033[31m"), cli_colour("\033[0m"));
+    errno = reason;
 }
 
 int cli_complain(int code, const char *format, ...)

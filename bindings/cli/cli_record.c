@@ -21,7 +21,7 @@ static void write_text(FILE *f, const char *text)
     fputc('"', f);
 }
 
-static void write_number(FILE *f, double v)
+void cli_record_number(FILE *f, double v)
 {
     if (isfinite(v)) fprintf(f, "%.10g", v);
     else fputs("null", f); /* JSON has no NaN */
@@ -34,7 +34,7 @@ void cli_record_write(FILE *f, size_t n, const cli_pair *pairs)
         write_text(f, pairs[i].key);
         fputs(": ", f);
         if (pairs[i].text) write_text(f, pairs[i].text);
-        else write_number(f, pairs[i].number);
+        else cli_record_number(f, pairs[i].number);
     }
     fputs("}\n", f);
     fflush(f);
@@ -45,7 +45,7 @@ void cli_record_matrix(FILE *f, int32_t rows, int32_t cols, const float *x)
     for (int32_t i = 0; i < rows; i++)
         for (int32_t j = 0; j < cols; j++) {
             fputs(j ? ", " : i ? ", [" : "[[", f);
-            write_number(f, (double)x[i * cols + j]);
+            cli_record_number(f, (double)x[i * cols + j]);
             if (j + 1 == cols) fputc(']', f);
         }
     fputc(']', f);

@@ -4,7 +4,7 @@
 static void log_line(void *user, int32_t level, const char *line)
 {
     (void)user;
-    cli_note(false, "%sdmc: %s", level <= DMC_LOG_WARN ? "warning: " : "", line);
+    cli_note(false, "dmc: %s%s", level <= DMC_LOG_WARN ? "warning: " : "", line);
 }
 
 int cli_session_open(const cli_args *args, cli_session *s)

@@ -22,12 +22,12 @@ enum { SECTIONS = sizeof sections / sizeof *sections };
 
 static const cli_key keys[] = {
     {"data", "path", "", "dataset, HDF5 in the D4RL layout"},
-    {"run", "out", "<command>.dmc", "file to write: model.dmc, critic.dmc or aligned.dmc unless set"},
+    {"run", "out", "", "file to write: model.dmc, critic.dmc or aligned.dmc unless set"},
     {"run", "model", "model.dmc", "model that align, sample and eval start from"},
-    {"run", "critic", "critic.dmc", "critic of align; sample uses one only if this is set"},
+    {"run", "critic", "", "critic of align (critic.dmc unless set) and, if set, of sample"},
     {"run", "adapter", "", "align: also keep the adapter alone in this file; with resume it is read first"},
-    {"run", "metrics", "<out>.metrics.jsonl", "log of train, critic and align, one JSON object per line"},
-    {"run", "resume", "0", "1: train goes on from <out>.state, align from the adapter"},
+    {"run", "metrics", "", "log, one JSON object per line: out with the ending .metrics.jsonl unless set"},
+    {"run", "resume", "0", "1: train goes on from its checkpoint (out with the ending .state), align from the adapter"},
     {"run", "save_every", "1000", "updates between checkpoints"},
     {"run", "report_every", "100", "updates between lines of the log"},
     {"run", "updates", "10000", "critic: updates to do, where critic.steps is 0"},

@@ -39,6 +39,26 @@ static int make_trainer(job *j)
     return j->state ? CLI_OK : cli_complain(CLI_FAILED, "out of memory");
 }
 
+static int measure(job *j)
+{
+    dmc_dataset_info d = {.struct_size = sizeof d};
+    CLI_CALL(dmc_dataset_get_info(j->s.data, &d));
+    if (d.held_out_episodes > 0) CLI_CALL(dmc_trainer_evaluate(j->trainer, &j->held_out));
+    return CLI_OK;
+}
+
+static int report(job *j)
+{
+    j->loss = j->counted ? j->sum / j->counted : NAN;
+    j->sum = j->counted = 0;
+    CLI_TRY(measure(j));
+    const cli_pair line[] = {{"step", NULL, j->now.step}, {"loss", NULL, j->loss}, {"held_out_loss", NULL, j->held_out},
+                             {"lr", NULL, j->now.lr}, {"grad_norm", NULL, j->now.grad_norm},
+                             {"seconds", NULL, cli_seconds() - j->progress.began}};
+    cli_record_write(j->log, sizeof line / sizeof *line, line);
+    return CLI_OK;
+}
+
 /* A fresh start, or where the checkpoint was written. */
 static int prepare(job *j)
 {
@@ -50,21 +70,7 @@ static int prepare(job *j)
     if (j->s.set.resume) cli_note(j->args->quiet, "going on after %d updates (%s)", j->now.step, j->state);
     cli_progress_begin(&j->progress, "train", j->now.step, j->s.set.train.steps, j->args->quiet);
     j->loss = j->held_out = NAN;
-    return CLI_OK;
-}
-
-static int report(job *j)
-{
-    dmc_dataset_info d = {.struct_size = sizeof d};
-    j->loss = j->counted ? j->sum / j->counted : NAN;
-    j->sum = j->counted = 0;
-    CLI_CALL(dmc_dataset_get_info(j->s.data, &d));
-    if (d.held_out_episodes > 0) CLI_CALL(dmc_trainer_evaluate(j->trainer, &j->held_out));
-    const cli_pair line[] = {{"step", NULL, j->now.step}, {"loss", NULL, j->loss}, {"held_out_loss", NULL, j->held_out},
-                             {"lr", NULL, j->now.lr}, {"grad_norm", NULL, j->now.grad_norm},
-                             {"seconds", NULL, cli_seconds() - j->progress.began}};
-    cli_record_write(j->log, sizeof line / sizeof *line, line);
-    return CLI_OK;
+    return j->s.set.resume ? measure(j) : report(j);
 }
 
 static int save_state(const job *j)
@@ -84,7 +90,8 @@ static int advance(job *j)
     const bool last = j->now.step >= set->train.steps;
     if (last || j->now.step % set->report_every == 0) CLI_TRY(report(j));
     if (last || j->now.step % set->save_every == 0) CLI_TRY(save_state(j));
-    cli_progress_show(&j->progress, j->now.step, "loss %.4f  held-out %.4f  lr %.1e", j->loss, j->held_out, j->now.lr);
+    cli_progress_show(&j->progress, j->now.step, "loss %.4f  held-out %.4f  lr %.1e",
+                      isnan(j->loss) ? j->now.loss : j->loss, j->held_out, j->now.lr);
     return CLI_OK;
 }
 
@@ -103,7 +110,7 @@ static int finish(job *j)
     CLI_TRY(save_state(j));
     CLI_TRY(save_model(j));
     cli_progress_end(&j->progress, j->now.step, "loss %.4f  held-out %.4f", j->loss, j->held_out);
-    cli_note(j->args->quiet, stopped ? "stopped: %s holds the model so far; --resume goes on" : "wrote %s", j->out);
+    cli_note(j->args->quiet, "%s %s", stopped ? "stopped; --resume goes on. The model so far is in" : "wrote", j->out);
     const cli_pair line[] = {{"out", j->out, 0}, {"step", NULL, j->now.step}, {"loss", NULL, j->loss},
                              {"held_out_loss", NULL, j->held_out}, {"seconds", NULL, cli_seconds() - j->progress.began}};
     if (j->args->json) cli_record_write(stdout, sizeof line / sizeof *line, line);

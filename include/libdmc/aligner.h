@@ -32,11 +32,13 @@ typedef struct dmc_align_options {
     double weight_decay;    /* default 0                                                                   */
     double grad_clip;       /* global norm; default 1                                                      */
     double std_floor;       /* sigma floor of stochastic steps, also used in log-probabilities; default 0.1 */
+    double row_discount;    /* planner: row h of a plan counts row_discount^h in the critic's reward; 0 = row 0 only; default 0.99 */
     uint64_t seed;          /* default 0                                                                   */
     const char *lora_targets; /* comma-separated patterns with * over tensor names; default "*" (all linear and conv) */
 } dmc_align_options;
 
 enum { DMC_RL_PPO = 0, DMC_RL_REINFORCE = 1, DMC_RL_QVPG = 2 };
+enum { DMC_KL_EPSILON = 0, DMC_KL_EXACT = 1 };
 enum { DMC_KAPPA_GEOM = 0, DMC_KAPPA_LINEAR = 1, DMC_KAPPA_CONST = 2, DMC_KAPPA_PROJ = 3 };
 
 typedef struct dmc_rl_options {
@@ -46,9 +48,11 @@ typedef struct dmc_rl_options {
     int32_t last_k;         /* K: denoising steps that learn, 1..T; 0 = T; default 3                       */
     int32_t kappa;          /* DMC_KAPPA_*: credit over denoising steps; default geom                      */
     int32_t epochs;         /* PPO: passes over a batch of chains; default 2                               */
+    int32_t kl_kind;        /* DMC_KL_*: |eps - eps_ref|^2 per step (evenly conditioned), or the exact KL; default epsilon */
+    int32_t reserved0;      /* 0                                                                           */
     double kappa_gamma;     /* geom: kappa_t = gamma^(t-1); default 0.99                                   */
     double clip;            /* PPO: ratio clip epsilon; default 0.02 (log-probability is a mean over dims) */
-    double kl;              /* beta of the KL to the model at the start of the call; default 0.1           */
+    double kl;              /* beta of the divergence to the model at the start of the call; default 0.1   */
     double advantage_clip;  /* default 5                                                                   */
 } dmc_rl_options;
 

@@ -39,8 +39,8 @@ struct cpu_gather {
 
 #define CPU_DECLARE_GEMM(isa)                                                                                    \
     void dmc__cpu_gemm_##isa(const struct cpu_gemm *g, const float *a, const float *b, float *c, size_t count); \
-    /* y[j][i] = scale x[i][j], i < n, j < m; rows of x ldx apart, rows of y ldy */                              \
-    void dmc__cpu_transpose_##isa(const float *x, size_t ldx, size_t n, size_t m, float scale, float *y,        \
+    /* y[j][i] = x[i][j], i < n, j < m; rows of x ldx apart, rows of y ldy; stream as in cpu_gemm */             \
+    void dmc__cpu_transpose_##isa(const float *x, size_t ldx, size_t n, size_t m, bool stream, float *y,        \
                                   size_t ldy);                                                                  \
     void dmc__cpu_gather_##isa(const struct cpu_gather *c, const dmc_parallel *p);                              \
     size_t dmc__cpu_gather_scratch_##isa(const struct cpu_gather *c);                                           \

@@ -47,7 +47,17 @@ CPU_INLINE float v_sum(vf x)
     return _mm_cvtss_f32(_mm_add_ss(d, _mm_movehdup_ps(d)));
 }
 
-/* Four sums in double, one per quarter of the lanes, of x^2. */
+/* Every lane gets the sum of its group of `width` neighbours, 1, 2, 4 .. VW. */
+CPU_INLINE vf v_group_sum(vf x, size_t width)
+{
+    if (width > 1) x += _mm512_permute_ps(x, 0xB1);
+    if (width > 2) x += _mm512_permute_ps(x, 0x4E);
+    if (width > 4) x += _mm512_shuffle_f32x4(x, x, 0xB1);
+    if (width > 8) x += _mm512_shuffle_f32x4(x, x, 0x4E);
+    return x;
+}
+
+/* VD numbers in double: half of a vf. */
 typedef __m512d vd;
 enum { VD = 8 };
 CPU_INLINE vd v_low_double(vf x) { return _mm512_cvtps_pd(_mm512_castps512_ps256(x)); }
@@ -88,6 +98,14 @@ CPU_INLINE float v_sum(vf x)
     const __m128 q = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
     const __m128 d = _mm_add_ps(q, _mm_movehl_ps(q, q));
     return _mm_cvtss_f32(_mm_add_ss(d, _mm_movehdup_ps(d)));
+}
+
+CPU_INLINE vf v_group_sum(vf x, size_t width)
+{
+    if (width > 1) x += _mm256_permute_ps(x, 0xB1);
+    if (width > 2) x += _mm256_permute_ps(x, 0x4E);
+    if (width > 4) x += _mm256_permute2f128_ps(x, x, 1);
+    return x;
 }
 
 typedef __m256d vd;

@@ -114,6 +114,7 @@ enum { DMC__KAPPA_GEOM = 0, DMC__KAPPA_LINEAR = 1, DMC__KAPPA_CONST = 2, DMC__KA
 
 typedef struct dmc__rl_config {
     int32_t method, updates, last_k, kappa, epochs;
+    int32_t kl_exact; /* else |eps - eps_ref|^2 */
     double kappa_gamma, clip, kl, advantage_clip;
 } dmc__rl_config;
 typedef struct dmc__dpo_config { int32_t updates, refresh, pool; double gamma, anchor, margin; } dmc__dpo_config;

@@ -4,7 +4,7 @@
  *   REINFORCE (eq. 8)  L = -mean kappa A log pi(z'|z)
  *   PPO                L =  mean max(-kappa A rho, -kappa A clip(rho, 1-e, 1+e)),  rho = pi/pi_old
  *   QV-PG (eq. 9)      L = -mean r(z_0), differentiated through the chain: g <- dmu/dz^T g
- * each plus beta KL(mu_theta || mu_ref) per step, ref = the weights at the start of the stage.
+ * each plus beta times a divergence from mu_ref per step, ref = the weights at the start of the stage.
  */
 #include <math.h>
 #include <string.h>
@@ -113,9 +113,15 @@ static int32_t table_row(const rl *s, int32_t j)
     return dmc__rollout_rows(s->chain) - s->k + j;
 }
 
+/* The deviation that turns |mu - mu_ref|^2/(2 std^2) into the divergence wanted: sigma~ for the exact KL; since
+ * mu - mu_ref = -a sigma/alpha (eps - eps_ref), std = a sigma/(alpha sqrt 2) gives |eps - eps_ref|^2, whose weight does not
+ * span the factor 1000 between noisy and clean steps that the exact one does (methods.md 2.4). */
 static double kl_std(const rl *s, int32_t row)
 {
-    return fmax(dmc__rollout_row(s->chain, row)->logp_std, s->a->config.std_floor);
+    const dmc__row *r = dmc__rollout_row(s->chain, row);
+    const dmc__process *p = s->a->process;
+    if (s->c.kl_exact) return fmax(r->logp_std, s->a->config.std_floor);
+    return fabs(r->a) * p->sigma[r->index] / (p->alpha[r->index] * sqrt(2));
 }
 
 /* dmu (+)= kl_weight/batch d KL(mu||mu_ref)/dmu; adds the mean KL of the row to note->kl. */

@@ -6,28 +6,7 @@
 #include "handles.h"
 #include "reward_callback.h"
 
-struct dmc_aligner {
-    dmc__context_ref ref;
-    const dmc_model *model;
-    const dmc_dataset *data;
-    const dmc_critic *critic;
-    dmc__align *run;
-    float *map;
-    size_t map_elems;
-    dmc__critic_map critic_map;
-    dmc_reward_fn reward;
-    void *reward_user;
-    int32_t reward_gradient;
-    dmc_score_fn score;
-    void *score_user;
-    dmc_progress_fn progress;
-    void *progress_user;
-};
-
 /* ---- hooks ------------------------------------------------------------------------------------------ */
-
-/* Planner returns are discounted over the plan's rows (methods.md 2.0). */
-static const double row_discount = 0.99;
 
 static dmc_status make_reward(void *user, int32_t batch, int32_t want_gradient, dmc__reward *out)
 {
@@ -36,7 +15,8 @@ static dmc_status make_reward(void *user, int32_t batch, int32_t want_gradient, 
         return dmc__reward_callback_create(&a->ref.ctx->alloc, a->ref.ctx->device, &a->run->view, batch,
                                            a->reward_gradient && want_gradient, a->reward, a->reward_user, out);
     if (a->critic)
-        return dmc__reward_critic_create(a->critic->iql, a->ref.ctx->device, &a->critic_map, batch, row_discount, want_gradient, out);
+        return dmc__reward_critic_create(a->critic->iql, a->ref.ctx->device, &a->critic_map, batch, a->row_discount,
+                                         want_gradient, out);
     return dmc__fail(DMC_ESTATE, "dmc_align: there is no reward; give dmc_aligner_create a critic or call dmc_aligner_set_reward");
 }
 
@@ -116,6 +96,7 @@ dmc_status dmc_aligner_create(dmc_context *ctx, const dmc_model *m, const dmc_da
     a->model = m;
     a->data = d;
     a->critic = critic;
+    a->row_discount = c.row_discount;
     status = ref.ctx->device->backend == m->ref.ctx->device->backend
                  ? make_run(a, &c)
                  : dmc__fail(DMC_EINVAL, "dmc_aligner_create: the context's device is %s, the model lives on %s", ref.ctx->name,
@@ -185,7 +166,7 @@ static dmc_status take_rl(const dmc_rl_options *o, dmc__rl_config *c)
     dmc_rl_options t;
     DMC_TRY(dmc__field_take(DMC_OPTIONS_RL, o, &t));
     *c = (dmc__rl_config){.method = t.method, .updates = t.updates, .last_k = t.last_k, .kappa = t.kappa, .epochs = t.epochs,
-                          .kappa_gamma = t.kappa_gamma, .clip = t.clip, .kl = t.kl, .advantage_clip = t.advantage_clip};
+                          .kl_exact = t.kl_kind == DMC_KL_EXACT, .kappa_gamma = t.kappa_gamma, .clip = t.clip, .kl = t.kl, .advantage_clip = t.advantage_clip};
     return DMC_OK;
 }
 

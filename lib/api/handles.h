@@ -29,6 +29,25 @@ struct dmc_sampler {
     size_t map_elems;
 };
 
+struct dmc_aligner {
+    dmc__context_ref ref;
+    const dmc_model *model;
+    const dmc_dataset *data;
+    const dmc_critic *critic;
+    dmc__align *run;
+    float *map;
+    size_t map_elems;
+    dmc__critic_map critic_map;
+    double row_discount;
+    dmc_reward_fn reward;
+    void *reward_user;
+    int32_t reward_gradient;
+    dmc_score_fn score;
+    void *score_user;
+    dmc_progress_fn progress;
+    void *progress_user;
+};
+
 /* The affine map rewards go through before a critic sees them. */
 void dmc__dataset_reward_map(const dmc_dataset *d, double *scale, double *shift);
 

@@ -13,6 +13,7 @@
     X##_REAL(T, weight_decay, 0, 0, 1, "decoupled weight decay")                                  \
     X##_REAL(T, grad_clip, 1, 0, 1e6, "bound of the gradient's norm; 0 = off")                    \
     X##_REAL(T, std_floor, 0.1, 1e-4, 1, "least standard deviation of a stochastic step")         \
+    X##_REAL(T, row_discount, 0.99, 0, 1, "planner: row h of a plan counts row_discount^h")       \
     X##_SEED(T, seed, "seed of samples and noise")                                                \
     X##_TEXT(T, lora_targets, "*", "comma-separated patterns with * over tensor names")
 

@@ -9,9 +9,12 @@
     X##_CHOICE(T, kappa, DMC_KAPPA_GEOM, "geom", 3, "geom linear const proj",                     \
                "credit over denoising steps")                                                     \
     X##_INT(T, epochs, 2, 1, 1000, "ppo: passes over a batch of chains")                          \
+    X##_CHOICE(T, kl_kind, DMC_KL_EPSILON, "epsilon", 1, "epsilon exact", "divergence per step")   \
+    X##_OTHER(T, reserved0)                                                                       \
     X##_REAL(T, kappa_gamma, 0.99, 0, 1, "geom: credit of step t is gamma^(t-1)")                 \
     X##_REAL(T, clip, 0.02, DMC__ABOVE_ZERO, 1, "ppo: clip of the probability ratio")             \
-    X##_REAL(T, kl, 0.1, 0, 1e6, "weight of the KL to the model at the start of the call")        \
+    X##_REAL(T, kl, 0.1, 0, 1e6, "weight of the divergence to the model at the start of the call") \
     X##_REAL(T, advantage_clip, 5, DMC__ABOVE_ZERO, 1e6, "bound of the advantage")
 
-DMC__OPTIONS_TABLE(dmc__options_rl, DMC_OPTIONS_RL, dmc_rl_options, RL_FIELDS, 0);
+DMC__OPTIONS_TABLE(dmc__options_rl, DMC_OPTIONS_RL, dmc_rl_options, RL_FIELDS,
+                   offsetof(dmc_rl_options, reserved0));

@@ -253,6 +253,11 @@ int64_t dmc__iql_step(const dmc__iql *q)
     return q->step;
 }
 
+void dmc__iql_set_step(dmc__iql *q, int64_t step)
+{
+    q->step = step;
+}
+
 /* ---- weights by name ---------------------------------------------------------------------------------- */
 
 const dmc__graph *dmc__iql_graph(const dmc__iql *q, int32_t which)

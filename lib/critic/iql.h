@@ -26,6 +26,8 @@ void dmc__iql_destroy(dmc__iql *q);
 dmc_status dmc__iql_update(dmc__iql *q, const float *obs, const float *act, const float *rew, const float *next,
                            const float *terminal, dmc__iql_metrics *m);
 int64_t dmc__iql_step(const dmc__iql *q);
+/* A critic from a file counts on from what it had, so that it does not draw its first batches again. */
+void dmc__iql_set_step(dmc__iql *q, int64_t step);
 
 /* Blocks by name, for files: graphs and weights of Q, target Q, V. */
 enum { DMC__IQL_Q = 0, DMC__IQL_TARGET = 1, DMC__IQL_V = 2 };

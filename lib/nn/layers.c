@@ -14,7 +14,8 @@ dmc__val dmc__layers_mlp(dmc__graph *g, const char *name, dmc__val x, int32_t hi
 int32_t dmc__layers_groups(int32_t c)
 {
     const int32_t groups = c / 4;
-    return groups > 8 ? 8 : groups > 1 ? groups : 1;
+    return groups > 8 ? 8 : groups > 1 ? groups
+                                       : 1;
 }
 
 dmc__val dmc__layers_conv_block(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t k)

@@ -10,17 +10,17 @@
 typedef struct adapter {
     char name[DMC__NAME_MAX];
     dmc__param_spec a, b;
-    size_t weight;       /* offset of the weight in the parameter block */
-    dmc_kargs op;        /* LORA prepared: dim R Co r, attr s           */
+    size_t weight; /* offset of the weight in the parameter block */
+    dmc_kargs op;  /* LORA prepared: dim R Co r, attr s           */
 } adapter;
 
 struct dmc__lora {
     const dmc__allocator *alloc;
     dmc__device *device;
     int32_t count, params;
-    adapter *layer;      /* (count) */
-    uint8_t *mask;       /* (params) */
-    size_t elems;        /* of the factor block */
+    adapter *layer; /* (count) */
+    uint8_t *mask;  /* (params) */
+    size_t elems;   /* of the factor block */
     void *factors;
     void *scratch;
     size_t scratch_elems, weight_elems;
@@ -83,13 +83,12 @@ static size_t round_up_16(size_t n)
     return (n + 15u) & ~(size_t)15u;
 }
 
-static dmc__param_spec factor_spec(const adapter *a, const char *which, dmc__param_spec shape)
+/* Name and size of a factor whose shape is set. */
+static void finish_factor(dmc__param_spec *s, const char *layer, const char *which)
 {
-    dmc__param_spec s = shape;
-    snprintf(s.name, sizeof s.name, "%.*s.%s", DMC__NAME_MAX - 10, a->name, which);
-    s.size = 1;
-    for (int32_t i = 0; i < s.rank; i++) s.size *= (size_t)s.shape[i];
-    return s;
+    snprintf(s->name, sizeof s->name, "%.*s.%s", DMC__NAME_MAX - 10, layer, which);
+    s->size = 1;
+    for (int32_t i = 0; i < s->rank; i++) s->size *= (size_t)s->shape[i];
 }
 
 /* Shapes of A and B for weight w; a transposed convolution's A is (r,Ci,k) too. Offsets come later. */
@@ -100,12 +99,17 @@ static void describe_factors(const dmc__param_spec *w, int32_t rank, double alph
     const int32_t ci = transposed ? w->shape[0] : w->shape[1], co = transposed ? w->shape[1] : w->shape[0];
     const int32_t rows = k * ci, most = rows < co ? rows : co, r = rank < most ? rank : most;
     a->weight = w->offset;
-    a->a = factor_spec(a, "lora_A", (dmc__param_spec){ .rank = w->rank, .shape = { r, ci, linear ? 0 : k },
-                       .layout = linear ? DMC__LAYOUT_LINEAR : DMC__LAYOUT_CONV, .init = DMC__INIT_UNIFORM,
-                       .scale = 1 / sqrt(rows) });
-    a->b = factor_spec(a, "lora_B", (dmc__param_spec){ .rank = 2, .shape = { co, r },
-                       .layout = DMC__LAYOUT_LINEAR, .init = DMC__INIT_ZERO });
-    a->op = (dmc_kargs){ .dim = { rows, co, r }, .attr = { alpha / r } };
+    a->a = (dmc__param_spec){
+        .rank = w->rank,
+        .shape = {r, ci, linear ? 0 : k},
+        .layout = linear ? DMC__LAYOUT_LINEAR : DMC__LAYOUT_CONV,
+        .init = DMC__INIT_UNIFORM,
+        .scale = 1 / sqrt(rows),
+    };
+    a->b = (dmc__param_spec){.rank = 2, .shape = {co, r}, .layout = DMC__LAYOUT_LINEAR, .init = DMC__INIT_ZERO};
+    finish_factor(&a->a, a->name, "lora_A");
+    finish_factor(&a->b, a->name, "lora_B");
+    a->op = (dmc_kargs){.dim = {rows, co, r}, .attr = {alpha / r}};
 }
 
 /* Count the layers the patterns choose and, if there is room for them, describe them and mark their weights. */
@@ -135,7 +139,7 @@ static dmc_status lay_out(dmc__lora *l)
         a->a.offset = l->elems;
         a->b.offset = a->a.offset + round_up_16(a->a.size);
         l->elems = a->b.offset + round_up_16(a->b.size);
-        dmc_op_need need = { 0 };
+        dmc_op_need need = {0};
         DMC_TRY(dmc__dev_prepare(l->device, DMC_OP_LORA, &a->op, &need));
         if (need.scratch_fwd > scratch) scratch = need.scratch_fwd;
         if (need.scratch_bwd > scratch) scratch = need.scratch_bwd;
@@ -150,7 +154,7 @@ static dmc_status lay_out(dmc__lora *l)
 static dmc_status draw_factors(dmc__lora *l, uint64_t seed)
 {
     for (int32_t i = 0; i < l->count; i++) {
-        const dmc__stream s = { .seed = seed, .purpose = DMC_STREAM_INIT, .step = 1, .sample = (uint64_t)i };
+        const dmc__stream s = {.seed = seed, .purpose = DMC_STREAM_INIT, .step = 1, .sample = (uint64_t)i};
         DMC_TRY(dmc__params_init_spec(&l->layer[i].a, l->device, &s, l->factors));
     }
     return DMC_OK;

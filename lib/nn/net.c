@@ -22,9 +22,12 @@ static dmc_status check_bounds(const char *network, const bound *b, int32_t n)
 static dmc_status check_common(const char *network, const dmc__net_config *c)
 {
     const bound b[] = {
-        { "horizon", c->horizon, 1, 1024 },  { "columns of z", c->cols, 1, 8192 },
-        { "extra", c->extra, 0, 8192 },      { "width of the condition", c->cond, 0, 1 << 20 },
-        { "hidden", c->hidden, 1, 16384 },   { "emb_dim", c->emb_dim, 2, 4096 },
+        {"horizon", c->horizon, 1, 1024},
+        {"columns of z", c->cols, 1, 8192},
+        {"extra", c->extra, 0, 8192},
+        {"width of the condition", c->cond, 0, 1 << 20},
+        {"hidden", c->hidden, 1, 16384},
+        {"emb_dim", c->emb_dim, 2, 4096},
     };
     DMC_TRY(check_bounds(network, b, sizeof b / sizeof *b));
     if (c->emb_dim % 2)
@@ -34,7 +37,7 @@ static dmc_status check_common(const char *network, const dmc__net_config *c)
 
 static dmc_status check_idql_mlp(const dmc__net_config *c)
 {
-    const bound b[] = { { "blocks", c->blocks, 0, 256 } };
+    const bound b[] = {{"blocks", c->blocks, 0, 256}};
     DMC_TRY(check_common("idql_mlp", c));
     return check_bounds("idql_mlp", b, 1);
 }
@@ -47,7 +50,8 @@ static dmc_status check_widths(const dmc__net_config *c)
     for (int32_t l = 0; l < c->levels; l++) {
         const int32_t m = c->mult[l];
         if (m < 1 || m > WIDEST / width)
-            return dmc__fail(DMC_ERANGE, "unet1d_janner: mult of level %d = %d, must be 1..%d (%d channels at most)", l, m,
+            return dmc__fail(DMC_ERANGE,
+                             "unet1d_janner: mult of level %d = %d, must be 1..%d (%d channels at most)", l, m,
                              WIDEST / width, WIDEST);
         width *= m;
         const int32_t groups = dmc__layers_groups(width);
@@ -61,7 +65,7 @@ static dmc_status check_widths(const dmc__net_config *c)
 
 static dmc_status check_unet1d_janner(const dmc__net_config *c)
 {
-    const bound b[] = { { "kernel", c->kernel, 1, 31 }, { "levels", c->levels, 1, DMC__MAX_LEVELS } };
+    const bound b[] = {{"kernel", c->kernel, 1, 31}, {"levels", c->levels, 1, DMC__MAX_LEVELS}};
     DMC_TRY(check_common("unet1d_janner", c));
     DMC_TRY(check_bounds("unet1d_janner", b, 2));
     if (c->kernel % 2 == 0)
@@ -81,8 +85,8 @@ static const struct network {
     dmc_status (*check)(const dmc__net_config *c);
     void (*build)(dmc__net *n);
 } networks[] = {
-    [DMC__NET_IDQL_MLP] = { check_idql_mlp, dmc__idql_mlp_build },
-    [DMC__NET_UNET1D_JANNER] = { check_unet1d_janner, dmc__unet1d_janner_build },
+    [DMC__NET_IDQL_MLP] = {check_idql_mlp, dmc__idql_mlp_build},
+    [DMC__NET_UNET1D_JANNER] = {check_unet1d_janner, dmc__unet1d_janner_build},
 };
 enum { NETWORKS = sizeof networks / sizeof *networks };
 

@@ -14,10 +14,10 @@ typedef struct weight_dims {
 static weight_dims stored_dims(const dmc__param_spec *s)
 {
     switch (s->layout) {
-    case DMC__LAYOUT_LINEAR: return (weight_dims){ 1, s->shape[1], s->shape[0] };
-    case DMC__LAYOUT_CONV: return (weight_dims){ s->shape[2], s->shape[1], s->shape[0] };
-    case DMC__LAYOUT_CONVT: return (weight_dims){ s->shape[2], s->shape[0], s->shape[1] };
-    default: return (weight_dims){ 1, 1, s->shape[0] };
+    case DMC__LAYOUT_LINEAR: return (weight_dims){1, s->shape[1], s->shape[0]};
+    case DMC__LAYOUT_CONV: return (weight_dims){s->shape[2], s->shape[1], s->shape[0]};
+    case DMC__LAYOUT_CONVT: return (weight_dims){s->shape[2], s->shape[0], s->shape[1]};
+    default: return (weight_dims){1, 1, s->shape[0]};
     }
 }
 
@@ -72,7 +72,7 @@ dmc_status dmc__params_zero(dmc__device *d, void *p, size_t n)
     const size_t most = (size_t)1 << 30; /* an op's sizes are int32 */
     for (size_t done = 0; done < n; done += most) {
         const size_t part = n - done < most ? n - done : most;
-        dmc_kargs k = { .out = dmc__dev_at(d, p, done), .dim = { (int32_t)part } };
+        dmc_kargs k = {.out = dmc__dev_at(d, p, done), .dim = {(int32_t)part}};
         DMC_TRY(dmc__dev_run(d, DMC_OP_FILL, &k));
     }
     return DMC_OK;
@@ -103,7 +103,7 @@ dmc_status dmc__params_init_spec(const dmc__param_spec *spec, dmc__device *d, co
 dmc_status dmc__params_init(const dmc__graph *g, dmc__device *d, uint64_t seed, void *block)
 {
     for (dmc__parid i = 0; i < dmc__graph_param_count(g); i++) {
-        const dmc__stream s = { .seed = seed, .purpose = DMC_STREAM_INIT, .sample = (uint64_t)i };
+        const dmc__stream s = {.seed = seed, .purpose = DMC_STREAM_INIT, .sample = (uint64_t)i};
         DMC_TRY(dmc__params_init_spec(dmc__graph_param(g, i), d, &s, block));
     }
     return DMC_OK;
@@ -199,7 +199,7 @@ dmc_status dmc__params_grow(const dmc__graph *small, const void *from, const dmc
     for (dmc__parid i = 0; i < dmc__graph_param_count(grown); i++) {
         const dmc__param_spec *new = dmc__graph_param(grown, i);
         const dmc__parid j = dmc__graph_find_param(small, new->name);
-        const grow_step s = { d, j < 0 ? NULL : dmc__graph_param(small, j), new, from, to };
+        const grow_step s = {d, j < 0 ? NULL : dmc__graph_param(small, j), new, from, to};
         DMC_TRY(grow_one(&s));
     }
     return DMC_OK;

@@ -14,7 +14,7 @@
 
 typedef struct unet {
     dmc__graph *g;
-    dmc__val emb;             /* Mish(e), (1, hidden) */
+    dmc__val emb; /* Mish(e), (1, hidden) */
     int32_t kernel, levels;
     int32_t d[DMC__MAX_LEVELS];
     dmc__val skip[DMC__MAX_LEVELS];
@@ -93,7 +93,7 @@ static dmc__val embed_time(dmc__net *n)
 void dmc__unet1d_janner_build(dmc__net *n)
 {
     const dmc__net_config *c = &n->config;
-    unet u = { .g = n->graph, .kernel = c->kernel, .levels = c->levels };
+    unet u = {.g = n->graph, .kernel = c->kernel, .levels = c->levels};
     u.emb = embed_time(n);
     for (int32_t l = 0, width = c->hidden; l < c->levels; l++) {
         width *= c->mult[l];

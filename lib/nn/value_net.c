@@ -4,7 +4,7 @@
 /* Linear - LayerNorm - Mish, twice, then Linear(1); numbers are positions in PyTorch's Sequential. */
 static dmc__val value_head(dmc__graph *g, const char *name, dmc__val x, int32_t hidden)
 {
-    static const char *const linear[2] = { "0", "3" }, *const norm[2] = { "1", "4" };
+    static const char *const linear[2] = {"0", "3"}, *const norm[2] = {"1", "4"};
     dmc__graph_push(g, "%s.", name);
     for (int32_t i = 0; i < 2; i++) {
         x = dmc__g_linear(g, linear[i], x, hidden, 1);
@@ -22,7 +22,7 @@ static dmc_status create_empty(const dmc__allocator *a, dmc__value_net **out)
     *out = NULL;
     dmc__value_net *n = NULL;
     DMC_TRY(DMC_NEW(a, 1, &n));
-    *n = (dmc__value_net){ .alloc = a, .obs = -1, .act = -1, .out = { -1, -1 } };
+    *n = (dmc__value_net){.alloc = a, .obs = -1, .act = -1, .out = {-1, -1}};
     const dmc_status status = dmc__graph_create(a, &n->graph);
     if (status < 0) {
         dmc__value_net_destroy(n);

@@ -6,21 +6,21 @@
 struct dmc__learner {
     const dmc__allocator *alloc;
     dmc__device *device;
-    dmc__lora *lora;      /* NULL: all weights learn */
-    size_t n, learn;      /* elements of the weight block, of what learns */
-    void *base;           /* (n) */
-    void *effective;      /* (n) with an adapter, else NULL */
-    void *grads;          /* (n) of the effective weights */
-    void *factor_grads;   /* (learn) with an adapter, else NULL */
-    void *moments;        /* (2 learn) */
-    void *ema;            /* (n) or NULL */
-    void *sumsq;          /* (1) */
-    int64_t step;         /* updates since the moments were zero */
+    dmc__lora *lora;    /* NULL: all weights learn */
+    size_t n, learn;    /* elements of the weight block, of what learns */
+    void *base;         /* (n) */
+    void *effective;    /* (n) with an adapter, else NULL */
+    void *grads;        /* (n) of the effective weights */
+    void *factor_grads; /* (learn) with an adapter, else NULL */
+    void *moments;      /* (2 learn) */
+    void *ema;          /* (n) or NULL */
+    void *sumsq;        /* (1) */
+    int64_t step;       /* updates since the moments were zero */
 };
 
 dmc__adamw_config dmc__adamw_defaults(void)
 {
-    return (dmc__adamw_config){ .lr = 3e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .max_norm = 1 };
+    return (dmc__adamw_config){.lr = 3e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .max_norm = 1};
 }
 
 /* ---- life ------------------------------------------------------------------------------------------- */
@@ -67,7 +67,7 @@ dmc_status dmc__learner_create(const dmc__graph *g, dmc__device *d, const void *
         dmc__lora_destroy(lora);
         return status;
     }
-    *l = (dmc__learner){ .alloc = d->alloc, .device = d, .lora = lora };
+    *l = (dmc__learner){.alloc = d->alloc, .device = d, .lora = lora};
     status = fill_learner(l, g, weights, with_ema);
     if (status < 0) {
         dmc__learner_destroy(l);
@@ -131,8 +131,8 @@ size_t dmc__learner_elems(const dmc__learner *l)
 
 size_t dmc__learner_bytes(const dmc__learner *l)
 {
-    const size_t blocks = 2 + (l->ema ? 1 : 0) + (l->lora ? 1 : 0);  /* of n */
-    const size_t parts = 2 + (l->lora ? 2 : 0);                      /* of learn: moments; factors, their gradients */
+    const size_t blocks = 2 + (l->ema ? 1 : 0) + (l->lora ? 1 : 0); /* of n */
+    const size_t parts = 2 + (l->lora ? 2 : 0);                     /* of learn: moments; factors, their gradients */
     return l->device->backend->elem * (blocks * l->n + parts * l->learn + 1);
 }
 
@@ -151,11 +151,17 @@ static void *learning_grads(const dmc__learner *l)
 
 static dmc_status check_config(const dmc__adamw_config *c)
 {
-    const struct { const char *name; double value, min, end; } field[] = {
-        { "lr", c->lr, 0, INFINITY },           { "beta1", c->beta1, 0, 1 },
-        { "beta2", c->beta2, 0, 1 },            { "eps", c->eps, 0, INFINITY },
-        { "weight_decay", c->weight_decay, 0, INFINITY }, { "max_norm", c->max_norm, 0, INFINITY },
-        { "ema", c->ema, 0, 1 },
+    const struct {
+        const char *name;
+        double value, min, end;
+    } field[] = {
+        {"lr", c->lr, 0, INFINITY},
+        {"beta1", c->beta1, 0, 1},
+        {"beta2", c->beta2, 0, 1},
+        {"eps", c->eps, 0, INFINITY},
+        {"weight_decay", c->weight_decay, 0, INFINITY},
+        {"max_norm", c->max_norm, 0, INFINITY},
+        {"ema", c->ema, 0, 1},
     };
     for (size_t i = 0; i < sizeof field / sizeof *field; i++)
         if (!(field[i].value >= field[i].min && field[i].value < field[i].end))
@@ -172,7 +178,7 @@ static dmc_status gather_gradient(dmc__learner *l, float *sumsq)
         DMC_TRY(dmc__params_zero(d, l->factor_grads, l->learn));
         DMC_TRY(dmc__lora_backward(l->lora, l->grads, l->factor_grads));
     }
-    dmc_kargs k = { .in = { learning_grads(l) }, .out = l->sumsq, .dim = { (int32_t)l->learn } };
+    dmc_kargs k = {.in = {learning_grads(l)}, .out = l->sumsq, .dim = {(int32_t)l->learn}};
     DMC_TRY(dmc__dev_run(d, DMC_OP_SUMSQ, &k));
     return dmc__dev_out(d, sumsq, l->sumsq, 1);
 }
@@ -180,12 +186,12 @@ static dmc_status gather_gradient(dmc__learner *l, float *sumsq)
 static dmc_status take_step(dmc__learner *l, const dmc__adamw_config *c)
 {
     dmc_kargs k = {
-        .in = { learning_grads(l), l->sumsq },
+        .in = {learning_grads(l), l->sumsq},
         .out = learning(l),
         .out2 = l->ema,
         .save = l->moments,
-        .dim = { (int32_t)l->learn },
-        .attr = { c->lr, c->beta1, c->beta2, c->eps, c->weight_decay, (double)(l->step + 1), c->max_norm, c->ema },
+        .dim = {(int32_t)l->learn},
+        .attr = {c->lr, c->beta1, c->beta2, c->eps, c->weight_decay, (double)(l->step + 1), c->max_norm, c->ema},
     };
     DMC_TRY(dmc__dev_run(l->device, DMC_OP_ADAMW, &k));
     l->step++;

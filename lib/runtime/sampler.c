@@ -128,7 +128,7 @@ static dmc_status warm_up(dmc__sampler *s)
     DMC_FREE(a, act, out);
     DMC_FREE(a, obs, n);
     dmc__sampler_reset(s, s->config.seed);
-    return status;
+    return status < 0 ? status : DMC_OK; /* clamped actions are no news here */
 }
 
 dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc__iql *q, const dmc__critic_map *q_map,

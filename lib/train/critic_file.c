@@ -62,7 +62,7 @@ static dmc_status get_int(const dmc__json *j, const char *key, int32_t min, int3
     return DMC_OK;
 }
 
-static dmc_status get_contract(const dmc__json *j, dmc__critic *c)
+static dmc_status get_contract(const dmc__json *j, dmc__critic *c, int32_t *updates)
 {
     const dmc__allocator *a = &c->ref.ctx->alloc;
     dmc__critic_config *o = &c->config;
@@ -76,6 +76,7 @@ static dmc_status get_contract(const dmc__json *j, dmc__critic *c)
     DMC_TRY(dmc__json_get_number(j, "tau", 0, 1, &o->tau));
     DMC_TRY(dmc__json_get_number(j, "gamma", 0, 1, &o->gamma));
     DMC_TRY(dmc__json_get_number(j, "polyak", 0, 1, &o->polyak));
+    DMC_TRY(get_int(j, "updates", 0, INT32_MAX, updates));
     DMC_TRY(dmc__contract_get_normaliser(j, "observation", a, s, &c->obs));
     return dmc__contract_get_normaliser(j, "action", a, act, &c->act);
 }
@@ -101,16 +102,18 @@ static dmc_status read_blocks(const dmc__tensor_file *f, dmc__critic *c)
 static dmc_status read_critic(const dmc__tensor_file *f, dmc__critic *c)
 {
     dmc__json *j;
+    int32_t updates = 0;
     const char *text = dmc__tensor_file_meta(f, "dmc.critic");
     if (!text) return dmc__fail(DMC_EFORMAT, "the file has no dmc.critic contract in its metadata: it is not a libdmc critic");
     DMC_TRY(dmc__json_parse(text, &j));
-    dmc_status status = get_contract(j, c);
+    dmc_status status = get_contract(j, c, &updates);
     dmc__json_destroy(j);
     DMC_TRY(status);
     if (c->data && (c->data->obs_dim != c->obs.n || c->data->act_dim != c->act.n))
         return dmc__fail(DMC_ESHAPE, "dmc_critic_load: the data have observations of %d and actions of %d, the critic wants %d and %d",
                          c->data->obs_dim, c->data->act_dim, c->obs.n, c->act.n);
     DMC_TRY(dmc__critic_make_parts(c));
+    dmc__iql_set_step(c->iql, updates);
     return read_blocks(f, c);
 }
 
@@ -120,12 +123,14 @@ dmc_status dmc__critic_load(dmc__context *ctx, const char *path, const dmc__traj
     dmc__tensor_file *f = NULL;
     DMC_TRY(dmc__critic_make_shell(ctx, data, reward_scale, reward_shift, out));
     dmc_status status = dmc__tensor_file_open(&(*out)->ref.ctx->alloc, path, 1, &f);
-    if (status >= 0) status = read_critic(f, *out);
+    if (status >= 0) {
+        status = read_critic(f, *out);
+        if (status < 0) status = dmc__fail_in(status, "%s", path); /* opening names the file itself */
+    }
     dmc__tensor_file_close(f);
     if (status < 0) {
         dmc__critic_destroy(*out);
         *out = NULL;
-        return dmc__fail_in(status, "%s", path);
     }
     return status;
 }

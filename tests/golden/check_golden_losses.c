@@ -38,7 +38,7 @@ static void run_backward(const golden_device *d, enum dmc_op op, dmc_kargs k)
 static void *constant(const golden_device *d, size_t n, double value)
 {
     void *p = take(d, n);
-    run_op(d, DMC_OP_FILL, (dmc_kargs){ .out = p, .dim = { (int32_t)n }, .attr = { value } });
+    run_op(d, DMC_OP_FILL, (dmc_kargs){.out = p, .dim = {(int32_t)n}, .attr = {value}});
     return p;
 }
 
@@ -54,7 +54,7 @@ typedef struct critic {
 
 static critic open_critic(golden *g, const golden_device *d, dmc__value_net *net, const char *prefix, int32_t batch)
 {
-    critic c = { .net = net, .n = dmc__graph_param_elems(net->graph) };
+    critic c = {.net = net, .n = dmc__graph_param_elems(net->graph)};
     c.weights = take(d, c.n);
     c.grads = take(d, c.n);
     golden_load_params(g, prefix, net->graph, d, c.weights);
@@ -78,8 +78,14 @@ static void check_v_loss(golden *g, const golden_device *d, critic *v, int32_t b
     void *q1 = golden_upload(g, "target_q1", d), *q2 = golden_upload(g, "target_q2", d), *loss = take(d, n);
     golden_load(g, "obs", d, dmc__plan_value(v->plan, v->net->obs), 7 * n);
     golden_ok(dmc__plan_forward(v->plan));
-    const dmc_kargs k = { .in = { dmc__plan_value(v->plan, v->net->out[0]), q1, q2 }, .out = loss, .dout = seed,
-                          .din = { dmc__plan_grad(v->plan, v->net->out[0]) }, .dim = { batch }, .attr = { tau } };
+    const dmc_kargs k = {
+        .in = {dmc__plan_value(v->plan, v->net->out[0]), q1, q2},
+        .out = loss,
+        .dout = seed,
+        .din = {dmc__plan_grad(v->plan, v->net->out[0])},
+        .dim = {batch},
+        .attr = {tau},
+    };
     run_op(d, DMC_OP_EXPECTILE, k);
     const double mean = mean_of(d, loss, n, 1);
     golden_compare(g, "v_loss", &mean, 1, d->forward);
@@ -102,8 +108,8 @@ static void *make_target(golden *g, const golden_device *d, critic *v, int32_t b
     golden_store(d, term, discount, n);
     golden_load(g, "next", d, dmc__plan_value(v->plan, v->net->obs), 7 * n);
     golden_ok(dmc__plan_forward(v->plan));
-    run_op(d, DMC_OP_TD_TARGET, (dmc_kargs){ .in = { rew, term, dmc__plan_value(v->plan, v->net->out[0]) }, .out = y,
-                                             .dim = { batch } });
+    const void *value = dmc__plan_value(v->plan, v->net->out[0]);
+    run_op(d, DMC_OP_TD_TARGET, (dmc_kargs){.in = {rew, term, value}, .out = y, .dim = {batch}});
     golden_compare_device(g, "target", d, y, d->forward);
     dmc__dev_free(d->device, rew, n);
     dmc__dev_free(d->device, term, n);
@@ -119,8 +125,13 @@ static void check_q_loss(golden *g, const golden_device *d, critic *q, int32_t b
     golden_load(g, "act", d, dmc__plan_value(q->plan, q->net->act), 3 * n);
     golden_ok(dmc__plan_forward(q->plan));
     for (int i = 0; i < 2; i++) {
-        const dmc_kargs k = { .in = { dmc__plan_value(q->plan, q->net->out[i]), y }, .out = loss, .dout = seed,
-                              .din = { dmc__plan_grad(q->plan, q->net->out[i]) }, .dim = { batch, 1 } };
+        const dmc_kargs k = {
+            .in = {dmc__plan_value(q->plan, q->net->out[i]), y},
+            .out = loss,
+            .dout = seed,
+            .din = {dmc__plan_grad(q->plan, q->net->out[i])},
+            .dim = {batch, 1},
+        };
         run_op(d, DMC_OP_MSE, k);
         sum += mean_of(d, loss, n, 1);
         run_backward(d, DMC_OP_MSE, k);
@@ -159,7 +170,8 @@ END_TEST
 
 /* ---- chains ----------------------------------------------------------------------------------------- */
 
-enum { MOST_ROWS = 8, ROW_FIELDS = 6 };
+enum { MOST_ROWS = 8,
+       ROW_FIELDS = 6 };
 
 /* A small denoiser in training over the file's table. Latents are (batch, elems). */
 typedef struct chain_bench {
@@ -180,16 +192,29 @@ static void read_rows(chain_bench *b)
     const double *v = golden_read(b->g, "rows", &n);
     b->rows = (int32_t)(n / ROW_FIELDS);
     for (int32_t k = 0; k < b->rows; k++, v += ROW_FIELDS)
-        b->row[k] = (dmc__row){ .index = (int32_t)v[0], .P = v[1], .Q = v[2], .a = v[3], .b = v[4], .S = v[5],
-                                .logp_std = v[5] };
+        b->row[k] = (dmc__row){
+            .index = (int32_t)v[0],
+            .P = v[1],
+            .Q = v[2],
+            .a = v[3],
+            .b = v[4],
+            .S = v[5],
+            .logp_std = v[5],
+        };
 }
 
 static void make_net(chain_bench *b)
 {
     const double *v = golden_read(b->g, "config", NULL);
-    const dmc__net_config c = { .kind = DMC__NET_IDQL_MLP, .horizon = (int32_t)v[1], .cols = (int32_t)v[2],
-                                .cond = (int32_t)v[4], .hidden = (int32_t)v[5], .blocks = (int32_t)v[6],
-                                .emb_dim = (int32_t)v[7] };
+    const dmc__net_config c = {
+        .kind = DMC__NET_IDQL_MLP,
+        .horizon = (int32_t)v[1],
+        .cols = (int32_t)v[2],
+        .cond = (int32_t)v[4],
+        .hidden = (int32_t)v[5],
+        .blocks = (int32_t)v[6],
+        .emb_dim = (int32_t)v[7],
+    };
     golden_ok(dmc__net_create(&dmc__default_allocator, &c, &b->net));
     b->elems = (size_t)(c.horizon * c.cols);
     b->n_weights = dmc__graph_param_elems(b->net->graph);
@@ -211,13 +236,13 @@ static float *read_floats(golden *g, const char *name)
 
 static chain_bench open_chain(const char *name, int device)
 {
-    chain_bench b = { .g = golden_open(name), .d = golden_device_open(device) };
+    chain_bench b = {.g = golden_open(name), .d = golden_device_open(device)};
     make_net(&b);
     size_t n;
     golden_read(b.g, "cond", &n);
     b.batch = n / (size_t)b.net->config.cond;
     read_rows(&b);
-    const dmc__table table = { &dmc__default_allocator, b.rows, golden_value(b.g, "clip"), b.row };
+    const dmc__table table = {&dmc__default_allocator, b.rows, golden_value(b.g, "clip"), b.row};
     golden_ok(dmc__rollout_create(b.net, b.d.device, &table, (int32_t)b.batch, 0, &b.rollout));
     float *cond = read_floats(b.g, "cond");
     golden_ok(dmc__rollout_set_cond(b.rollout, cond));
@@ -259,7 +284,7 @@ typedef struct policy_row {
 
 static void free_policy_row(const chain_bench *b, policy_row *r)
 {
-    void *const wide[] = { r->z, r->next, r->mu, r->dmu }, *const narrow[] = { r->logp, r->old, r->adv, r->kappa, r->seed };
+    void *const wide[] = {r->z, r->next, r->mu, r->dmu}, *const narrow[] = {r->logp, r->old, r->adv, r->kappa, r->seed};
     for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) dmc__dev_free(b->d.device, wide[i], b->batch * b->elems);
     for (size_t i = 0; i < sizeof narrow / sizeof *narrow; i++) dmc__dev_free(b->d.device, narrow[i], b->batch);
     dmc__dev_free(b->d.device, r->report, 3 * b->batch);
@@ -268,7 +293,7 @@ static void free_policy_row(const chain_bench *b, policy_row *r)
 static policy_row take_policy_row(const chain_bench *b)
 {
     const size_t n = b->batch * b->elems;
-    policy_row r = { .z = take(&b->d, n), .next = take(&b->d, n), .mu = take(&b->d, n), .dmu = take(&b->d, n) };
+    policy_row r = {.z = take(&b->d, n), .next = take(&b->d, n), .mu = take(&b->d, n), .dmu = take(&b->d, n)};
     r.logp = take(&b->d, b->batch);
     r.old = take(&b->d, b->batch);
     r.kappa = take(&b->d, b->batch);
@@ -289,16 +314,28 @@ static double add_row(chain_bench *b, policy_row *r, int32_t k, int mode)
     load_part(b, "logp_old", k, r->old, b->batch);
     load_part(b, "kappa", k, r->kappa, b->batch);
     golden_ok(dmc__chain_mean(b->chain, b->rollout, k, r->z, r->mu));
-    const dmc_kargs logp = { .in = { r->next, r->mu }, .par = { dmc__rollout_mask(b->rollout) }, .out = r->logp,
-                             .dout = r->seed, .din = { NULL, r->dmu }, .dim = { batch, (int32_t)b->elems },
-                             .attr = { b->row[k].logp_std, 1, clamp[0], clamp[1] } };
+    const dmc_kargs logp = {
+        .in = {r->next, r->mu},
+        .par = {dmc__rollout_mask(b->rollout)},
+        .out = r->logp,
+        .dout = r->seed,
+        .din = {NULL, r->dmu},
+        .dim = {batch, (int32_t)b->elems},
+        .attr = {b->row[k].logp_std, 1, clamp[0], clamp[1]},
+    };
     run_op(&b->d, DMC_OP_GAUSS_LOGP, logp);
     double host[64];
     golden_fetch(&b->d, r->logp, host, b->batch);
     golden_compare_part(b->g, "logp", (size_t)k * b->batch, host, b->batch, b->d.forward);
-    run_op(&b->d, DMC_OP_PG_SEED, (dmc_kargs){ .in = { r->logp, r->old, r->adv }, .par = { r->kappa }, .out = r->seed,
-                                               .out2 = r->report, .dim = { batch },
-                                               .attr = { mode, eps[k], 1.0 / b->rows } });
+    const dmc_kargs seed = {
+        .in = {r->logp, r->old, r->adv},
+        .par = {r->kappa},
+        .out = r->seed,
+        .out2 = r->report,
+        .dim = {batch},
+        .attr = {mode, eps[k], 1.0 / b->rows},
+    };
+    run_op(&b->d, DMC_OP_PG_SEED, seed);
     run_backward(&b->d, DMC_OP_GAUSS_LOGP, logp);
     golden_ok(dmc__chain_backward(b->chain, r->dmu, 1, NULL));
     return mean_of(&b->d, r->report, b->batch, 3);
@@ -372,7 +409,7 @@ START_TEST(qvpg)
     chain_bench b = open_chain("qvpg", _i);
     const size_t n = b.batch * b.elems;
     const double *kappa = golden_read(b.g, "kappa", NULL);
-    void *latent[MOST_ROWS + 1], *mu = take(&b.d, n), *dz[2] = { take(&b.d, n), take(&b.d, n) };
+    void *latent[MOST_ROWS + 1], *mu = take(&b.d, n), *dz[2] = {take(&b.d, n), take(&b.d, n)};
     latent[0] = golden_upload(b.g, "z", &b.d);
     for (int32_t k = 0; k < b.rows; k++) {
         latent[k + 1] = take(&b.d, n);
@@ -396,18 +433,24 @@ END_TEST
 /* ---- DPO -------------------------------------------------------------------------------------------- */
 
 typedef struct pair {
-    void *z[2], *err[2];             /* winner, loser */
+    void *z[2], *err[2]; /* winner, loser */
     void *t, *cond, *eps, *weight, *ref, *seed, *report, *df;
 } pair;
 
-static const char *const latent_name[2] = { "z_w", "z_l" }, *const error_name[2] = { "err_w", "err_l" };
+static const char *const latent_name[2] = {"z_w", "z_l"}, *const error_name[2] = {"err_w", "err_l"};
 
 static pair load_pair(const chain_bench *b)
 {
-    pair p = { .t = golden_upload(b->g, "t", &b->d), .cond = golden_upload(b->g, "cond", &b->d),
-               .eps = golden_upload(b->g, "eps", &b->d), .weight = golden_upload(b->g, "weight", &b->d),
-               .ref = golden_upload(b->g, "ref", &b->d), .seed = take(&b->d, b->batch),
-               .report = take(&b->d, 2 * b->batch), .df = take(&b->d, b->batch * b->elems) };
+    pair p = {
+        .t = golden_upload(b->g, "t", &b->d),
+        .cond = golden_upload(b->g, "cond", &b->d),
+        .eps = golden_upload(b->g, "eps", &b->d),
+        .weight = golden_upload(b->g, "weight", &b->d),
+        .ref = golden_upload(b->g, "ref", &b->d),
+        .seed = take(&b->d, b->batch),
+        .report = take(&b->d, 2 * b->batch),
+        .df = take(&b->d, b->batch * b->elems),
+    };
     for (int i = 0; i < 2; i++) {
         p.z[i] = golden_upload(b->g, latent_name[i], &b->d);
         p.err[i] = take(&b->d, b->batch);
@@ -418,8 +461,8 @@ static pair load_pair(const chain_bench *b)
 static void free_pair(const chain_bench *b, pair *p)
 {
     const size_t n = b->batch * b->elems;
-    void *const wide[] = { p->z[0], p->z[1], p->eps, p->weight, p->df };
-    void *const narrow[] = { p->err[0], p->err[1], p->t, p->ref, p->seed };
+    void *const wide[] = {p->z[0], p->z[1], p->eps, p->weight, p->df};
+    void *const narrow[] = {p->err[0], p->err[1], p->t, p->ref, p->seed};
     for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) dmc__dev_free(b->d.device, wide[i], n);
     for (size_t i = 0; i < sizeof narrow / sizeof *narrow; i++) dmc__dev_free(b->d.device, narrow[i], b->batch);
     dmc__dev_free(b->d.device, p->cond, b->batch * (size_t)b->net->config.cond);
@@ -430,8 +473,14 @@ static void free_pair(const chain_bench *b, pair *p)
 static dmc_kargs run_error(chain_bench *b, const pair *p, int which)
 {
     golden_ok(dmc__chain_network(b->chain, p->z[which], p->t, p->cond, NULL));
-    const dmc_kargs k = { .in = { dmc__chain_output(b->chain), p->eps }, .par = { p->weight }, .out = p->err[which],
-                          .dout = p->seed, .din = { p->df }, .dim = { (int32_t)b->batch, (int32_t)b->elems } };
+    const dmc_kargs k = {
+        .in = {dmc__chain_output(b->chain), p->eps},
+        .par = {p->weight},
+        .out = p->err[which],
+        .dout = p->seed,
+        .din = {p->df},
+        .dim = {(int32_t)b->batch, (int32_t)b->elems},
+    };
     run_op(&b->d, DMC_OP_MSE, k);
     return k;
 }
@@ -452,8 +501,14 @@ START_TEST(dpo)
         run_error(&b, &p, i);
         golden_compare_device(b.g, error_name[i], &b.d, p.err[i], b.d.forward);
     }
-    run_op(&b.d, DMC_OP_DPO_SEED, (dmc_kargs){ .in = { p.err[0], p.err[1], p.ref }, .out = p.seed, .out2 = p.report,
-                                               .dim = { (int32_t)b.batch }, .attr = { golden_value(b.g, "gamma") } });
+    const dmc_kargs seed = {
+        .in = {p.err[0], p.err[1], p.ref},
+        .out = p.seed,
+        .out2 = p.report,
+        .dim = {(int32_t)b.batch},
+        .attr = {golden_value(b.g, "gamma")},
+    };
+    run_op(&b.d, DMC_OP_DPO_SEED, seed);
     const double loss = mean_of(&b.d, p.report, b.batch, 2);
     golden_compare(b.g, "loss", &loss, 1, b.d.forward);
     for (int i = 0; i < 2; i++) {

@@ -1,12 +1,14 @@
 /* check_golden_nets.c — every network against PyTorch: outputs, gradients of all parameters and of all inputs. */
 #include <stdio.h>
+#include <string.h>
 
 #include "golden_reader.h"
 #include "../../lib/nn/lora.h"
 #include "../../lib/nn/net.h"
 
-static const char *const networks[] = { "mlp_t1", "mlp_t3", "mlp_free", "unet_two", "unet_three", "unet_same" };
-enum { NETWORKS = sizeof networks / sizeof *networks, MOST_PORTS = 4 };
+static const char *const networks[] = {"mlp_t1", "mlp_t3", "mlp_free", "unet_two", "unet_three", "unet_same"};
+enum { NETWORKS = sizeof networks / sizeof *networks,
+       MOST_PORTS = 4 };
 
 /* An input or output of a graph and the tensor it is in the file. */
 typedef struct port {
@@ -76,7 +78,7 @@ static void run_backward(const bench *b, const port *in, const port *out)
 /* Inference plan and training plan, on one backend. */
 static void check_graph(golden *g, int device, const dmc__graph *graph, const port *in, const port *out)
 {
-    bench b = { .g = g, .d = golden_device_open(device) };
+    bench b = {.g = g, .d = golden_device_open(device)};
     size_t n;
     golden_read(g, in[0].name, &n);
     const int32_t per_sample = dmc__graph_rows(graph, in[0].val) * dmc__graph_cols(graph, in[0].val);
@@ -93,12 +95,16 @@ static void check_graph(golden *g, int device, const dmc__graph *graph, const po
 
 /* ---- denoisers -------------------------------------------------------------------------------------- */
 
+/* Fields in the order of the struct, all int32. */
 static dmc__net_config read_config(golden *g)
 {
-    const double *v = golden_read(g, "config", NULL);
-    dmc__net_config c = { (int32_t)v[0], (int32_t)v[1], (int32_t)v[2], (int32_t)v[3], (int32_t)v[4], (int32_t)v[5],
-                          (int32_t)v[6], (int32_t)v[7], (int32_t)v[8], (int32_t)v[9], { 0 } };
-    for (int32_t l = 0; l < c.levels; l++) c.mult[l] = (int32_t)v[10 + l];
+    size_t n;
+    const double *v = golden_read(g, "config", &n);
+    int32_t field[sizeof(dmc__net_config) / sizeof(int32_t)] = {0};
+    dmc__net_config c;
+    ck_assert_uint_le(n, sizeof field / sizeof *field);
+    for (size_t i = 0; i < n; i++) field[i] = (int32_t)v[i];
+    memcpy(&c, field, sizeof c);
     return c;
 }
 
@@ -108,11 +114,11 @@ START_TEST(denoiser)
     const dmc__net_config c = read_config(g);
     dmc__net *net;
     golden_ok(dmc__net_create(&dmc__default_allocator, &c, &net));
-    port in[MOST_PORTS + 1] = { { "z", net->z }, { "t", net->t } };
+    port in[MOST_PORTS + 1] = {{"z", net->z}, {"t", net->t}};
     int n = 2;
-    if (c.cond) in[n++] = (port){ "cond", net->cond };
-    if (c.extra) in[n++] = (port){ "extra", net->extra };
-    const port out[] = { { "out", net->out }, { NULL, -1 } };
+    if (c.cond) in[n++] = (port){"cond", net->cond};
+    if (c.extra) in[n++] = (port){"extra", net->extra};
+    const port out[] = {{"out", net->out}, {NULL, -1}};
     check_graph(g, _i % GOLDEN_DEVICES, net->graph, in, out);
     dmc__net_destroy(net);
     golden_close(g);
@@ -127,8 +133,8 @@ START_TEST(twin_q)
     const double *c = golden_read(g, "config", NULL);
     dmc__value_net *q;
     golden_ok(dmc__twin_q_create(&dmc__default_allocator, (int32_t)c[0], (int32_t)c[1], (int32_t)c[2], &q));
-    const port in[] = { { "obs", q->obs }, { "act", q->act }, { NULL, -1 } };
-    const port out[] = { { "out0", q->out[0] }, { "out1", q->out[1] }, { NULL, -1 } };
+    const port in[] = {{"obs", q->obs}, {"act", q->act}, {NULL, -1}};
+    const port out[] = {{"out0", q->out[0]}, {"out1", q->out[1]}, {NULL, -1}};
     check_graph(g, _i, q->graph, in, out);
     dmc__value_net_destroy(q);
     golden_close(g);
@@ -141,8 +147,8 @@ START_TEST(state_value)
     const double *c = golden_read(g, "config", NULL);
     dmc__value_net *v;
     golden_ok(dmc__v_create(&dmc__default_allocator, (int32_t)c[0], (int32_t)c[2], &v));
-    const port in[] = { { "obs", v->obs }, { NULL, -1 } };
-    const port out[] = { { "out0", v->out[0] }, { NULL, -1 } };
+    const port in[] = {{"obs", v->obs}, {NULL, -1}};
+    const port out[] = {{"out0", v->out[0]}, {NULL, -1}};
     check_graph(g, _i, v->graph, in, out);
     dmc__value_net_destroy(v);
     golden_close(g);
@@ -151,7 +157,7 @@ END_TEST
 
 /* ---- adapters --------------------------------------------------------------------------------------- */
 
-static const char *const adapted[] = { "conv", "up", "lin" };
+static const char *const adapted[] = {"conv", "up", "lin"};
 
 /* The network of lora_file() in gen_golden.py. */
 static dmc__graph *adapted_graph(dmc__val *x, dmc__val *y)
@@ -212,7 +218,7 @@ START_TEST(adapters)
     dmc__val x, y;
     float a[256], b[256];
     dmc__graph *graph = adapted_graph(&x, &y);
-    bench t = { .g = g, .d = golden_device_open(_i) };
+    bench t = {.g = g, .d = golden_device_open(_i)};
     open_bench(&t, graph, 2, DMC__PLAN_TRAIN);
     dmc__lora *lora;
     golden_ok(dmc__lora_create(graph, t.d.device, (int32_t)c[0], c[1], "*", 5, &lora));
@@ -225,7 +231,7 @@ START_TEST(adapters)
     golden_ok(dmc__dev_alloc(t.d.device, t.elems, &effective));
     golden_ok(dmc__lora_merge(lora, t.weights, effective));
     dmc__plan_bind(t.plan, effective, t.grads);
-    const port in[] = { { "x", x }, { NULL, -1 } }, out[] = { { "out", y }, { NULL, -1 } };
+    const port in[] = {{"x", x}, {NULL, -1}}, out[] = {{"out", y}, {NULL, -1}};
     run_forward(&t, in, out);
     golden_load(g, "dout", &t.d, dmc__plan_grad(t.plan, y), port_size(&t, y));
     golden_ok(dmc__plan_backward(t.plan));

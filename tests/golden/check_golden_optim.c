@@ -8,7 +8,7 @@
 enum { STEPS = 20 };
 
 /* Rounding of float weights grows with the steps; relative to the largest weight. */
-static const double tolerance[GOLDEN_DEVICES] = { 1e-9, 1e-5, 1e-5 };
+static const double tolerance[GOLDEN_DEVICES] = {1e-9, 1e-5, 1e-5};
 
 static dmc__graph *one_layer(void)
 {
@@ -23,8 +23,15 @@ static dmc__graph *one_layer(void)
 static dmc__adamw_config read_config(golden *g)
 {
     const double *v = golden_read(g, "config", NULL);
-    return (dmc__adamw_config){ .lr = v[0], .beta1 = v[1], .beta2 = v[2], .eps = v[3], .weight_decay = v[4],
-                                .max_norm = v[5], .ema = v[6] };
+    return (dmc__adamw_config){
+        .lr = v[0],
+        .beta1 = v[1],
+        .beta2 = v[2],
+        .eps = v[3],
+        .weight_decay = v[4],
+        .max_norm = v[5],
+        .ema = v[6],
+    };
 }
 
 /* Step `step` of the stack kind/name, of every parameter, into the block. */

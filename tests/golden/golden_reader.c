@@ -68,10 +68,15 @@ double golden_value(golden *g, const char *name)
 
 golden_device golden_device_open(int i)
 {
-    static const struct { const char *name; double forward, backward; } device[GOLDEN_DEVICES] = {
-        { "ref64", 1e-9, 1e-9 }, { "ref", 1e-5, 1e-4 }, { "cpu", 1e-5, 1e-4 },
+    static const struct {
+        const char *name;
+        double forward, backward;
+    } device[GOLDEN_DEVICES] = {
+        {"ref64", 1e-9, 1e-9},
+        {"ref", 1e-5, 1e-4},
+        {"cpu", 1e-5, 1e-4},
     };
-    golden_device d = { .forward = device[i].forward, .backward = device[i].backward };
+    golden_device d = {.forward = device[i].forward, .backward = device[i].backward};
     golden_ok(dmc__device_open(&dmc__default_allocator, device[i].name, NULL, &d.device));
     return d;
 }

@@ -1,4 +1,5 @@
-/* ops_agree.c — a table against the reference: float against double, and the kernels of this CPU against float. */
+/* ops_agree.c — a table against the reference: float against double, and the kernels of this CPU
+ * against float. */
 #include "ops_check.h"
 
 #include <math.h>
@@ -12,7 +13,7 @@ enum { RESULTS = 1U << OUT | 1U << OUT2 | 1U << STATE };
 /* The pair that is compared: set by the test before it walks through the cases. */
 static op_target under_test, reference;
 
-/* ---- two threads that share the even and the odd tasks, last task first ------------------------------------------- */
+/* ---- two threads that share the even and the odd tasks, last task first ---------------------- */
 
 typedef struct half {
     dmc_task fn;
@@ -40,7 +41,7 @@ static void run_on_two(void *pool, dmc_task fn, void *arg, size_t n)
 
 static const dmc_parallel two_threads = {run_on_two, NULL, 2};
 
-/* ---- the comparisons ------------------------------------------------------------------------------------------------ */
+/* ---- the comparisons ------------------------------------------------------------------------- */
 
 static void run_forward(op_run *r, op_values *results)
 {
@@ -106,7 +107,8 @@ static void check_case(const op_case *c)
     op_values_destroy(&first);
 }
 
-/* Whether a result became NaN, or nothing changed because these attributes leave the input unused. */
+/* Whether a result became NaN, or nothing changed because these attributes leave the input
+ * unused. */
 static bool shows(const op_case *c, const op_values *now, const op_values *before)
 {
     bool changed = false;
@@ -118,7 +120,8 @@ static bool shows(const op_case *c, const op_values *now, const op_values *befor
     return !changed;
 }
 
-/* A network that went wrong must not look healthy: an input of NaN reaches the result, unless it is masked. */
+/* A network that went wrong must not look healthy: an input of NaN reaches the result, unless it is
+ * masked. */
 static void check_nan(const op_case *c)
 {
     if (op_case_slots(c, 'm') || op_case_slots(c, 'w')) return;
@@ -137,7 +140,7 @@ static void check_nan(const op_case *c)
     op_values_destroy(&now);
 }
 
-/* ---- tests ---------------------------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static void compare_odd(const op_row *row)
 {
@@ -175,7 +178,8 @@ START_TEST(cpu_agrees_at_network_shapes)
     const op_row *const row = &op_rows[_i];
     if (!row->unet || !choose_cpu(row->op)) return;
     for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++)
-        for (const op_shape *s = row->unet; s->dim[0]; s++) op_each_subset(row, s, batches[b], check_case);
+        for (const op_shape *s = row->unet; s->dim[0]; s++) op_each_subset(row, s, batches[b],
+                                                                           check_case);
 }
 END_TEST
 

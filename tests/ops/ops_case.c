@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const slot_name[SLOTS] = {"in0", "in1", "in2", "par0", "par1", "out", "out2", "state"};
+static const char *const slot_name[SLOTS] = {"in0", "in1", "in2", "par0", "par1", "out", "out2",
+                                             "state"};
 
 bool op_slot_is(const op_row *row, int slot, char letter)
 {
@@ -142,7 +143,8 @@ void op_values_destroy(op_values *v)
 }
 
 /* The tolerance is of the largest element: small ones are sums of large terms that cancel. */
-static void expect_slot(const op_case *c, const char *what, int slot, const double *got, const double *want,
+static void expect_slot(const op_case *c, const char *what, int slot, const double *got,
+                        const double *want,
                         double tolerance)
 {
     double scale = 1e-30, worst = 0;
@@ -157,11 +159,13 @@ static void expect_slot(const op_case *c, const char *what, int slot, const doub
         at = i;
     }
     if (worst > tolerance)
-        op_fail(c, "%s, %s: worst error %.3g at [%zu] (%.9g, want %.9g), allowed %.1g", what, slot_name[slot], worst,
+        op_fail(c, "%s, %s: worst error %.3g at [%zu] (%.9g, want %.9g), allowed %.1g", what,
+                slot_name[slot], worst,
                 at, got[at], want[at], tolerance);
 }
 
-void op_expect(const op_case *c, const char *what, const op_values *got, const op_values *want, uint32_t slots,
+void op_expect(const op_case *c, const char *what, const op_values *got, const op_values *want,
+               uint32_t slots,
                double tolerance)
 {
     for (int i = 0; i < SLOTS; i++)

@@ -11,7 +11,8 @@
 
 #include <stdbool.h>
 
-/* Operands of an op. The first GRADS of them may have a gradient. STATE is dmc_kargs.save where it is an operand. */
+/* Operands of an op. The first GRADS of them may have a gradient. STATE is dmc_kargs.save where it
+ * is an operand. */
 enum op_slot { IN0, IN1, IN2, PAR0, PAR1, OUT, OUT2, STATE, SLOTS, GRADS = OUT };
 
 typedef struct op_shape {
@@ -19,12 +20,11 @@ typedef struct op_shape {
     double attr[DMC_KATTR];
 } op_shape;
 
-/* slot[]: number of elements as a sum of products of dims, then letters. "01" is dim0 dim1, "0+0" twice dim0, "" one.
- *   d has a gradient             ? may be NULL              i (OUT) may be the memory of IN0
- *   m holds 0 or 1               w holds 0 or a positive    t holds integers 0..999
- *   p positive, below 1          l eight times as large     k is read as well as written
- *   c gradient: only some elements are written
- * NULL: the op has no such operand. */
+/* slot[]: number of elements as a sum of products of dims, then letters. "01" is dim0 dim1, "0+0"
+ * twice dim0, "" one. d has a gradient             ? may be NULL              i (OUT) may be the
+ * memory of IN0 m holds 0 or 1               w holds 0 or a positive    t holds integers 0..999 p
+ * positive, below 1          l eight times as large     k is read as well as written c gradient:
+ * only some elements are written NULL: the op has no such operand. */
 typedef struct op_row {
     enum dmc_op op;
     const char *name;
@@ -44,7 +44,8 @@ typedef struct op_case {
     const op_row *row;
     op_shape shape;
     size_t count[SLOTS];  /* elements; 0: the operand is NULL */
-    double *value[SLOTS]; /* what the operands hold before the call: floats, so that every table gets the same */
+    double *value[SLOTS]; /* what the operands hold before the call: floats;
+    double so that every table gets the same */
     double *dout;         /* gradient of OUT */
 } op_case;
 
@@ -63,8 +64,10 @@ typedef struct op_values {
 
 op_values op_values_create(const op_case *c);
 void op_values_destroy(op_values *v);
-/* Largest |got - want| over the slots' elements, relative to the largest |want| of the slot, must be <= tolerance. */
-void op_expect(const op_case *c, const char *what, const op_values *got, const op_values *want, uint32_t slots,
+/* Largest |got - want| over the slots' elements, relative to the largest |want| of the slot, must
+ * be <= tolerance. */
+void op_expect(const op_case *c, const char *what, const op_values *got, const op_values *want,
+               uint32_t slots,
                double tolerance);
 
 typedef struct op_run op_run;
@@ -87,7 +90,8 @@ void op_run_poke(op_run *r, int slot, size_t i, double value);
 /* Let OUT be the memory of IN0, for the rest of the run's life. */
 void op_run_in_place(op_run *r);
 void op_run_forward(op_run *r);
-/* After forward. `wanted`, `acc`: sets of slots; the gradients of others are NULL. `before` is what gradients hold. */
+/* After forward. `wanted`, `acc`: sets of slots; the gradients of others are NULL. `before` is what
+ * gradients hold. */
 void op_run_backward(op_run *r, uint32_t wanted, uint32_t acc, const op_values *before);
 void op_run_results(const op_run *r, op_values *out);
 void op_run_gradients(const op_run *r, uint32_t wanted, op_values *out);

@@ -4,7 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
-void op_each_subset(const op_row *row, const op_shape *shape, int32_t batch, void (*check)(const op_case *c))
+void op_each_subset(const op_row *row, const op_shape *shape, int32_t batch,
+                    void (*check)(const op_case *c))
 {
     const uint32_t optional = op_slots(row, '?');
     for (uint32_t absent = 0; absent <= optional; absent++) {
@@ -25,10 +26,12 @@ void op_call_backward(enum dmc_op op, const dmc_kargs *k)
     ck_assert_int_eq(op_table.f64.op[op].bwd(k), 0);
 }
 
-void op_expect_numbers(const char *what, const double *got, const double *want, size_t n, double tolerance)
+void op_expect_numbers(const char *what, const double *got, const double *want, size_t n,
+                       double tolerance)
 {
     for (size_t i = 0; i < n; i++)
-        ck_assert_msg(fabs(got[i] - want[i]) <= tolerance * fmax(1, fabs(want[i])), "%s[%zu] is %.17g, want %.17g", what,
+        ck_assert_msg(fabs(got[i] - want[i]) <= tolerance * fmax(1, fabs(want[i])),
+                      "%s[%zu] is %.17g, want %.17g", what,
                       i, got[i], want[i]);
 }
 
@@ -39,8 +42,8 @@ static double largest(const double *v, size_t n)
     return m;
 }
 
-/* What the gradients hold before backward: something of their own size where they are added to, NaN where they are
- * overwritten, zero where only some elements are. */
+/* What the gradients hold before backward: something of their own size where they are added to, NaN
+ * where they are overwritten, zero where only some elements are. */
 static void fill_before(const op_case *c, uint32_t added, const op_values *want, op_values *before)
 {
     for (int s = 0; s < GRADS; s++) {
@@ -51,7 +54,8 @@ static void fill_before(const op_case *c, uint32_t added, const op_values *want,
     }
 }
 
-static void check_once(op_run *r, uint32_t wanted, uint32_t acc, const op_values *want, double tolerance)
+static void check_once(op_run *r, uint32_t wanted, uint32_t acc, const op_values *want,
+                       double tolerance)
 {
     const op_case *const c = op_run_case(r);
     const uint32_t parameters = 1U << PAR0 | 1U << PAR1, added = (acc | parameters) & wanted;

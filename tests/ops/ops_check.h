@@ -16,17 +16,19 @@ typedef struct op_tables {
 extern op_tables op_table;
 
 /* Call check for the case with every subset of its optional operands. */
-void op_each_subset(const op_row *row, const op_shape *shape, int32_t batch, void (*check)(const op_case *c));
+void op_each_subset(const op_row *row, const op_shape *shape, int32_t batch,
+                    void (*check)(const op_case *c));
 
-/* After loading and forward, all ways to ask for gradients must give `want`: each alone, all, none; overwritten or added
- * to. */
+/* After loading and forward, all ways to ask for gradients must give `want`: each alone, all, none;
+ * overwritten or added to. */
 void op_check_backward(op_run *r, const op_values *want, double tolerance);
 
 /* One call on the table of doubles, for tests against numbers worked out by hand. */
 void op_call(enum dmc_op op, const dmc_kargs *k);
 void op_call_backward(enum dmc_op op, const dmc_kargs *k);
 /* |got - want| <= tolerance max(1, |want|) for every element. */
-void op_expect_numbers(const char *what, const double *got, const double *want, size_t n, double tolerance);
+void op_expect_numbers(const char *what, const double *got, const double *want, size_t n,
+                       double tolerance);
 
 Suite *dmc_suite_ops_tables(void);
 Suite *dmc_suite_ops_gradient(void);

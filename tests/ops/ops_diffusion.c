@@ -1,4 +1,5 @@
-/* ops_diffusion.c — noising, transitions and their likelihood: masks, clipping, and the closed forms of methods.md. */
+/* ops_diffusion.c — noising, transitions and their likelihood: masks, clipping, and the closed
+ * forms of methods.md. */
 #include "ops_check.h"
 
 #include <math.h>
@@ -21,27 +22,33 @@ START_TEST(diffuse_keeps_known_entries)
 }
 END_TEST
 
-/* The v-target (methods.md 1.2) recovers x0 from z: alpha z - sigma v = x0 on a variance-preserving path. */
+/* The v-target (methods.md 1.2) recovers x0 from z: alpha z - sigma v = x0 on a variance-preserving
+ * path. */
 START_TEST(diffuse_target_recovers_the_sample)
 {
-    const double al = cos(0.4), si = sin(0.4), x0[] = {0.3, -1.2}, eps[] = {1.7, 0.1}, coef[] = {al, si, -si, al};
+    const double al = cos(0.4), si = sin(0.4), x0[] = {0.3, -1.2}, eps[] = {1.7, 0.1};
+    const double coef[] = {al, si, -si, al};
     double z[2], v[2];
-    op_call(DMC_OP_DIFFUSE, &(dmc_kargs){.in = {x0, eps}, .par = {coef}, .out = z, .out2 = v, .dim = {1, 2}});
+    op_call(DMC_OP_DIFFUSE, &(dmc_kargs){.in = {x0, eps}, .par = {coef}, .out = z, .out2 = v,
+                                         .dim = {1, 2}});
     for (int i = 0; i < 2; i++) ck_assert_double_eq_tol(al * z[i] - si * v[i], x0[i], EXACT);
 }
 END_TEST
 
 /* x = 2z + f of {0.3 -0.2}, {1.1 0.6} and {-0.9 -1.9}: clipped at 1 where outside. */
-static const double step_z[] = {0.1, 0.2, 0.3, -0.4, 0.5, 0.6}, step_f[] = {0.1, -0.6, 0.5, 1.4, -1.9, -3.1};
+static const double step_z[] = {0.1, 0.2, 0.3, -0.4, 0.5, 0.6};
+static const double step_f[] = {0.1, -0.6, 0.5, 1.4, -1.9, -3.1};
 static const double step_xi[] = {1, -1, 1, -1, 1, -1};
 static const double step_mask[] = {0, 0, 0, 0, 1, 0}, step_known[] = {7, 7, 7, 7, 7, 7};
 
 START_TEST(transition_clips_and_inpaints)
 {
     /* mu = 0.5 clip(x) + 3z */
-    const double want_mu[] = {0.45, 0.5, 1.4, -0.9, 7, 1.3}, want_next[] = {0.7, 0.25, 1.65, -1.15, 7, 1.05};
+    const double want_mu[] = {0.45, 0.5, 1.4, -0.9, 7, 1.3};
+    const double want_next[] = {0.7, 0.25, 1.65, -1.15, 7, 1.05};
     double mu[6], next[6];
-    const dmc_kargs k = {.in = {step_z, step_f, step_xi}, .par = {step_mask, step_known}, .out = next, .out2 = mu,
+    const dmc_kargs k = {.in = {step_z, step_f, step_xi}, .par = {step_mask, step_known},
+                         .out = next, .out2 = mu,
                          .dim = {2, 3}, .attr = {2, 1, 0.5, 3, 0.25, 1}};
     op_call(DMC_OP_TRANSITION, &k);
     op_expect_numbers("mu", mu, want_mu, 6, EXACT);
@@ -52,9 +59,11 @@ END_TEST
 /* dmu/dz = a P [open] + b, dmu/df = a Q [open]: entries 2 and 5 are clipped, 4 is known. */
 START_TEST(transition_gradient_masks)
 {
-    const double dmu[] = {1, 10, 1, 1, 1, 100}, want_dz[] = {4, 40, 3, 4, 0, 300}, want_df[] = {0.5, 5, 0, 0.5, 0, 0};
+    const double dmu[] = {1, 10, 1, 1, 1, 100}, want_dz[] = {4, 40, 3, 4, 0, 300};
+    const double want_df[] = {0.5, 5, 0, 0.5, 0, 0};
     double dz[6], df[6];
-    dmc_kargs k = {.in = {step_z, step_f}, .par = {step_mask, step_known}, .dout = dmu, .din = {dz, df}, .dim = {2, 3},
+    dmc_kargs k = {.in = {step_z, step_f}, .par = {step_mask, step_known}, .dout = dmu,
+                   .din = {dz, df}, .dim = {2, 3},
                    .attr = {2, 1, 0.5, 3, 0.25, 1}};
     op_call_backward(DMC_OP_TRANSITION, &k);
     op_expect_numbers("dz", dz, want_dz, 6, EXACT);
@@ -71,7 +80,8 @@ START_TEST(transition_without_optional_operands)
     const double want[] = {0.45, 0.5, 1.45, -0.9, 1.05, 0.85};
     double z[6];
     for (int i = 0; i < 6; i++) z[i] = step_z[i];
-    const dmc_kargs k = {.in = {z, step_f}, .out = z, .dim = {2, 3}, .attr = {2, 1, 0.5, 3, 0.25, 0}};
+    const dmc_kargs k = {.in = {z, step_f}, .out = z, .dim = {2, 3},
+                         .attr = {2, 1, 0.5, 3, 0.25, 0}};
     op_call(DMC_OP_TRANSITION, &k);
     op_expect_numbers("z' over z", z, want, 6, EXACT);
 }
@@ -91,11 +101,12 @@ START_TEST(logp_is_a_normal_density)
 }
 END_TEST
 
-/* Densities of std 0.1 at 0, 1 and 0.2 deviations: 1.384, -48.6 and -0.616; bounds -5 and 1. */
+/* ln N of std 0.1 at 0.02, 1 and 0.2 from the mean is 1.36, -48.6 and -0.62; bounds -5 and 1. */
 START_TEST(logp_clamps_entries)
 {
-    const double z[] = {0, 1, 0.2}, mu[] = {0, 0, 0}, dout[] = {2};
-    const double third = -2 - log(0.1) - 0.5 * log(2 * acos(-1)), want_dmu[] = {0, 0, 2 * 0.2 / 0.01};
+    const double z[] = {0.02, 1, 0.2}, mu[] = {0, 0, 0}, dout[] = {2};
+    const double third = -2 - log(0.1) - 0.5 * log(2 * acos(-1));
+    const double want_dmu[] = {0, 0, 2 * 0.2 / 0.01};
     double out[1], dmu[3];
     const dmc_kargs k = {.in = {z, mu}, .out = out, .dout = dout, .din = {NULL, dmu}, .dim = {1, 3},
                          .attr = {0.1, 0, -5, 1}};
@@ -115,7 +126,8 @@ START_TEST(logp_and_kl_skip_known_entries)
     const double want_dmu[] = {0, 0.75, 0, 0}, want_kl_d[] = {0, -0.75, 0, 0};
     const double want_logp[] = {-0.125 - log(2) - 0.5 * log(2 * acos(-1)), 0};
     double out[2], d[4];
-    dmc_kargs k = {.in = {z, mu}, .par = {masked}, .out = out, .dout = dout, .din = {NULL, d}, .dim = {2, 2},
+    dmc_kargs k = {.in = {z, mu}, .par = {masked}, .out = out, .dout = dout, .din = {NULL, d},
+                   .dim = {2, 2},
                    .attr = {2, 1}};
     op_call(DMC_OP_GAUSS_LOGP, &k);
     op_call_backward(DMC_OP_GAUSS_LOGP, &k);
@@ -131,17 +143,21 @@ START_TEST(logp_and_kl_skip_known_entries)
 }
 END_TEST
 
-/* KL = E_mu[ln N(z; mu) - ln N(z; mu_ref)]: with z = mu +- std (a two-point rule, exact for quadratics). */
+/* KL = E_mu[ln N(z; mu) - ln N(z; mu_ref)]: with z = mu +- std (a two-point rule, exact for
+ * quadratics). */
 START_TEST(kl_is_the_expected_log_ratio)
 {
     const double mu[] = {0.3}, ref[] = {-0.4}, std = 0.7;
     double kl, ratio = 0;
-    op_call(DMC_OP_GAUSS_KL, &(dmc_kargs){.in = {mu, ref}, .out = &kl, .dim = {1, 1}, .attr = {std}});
+    op_call(DMC_OP_GAUSS_KL, &(dmc_kargs){.in = {mu, ref}, .out = &kl, .dim = {1, 1},
+                                          .attr = {std}});
     for (int sign = -1; sign <= 1; sign += 2) {
         const double z = mu[0] + sign * std;
         double logp, logp_ref;
-        op_call(DMC_OP_GAUSS_LOGP, &(dmc_kargs){.in = {&z, mu}, .out = &logp, .dim = {1, 1}, .attr = {std}});
-        op_call(DMC_OP_GAUSS_LOGP, &(dmc_kargs){.in = {&z, ref}, .out = &logp_ref, .dim = {1, 1}, .attr = {std}});
+        op_call(DMC_OP_GAUSS_LOGP, &(dmc_kargs){.in = {&z, mu}, .out = &logp, .dim = {1, 1},
+                                                .attr = {std}});
+        op_call(DMC_OP_GAUSS_LOGP, &(dmc_kargs){.in = {&z, ref}, .out = &logp_ref, .dim = {1, 1},
+                                                .attr = {std}});
         ratio += 0.5 * (logp - logp_ref);
     }
     ck_assert_double_eq_tol(kl, ratio, EXACT);

@@ -1,4 +1,5 @@
-/* ops_gradient.c — backward of the reference in double against central differences of its forward. */
+/* ops_gradient.c — backward of the reference in double against central differences of its
+ * forward. */
 #include "ops_check.h"
 
 #define STEP 0x1p-17

@@ -1,5 +1,6 @@
-/* ops_layers.c — layers at numbers that can be worked out by hand: finite differences only show that backward fits forward,
- * this shows that forward is the layer people mean (PyTorch's, with channels last). */
+/* ops_layers.c — layers at numbers that can be worked out by hand: finite differences only show
+ * that backward fits forward, this shows that forward is the layer people mean (PyTorch's, with
+ * channels last). */
 #include "ops_check.h"
 
 #include <math.h>
@@ -8,7 +9,8 @@
 
 START_TEST(linear_weights_are_input_by_output)
 {
-    const double x[] = {1, 10}, W[] = {1, 2, 3, 4, 5, 6}, b[] = {0.5, 0, -0.5}, want[] = {41.5, 52, 62.5};
+    const double x[] = {1, 10}, W[] = {1, 2, 3, 4, 5, 6}, b[] = {0.5, 0, -0.5};
+    const double want[] = {41.5, 52, 62.5};
     double y[3];
     op_call(DMC_OP_LINEAR, &(dmc_kargs){.in = {x}, .par = {W, b}, .out = y, .dim = {1, 2, 3}});
     op_expect_numbers("y", y, want, 3, EXACT);
@@ -18,12 +20,15 @@ END_TEST
 /* W = 1 10 100 over three taps: y[t] = x[t-1] + 10 x[t] + 100 x[t+1] */
 START_TEST(conv1d_is_a_correlation)
 {
-    const double x[] = {1, 2, 3, 4}, W[] = {1, 10, 100}, b[] = {0.5}, want[] = {210.5, 321.5, 432.5, 43.5};
+    const double x[] = {1, 2, 3, 4}, W[] = {1, 10, 100}, b[] = {0.5};
+    const double want[] = {210.5, 321.5, 432.5, 43.5};
     double y[4];
-    op_call(DMC_OP_CONV1D, &(dmc_kargs){.in = {x}, .par = {W, b}, .out = y, .dim = {1, 4, 1, 4, 1, 3, 1, 1}});
+    op_call(DMC_OP_CONV1D, &(dmc_kargs){.in = {x}, .par = {W, b}, .out = y,
+                                        .dim = {1, 4, 1, 4, 1, 3, 1, 1}});
     op_expect_numbers("stride 1", y, want, 4, EXACT);
     const double want_stride[] = {210.5, 432.5};
-    op_call(DMC_OP_CONV1D, &(dmc_kargs){.in = {x}, .par = {W, b}, .out = y, .dim = {1, 4, 1, 2, 1, 3, 2, 1}});
+    op_call(DMC_OP_CONV1D, &(dmc_kargs){.in = {x}, .par = {W, b}, .out = y,
+                                        .dim = {1, 4, 1, 2, 1, 3, 2, 1}});
     op_expect_numbers("stride 2", y, want_stride, 2, EXACT);
 }
 END_TEST
@@ -33,7 +38,8 @@ START_TEST(conv1d_layout)
 {
     const double x[] = {1, 2, 3, 4, 5, 6, 7, 8}, W[] = {1, 10, 100, 1000}, want[] = {4321, 8765};
     double y[2];
-    op_call(DMC_OP_CONV1D, &(dmc_kargs){.in = {x}, .par = {W}, .out = y, .dim = {2, 2, 2, 1, 1, 2, 1, 0}});
+    op_call(DMC_OP_CONV1D, &(dmc_kargs){.in = {x}, .par = {W}, .out = y,
+                                        .dim = {2, 2, 2, 1, 1, 2, 1, 0}});
     op_expect_numbers("y", y, want, 2, EXACT);
 }
 END_TEST
@@ -43,19 +49,23 @@ START_TEST(convt1d_spreads_its_taps)
 {
     const double x[] = {1, 2}, W[] = {1, 10, 100, 1000}, want[] = {10, 102, 1020, 200};
     double y[4];
-    op_call(DMC_OP_CONVT1D, &(dmc_kargs){.in = {x}, .par = {W}, .out = y, .dim = {1, 2, 1, 4, 1, 4, 2, 1}});
+    op_call(DMC_OP_CONVT1D, &(dmc_kargs){.in = {x}, .par = {W}, .out = y,
+                                         .dim = {1, 2, 1, 4, 1, 4, 2, 1}});
     op_expect_numbers("y", y, want, 4, EXACT);
 }
 END_TEST
 
-/* Two steps of four channels in two groups: {1 2 5 6} has mean 3.5 and variance 4.25, {3 4 7 8} the same around 5.5. */
+/* Two steps of four channels in two groups: {1 2 5 6} has mean 3.5 and variance 4.25, {3 4 7 8} the
+ * same around 5.5. */
 START_TEST(groupnorm_groups_neighbouring_channels)
 {
     const double x[] = {1, 2, 3, 4, 5, 6, 7, 8}, gamma[] = {1, 2, 1, 1}, beta[] = {0, 0, 0, 0.25};
     const double s = 1 / sqrt(4.25 + 0.75);
-    const double want[] = {-2.5 * s, -3 * s, -2.5 * s, -1.5 * s + 0.25, 1.5 * s, 5 * s, 1.5 * s, 2.5 * s + 0.25};
+    const double want[] = {-2.5 * s, -3 * s, -2.5 * s, -1.5 * s + 0.25, 1.5 * s, 5 * s, 1.5 * s,
+                           2.5 * s + 0.25};
     double y[8], save[4];
-    dmc_kargs k = {.in = {x}, .par = {gamma, beta}, .out = y, .save = save, .dim = {1, 2, 4, 2}, .attr = {0.75, 0}};
+    dmc_kargs k = {.in = {x}, .par = {gamma, beta}, .out = y, .save = save, .dim = {1, 2, 4, 2},
+                   .attr = {0.75, 0}};
     op_call(DMC_OP_GROUPNORM, &k);
     op_expect_numbers("y", y, want, 8, EXACT);
     double mish[8];
@@ -71,7 +81,8 @@ START_TEST(layernorm_is_per_row)
     const double x[] = {1, 3, -2, 2}, gamma[] = {2, 1}, beta[] = {0, 1};
     const double want[] = {-2 / sqrt(1.5), 1 + 1 / sqrt(1.5), -4 / sqrt(4.5), 1 + 2 / sqrt(4.5)};
     double y[4], save[4];
-    op_call(DMC_OP_LAYERNORM, &(dmc_kargs){.in = {x}, .par = {gamma, beta}, .out = y, .save = save, .dim = {2, 2},
+    op_call(DMC_OP_LAYERNORM, &(dmc_kargs){.in = {x}, .par = {gamma, beta}, .out = y, .save = save,
+                                           .dim = {2, 2},
                                            .attr = {0.5}});
     op_expect_numbers("y", y, want, 4, EXACT);
 }
@@ -81,9 +92,11 @@ END_TEST
 START_TEST(activations_known_values)
 {
     const double x[] = {-30, -2, -0.5, 0, 0.5, 1, 3, 30};
-    const double mish[] = {-2.807286890651921e-12, -0.2525014826957089, -0.22074377465173, 0, 0.37524521130489513,
+    const double mish[] = {-2.807286890651921e-12, -0.2525014826957089, -0.22074377465173, 0,
+                           0.37524521130489513,
                            0.8650983882673103, 2.9865350049679575, 30};
-    const double silu[] = {-2.8072868906517896e-12, -0.2384058440442351, -0.1887703343990727, 0, 0.3112296656009273,
+    const double silu[] = {-2.8072868906517896e-12, -0.2384058440442351, -0.1887703343990727, 0,
+                           0.3112296656009273,
                            0.7310585786300049, 2.8577223804672998, 29.999999999997197};
     const double relu[] = {0, 0, 0, 0, 0.5, 1, 3, 30};
     double y[8];
@@ -117,7 +130,8 @@ END_TEST
 
 START_TEST(concat_joins_columns)
 {
-    const double x0[] = {1, 2, 3, 4}, x1[] = {5, 6}, x2[] = {7, 8}, want[] = {1, 2, 5, 7, 3, 4, 6, 8};
+    const double x0[] = {1, 2, 3, 4}, x1[] = {5, 6}, x2[] = {7, 8};
+    const double want[] = {1, 2, 5, 7, 3, 4, 6, 8};
     double y[8];
     op_call(DMC_OP_CONCAT, &(dmc_kargs){.in = {x0, x1, x2}, .out = y, .dim = {2, 2, 1, 1}});
     op_expect_numbers("y", y, want, 8, 0);
@@ -150,7 +164,8 @@ START_TEST(cols_leaves_other_columns)
     const double want[] = {-1, 20.5, 300, -1, 50.5, 600}, dout[] = {9, 1, 2, 9, 3, 4};
     const double want_dx[] = {-2, 10, 200, -2, 30, 400}, want_sum[] = {-2, 20, 400, -2, 60, 800};
     double out[] = {-1, -1, -1, -1, -1, -1}, dx[] = {-2, -2, -2, -2, -2, -2};
-    dmc_kargs k = {.in = {x}, .par = {scale, shift}, .out = out, .dout = dout, .din = {dx}, .dim = {2, 3, 3, 1, 1, 2}};
+    dmc_kargs k = {.in = {x}, .par = {scale, shift}, .out = out, .dout = dout, .din = {dx},
+                   .dim = {2, 3, 3, 1, 1, 2}};
     op_call(DMC_OP_COLS, &k);
     op_expect_numbers("out", out, want, 6, 0);
     op_call_backward(DMC_OP_COLS, &k);

@@ -1,4 +1,5 @@
-/* ops_losses.c — losses and seeds: excluded entries, ties, extremes, and seeds against the derivative of their loss. */
+/* ops_losses.c — losses and seeds: excluded entries, ties, extremes, and seeds against the
+ * derivative of their loss. */
 #include "ops_check.h"
 
 #include <math.h>
@@ -8,8 +9,10 @@
 /* Sample 0 counts two entries, sample 1 none: D is then 1. */
 START_TEST(mse_divides_by_what_it_counts)
 {
-    const double f[] = {1, 2, 3, 4, 5, 6}, y[] = {0, 0, 0, 0, 0, 0}, w[] = {1, 0, 10, 0, 0, 0}, dout[] = {1, 1};
-    const double want[] = {(1 + 90) / 2.0, 0}, want_df[] = {1, 0, 30, 0, 0, 0}, want_plain[] = {14 / 3.0, 77 / 3.0};
+    const double f[] = {1, 2, 3, 4, 5, 6}, y[] = {0, 0, 0, 0, 0, 0}, w[] = {1, 0, 10, 0, 0, 0};
+    const double dout[] = {1, 1};
+    const double want[] = {(1 + 90) / 2.0, 0}, want_df[] = {1, 0, 30, 0, 0, 0};
+    const double want_plain[] = {14 / 3.0, 77 / 3.0};
     double out[2], df[6];
     dmc_kargs k = {.in = {f, y}, .par = {w}, .out = out, .dout = dout, .din = {df}, .dim = {2, 3}};
     op_call(DMC_OP_MSE, &k);
@@ -22,7 +25,7 @@ START_TEST(mse_divides_by_what_it_counts)
 }
 END_TEST
 
-/* ---- policy gradient ------------------------------------------------------------------------------------------------ */
+/* ---- policy gradient ------------------------------------------------------------------------- */
 
 enum { B = 6 };
 static const double logp_old[B] = {-1, -1, -1, -1, -1, -1}, adv[B] = {2, 2, 2, -1.5, -1.5, -1.5};
@@ -31,7 +34,8 @@ static const double logp[B] = {-0.5, -0.9, -1.5, -0.5, -1.1, -1.5}, kappa[B] = {
 
 static void pg_seed(const double *at, int mode, double *out, double *note)
 {
-    op_call(DMC_OP_PG_SEED, &(dmc_kargs){.in = {at, logp_old, adv}, .par = {kappa}, .out = out, .out2 = note, .dim = {B},
+    op_call(DMC_OP_PG_SEED, &(dmc_kargs){.in = {at, logp_old, adv}, .par = {kappa}, .out = out,
+                                         .out2 = note, .dim = {B},
                                          .attr = {mode, 0.2, 0.25}});
 }
 
@@ -59,7 +63,8 @@ START_TEST(pg_seed_values)
     double out[B], note[3 * B];
     pg_seed(logp, 1, out, note);
     for (int b = 0; b < B; b++) {
-        const double rho = exp(logp[b] + 1), w = kappa[b] * adv[b], clip = fmin(fmax(rho, 0.8), 1.2);
+        const double rho = exp(logp[b] + 1), w = kappa[b] * adv[b];
+        const double clip = fmin(fmax(rho, 0.8), 1.2);
         ck_assert_double_eq_tol(note[3 * b], fmax(-w * rho, -w * clip), EXACT);
         ck_assert_double_eq_tol(note[3 * b + 1], rho, EXACT);
         ck_assert_double_eq(note[3 * b + 2], clipped[b]);
@@ -73,11 +78,13 @@ START_TEST(pg_seed_values)
 }
 END_TEST
 
-/* With unchanged weights PPO's gradient is REINFORCE's, and nothing is clipped, even for e = 0 (ties are active). */
+/* With unchanged weights PPO's gradient is REINFORCE's, and nothing is clipped, even for e = 0
+ * (ties are active). */
 START_TEST(ppo_starts_as_reinforce)
 {
     double ppo[B], reinforce[B], note[3 * B];
-    dmc_kargs k = {.in = {logp_old, logp_old, adv}, .out = ppo, .out2 = note, .dim = {B}, .attr = {1, 0, 1}};
+    dmc_kargs k = {.in = {logp_old, logp_old, adv}, .out = ppo, .out2 = note, .dim = {B},
+                   .attr = {1, 0, 1}};
     op_call(DMC_OP_PG_SEED, &k);
     for (int b = 0; b < B; b++) {
         ck_assert_double_eq(note[3 * b + 1], 1);
@@ -90,15 +97,17 @@ START_TEST(ppo_starts_as_reinforce)
 }
 END_TEST
 
-/* ---- preferences ---------------------------------------------------------------------------------------------------- */
+/* ---- preferences ----------------------------------------------------------------------------- */
 
-/* Equal errors: loss ln 2, gradient gamma / 2 / B. Far apart: softplus is linear on one side and nothing on the other. */
+/* Equal errors: loss ln 2, gradient gamma / 2 / B. Far apart: softplus is linear on one side and
+ * nothing on the other. */
 START_TEST(dpo_seed_values)
 {
     const double err_w[] = {0.7, 1000, 0}, err_l[] = {0.4, 0, 1000}, ref[] = {0.3, 0, 0}, gamma = 5;
     const double want[] = {gamma / 2 / 3, gamma / 3, 0}, want_note[] = {log(2), 0, 5000, 0, 0, 1};
     double out[3], note[6];
-    op_call(DMC_OP_DPO_SEED, &(dmc_kargs){.in = {err_w, err_l, ref}, .out = out, .out2 = note, .dim = {3},
+    op_call(DMC_OP_DPO_SEED, &(dmc_kargs){.in = {err_w, err_l, ref}, .out = out, .out2 = note,
+                                          .dim = {3},
                                           .attr = {gamma}});
     note[1] = 0; /* u is a rounding error here, either sign is right */
     op_expect_numbers("out", out, want, 3, EXACT);
@@ -110,7 +119,8 @@ static double dpo_loss(double err_w, double err_l)
 {
     const double ref = 0.1;
     double out, note[2];
-    op_call(DMC_OP_DPO_SEED, &(dmc_kargs){.in = {&err_w, &err_l, &ref}, .out = &out, .out2 = note, .dim = {1}, .attr = {3}});
+    op_call(DMC_OP_DPO_SEED, &(dmc_kargs){.in = {&err_w, &err_l, &ref}, .out = &out, .out2 = note,
+                                          .dim = {1}, .attr = {3}});
     return note[0];
 }
 
@@ -118,21 +128,27 @@ START_TEST(dpo_seed_is_the_derivative_of_its_loss)
 {
     const double err_w = 0.6, err_l = 0.9, ref = 0.1, h = 1e-6;
     double out, note[2];
-    op_call(DMC_OP_DPO_SEED, &(dmc_kargs){.in = {&err_w, &err_l, &ref}, .out = &out, .out2 = note, .dim = {1}, .attr = {3}});
-    ck_assert_double_eq_tol(out, (dpo_loss(err_w + h, err_l) - dpo_loss(err_w - h, err_l)) / (2 * h), 1e-9);
-    ck_assert_double_eq_tol(-out, (dpo_loss(err_w, err_l + h) - dpo_loss(err_w, err_l - h)) / (2 * h), 1e-9);
+    op_call(DMC_OP_DPO_SEED, &(dmc_kargs){.in = {&err_w, &err_l, &ref}, .out = &out, .out2 = note,
+                                          .dim = {1}, .attr = {3}});
+    ck_assert_double_eq_tol(out, (dpo_loss(err_w + h, err_l) - dpo_loss(err_w - h,
+                                                                        err_l)) / (2 * h), 1e-9);
+    ck_assert_double_eq_tol(-out, (dpo_loss(err_w, err_l + h) - dpo_loss(err_w,
+                                                                         err_l - h)) / (2 * h),
+                                                                             1e-9);
     ck_assert_double_eq(note[1], 1);
 }
 END_TEST
 
-/* ---- critics -------------------------------------------------------------------------------------------------------- */
+/* ---- critics --------------------------------------------------------------------------------- */
 
 START_TEST(expectile_values)
 {
-    const double v[] = {1, 1}, q1[] = {3, 3}, q2[] = {4, -1}, want[] = {0.7 * 4, 0.3 * 4}, want_one[] = {2.8, 2.8};
+    const double v[] = {1, 1}, q1[] = {3, 3}, q2[] = {4, -1}, want[] = {0.7 * 4, 0.3 * 4};
+    const double want_one[] = {2.8, 2.8};
     const double dout[] = {1, 10}, want_dv[] = {-0.7 * 4, 0.3 * 40};
     double out[2], dv[2];
-    dmc_kargs k = {.in = {v, q1, q2}, .out = out, .dout = dout, .din = {dv}, .dim = {2}, .attr = {0.7}};
+    dmc_kargs k = {.in = {v, q1, q2}, .out = out, .dout = dout, .din = {dv}, .dim = {2},
+                   .attr = {0.7}};
     op_call(DMC_OP_EXPECTILE, &k);
     op_call_backward(DMC_OP_EXPECTILE, &k);
     op_expect_numbers("smaller of two", out, want, 2, EXACT);

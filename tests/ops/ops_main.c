@@ -1,5 +1,6 @@
-/* ops_main.c — one program for all tests of kernels. CK_RUN_SUITE=<name> and CK_RUN_CASE=<name> select, CK_FORK=no keeps one
- * process for a debugger. With -DDMC_NO_CPU_KERNELS only the reference is tested. */
+/* ops_main.c — one program for all tests of kernels. CK_RUN_SUITE=<name> and CK_RUN_CASE=<name>
+ * select, CK_FORK=no keeps one process for a debugger. With -DDMC_NO_CPU_KERNELS only the reference
+ * is tested. */
 #include "ops_check.h"
 
 #include <stdio.h>
@@ -16,7 +17,8 @@ static void fill_tables(void)
     int own = 0;
     op_table.isa = dmc__kernels_cpu(&op_table.cpu);
     for (int i = 0; i < DMC_OP_COUNT; i++) own += op_table.cpu.op[i].fwd != op_table.f32.op[i].fwd;
-    printf("cpu (%s): %d of %d operations have their own kernel\n", op_table.isa, own, (int)DMC_OP_COUNT);
+    printf("cpu (%s): %d of %d operations have their own kernel\n", op_table.isa, own,
+           (int)DMC_OP_COUNT);
 #endif
 }
 

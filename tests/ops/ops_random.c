@@ -1,4 +1,5 @@
-/* ops_random.c — NORMAL against a second Philox written from the paper, its moments, and independence of the batch. */
+/* ops_random.c — NORMAL against a second Philox written from the paper, its moments, and
+ * independence of the batch. */
 #include "ops_check.h"
 
 #include "../../lib/base/rng.h"
@@ -6,12 +7,14 @@
 #include <math.h>
 #include <string.h>
 
-/* Philox4x32-10 (Salmon et al., SC'11): ten rounds, the key grows by the golden ratio and sqrt(3) - 1. */
+/* Philox4x32-10 (Salmon et al., SC'11): ten rounds, the key grows by the golden ratio and sqrt(3) -
+ * 1. */
 static void philox(uint32_t c[4], uint32_t k0, uint32_t k1)
 {
     for (int round = 0; round < 10; round++, k0 += 0x9e3779b9, k1 += 0xbb67ae85) {
         const uint64_t a = (uint64_t)0xd2511f53 * c[0], b = (uint64_t)0xcd9e8d57 * c[2];
-        const uint32_t next[4] = {(uint32_t)(b >> 32) ^ c[1] ^ k0, (uint32_t)b, (uint32_t)(a >> 32) ^ c[3] ^ k1,
+        const uint32_t next[4] = {(uint32_t)(b >> 32) ^ c[1] ^ k0, (uint32_t)b,
+                                  (uint32_t)(a >> 32) ^ c[3] ^ k1,
                                   (uint32_t)a};
         memcpy(c, next, sizeof next);
     }
@@ -33,7 +36,8 @@ END_TEST
 enum { B = 3, N = 11 };
 static const uint64_t key[4] = {0x0123456789abcdef, DMC_STREAM_STEP, 0x1200000034, 0x5600000078};
 
-static void draw_on(const dmc_kernel_table *table, uint64_t first, int32_t batch, int32_t n, void *out)
+static void draw_on(const dmc_kernel_table *table, uint64_t first, int32_t batch, int32_t n,
+                    void *out)
 {
     dmc_kargs k = {.out = out, .dim = {batch, n}};
     memcpy(k.key, key, sizeof key);
@@ -52,10 +56,12 @@ START_TEST(normal_is_box_muller_of_philox)
     draw(key[3], B, N, got);
     for (uint32_t b = 0; b < B; b++)
         for (uint32_t n = 0; n < N; n++) {
-            uint32_t w[4] = {n / 4, 0x00000078 + b, 0x00000034, DMC_STREAM_STEP << 16 | 0x12 << 8 | 0x56};
+            uint32_t w[4] = {n / 4, 0x00000078 + b, 0x00000034,
+                             DMC_STREAM_STEP << 16 | 0x12 << 8 | 0x56};
             philox(w, 0x89abcdef, 0x01234567);
             const uint32_t *const pair = w + n % 4 / 2 * 2;
-            const double u1 = (pair[0] + 1.0) / 4294967296.0, angle = 2 * acos(-1) * (pair[1] / 4294967296.0);
+            const double u1 = (pair[0] + 1.0) / 4294967296.0;
+            const double angle = 2 * acos(-1) * (pair[1] / 4294967296.0);
             const double want = sqrt(-2 * log(u1)) * (n % 2 ? sin(angle) : cos(angle));
             ck_assert_double_eq_tol(got[b * N + n], want, 1e-14);
         }
@@ -98,7 +104,8 @@ START_TEST(normal_in_float_is_the_rounded_double)
 }
 END_TEST
 
-/* Four standard errors of the moments of n normals (variances 1, 2, 15, 96) and of the correlation of neighbours. */
+/* Four standard errors of the moments of n normals (variances 1, 2, 15, 96) and of the correlation
+ * of neighbours. */
 START_TEST(normal_moments)
 {
     enum { SAMPLES = 500, EACH = 402, ALL = SAMPLES * EACH };

@@ -100,7 +100,8 @@ static void prepare(op_run *r)
     dmc_op_need need = {0, 0, 0};
     point_at_operands(r);
     point_at_gradients(r, op_case_slots(r->c, 'd'), 0);
-    if (r->op->prepare && r->op->prepare(&r->k, &need) != 0) op_fail(r->c, "%s could not prepare", r->target->name);
+    if (r->op->prepare && r->op->prepare(&r->k, &need) != 0) op_fail(r->c, "%s could not prepare",
+                                                                     r->target->name);
     r->save = new_block(need.save);
     r->scratch = new_block(need.scratch_fwd > need.scratch_bwd ? need.scratch_fwd : need.scratch_bwd);
     r->k.save = r->operand[STATE].p ? r->operand[STATE].p : r->save.p;
@@ -146,7 +147,8 @@ void op_run_load(op_run *r)
     for (int s = 0; s < SLOTS; s++) {
         if ((s == OUT || s == OUT2) && !op_slot_is(r->c->row, s, 'k')) fill_nan(&r->operand[s]);
         else
-            for (size_t i = 0; i < r->c->count[s]; i++) put(r, &r->operand[s], i, r->c->value[s][i]);
+            for (size_t i = 0; i < r->c->count[s]; i++) put(r, &r->operand[s], i,
+                                                            r->c->value[s][i]);
     }
     for (size_t i = 0; i < r->c->count[OUT]; i++) put(r, &r->dout, i, r->c->dout[i]);
     fill_nan(&r->save);
@@ -196,5 +198,6 @@ void op_run_results(const op_run *r, op_values *out)
 void op_run_gradients(const op_run *r, uint32_t wanted, op_values *out)
 {
     for (int s = 0; s < GRADS; s++)
-        for (size_t i = 0; wanted >> s & 1 && i < r->c->count[s]; i++) out->v[s][i] = get(r, &r->gradient[s], i);
+        for (size_t i = 0; wanted >> s & 1 && i < r->c->count[s]; i++) out->v[s][i] = get(r,
+                                                                                          &r->gradient[s], i);
 }

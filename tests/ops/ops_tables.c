@@ -16,7 +16,8 @@ static void check_table(const char *backend, const dmc_kernel_table *t)
 {
     for (int i = 0; i < DMC_OP_COUNT; i++) {
         ck_assert_msg(t->op[i].fwd != NULL, "%s has no forward of %s", backend, listed[i].name);
-        ck_assert_msg((t->op[i].bwd != NULL) == listed[i].has_backward, "%s: backward of %s %s", backend, listed[i].name,
+        ck_assert_msg((t->op[i].bwd != NULL) == listed[i].has_backward, "%s: backward of %s %s",
+                      backend, listed[i].name,
                       listed[i].has_backward ? "is missing" : "is not in ops.def");
     }
 }
@@ -38,7 +39,8 @@ START_TEST(every_operation_has_a_row)
             if (op_rows[r].op == (enum dmc_op)i) row = &op_rows[r];
         ck_assert_msg(row != NULL, "tests/ops/ops_rows.c has no row for %s", listed[i].name);
         ck_assert_str_eq(row->name, listed[i].name);
-        ck_assert_msg((op_slots(row, 'd') != 0) == listed[i].has_backward, "row %s: letters d do not fit ops.def",
+        ck_assert_msg((op_slots(row, 'd') != 0) == listed[i].has_backward,
+                      "row %s: letters d do not fit ops.def",
                       row->name);
     }
 }

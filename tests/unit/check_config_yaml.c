@@ -243,7 +243,7 @@ static const struct {
     {"a: {b: [1, 2]}\n", "line 1, column 8: lists are not allowed: write \"1,2,3\" in quotes"},
     {"- 1\n", "line 1, column 1: lists are not allowed"},
     {"[[[[[[[[[[[[[[[[[[[[[\n", "line 1, column 1: lists are not allowed"},
-    {"{{{{{{{{{{{{{{{{{{{{{\n", "did not find expected"},
+    {"{{{{{{{{{{{{{{{{{{{{{\n", "line 1, column 2: a name must be text"},
     {"{{a: 1}: 2}\n", "line 1, column 2: a name must be text"},
     {"? {a: 1}\n: 2\n", "a name must be text"},
     {"a: {? {b: 1} : 2}\n", "a name must be text"},

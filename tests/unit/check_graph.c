@@ -352,8 +352,9 @@ START_TEST(names_have_bounds)
         if (what == 1) dmc__graph_push(g, "%0100d.", 1);
         char name[128] = {0};
         memset(name, 'n', what == 2 ? 96 : 90);
-        if (what >= 2) dmc__g_linear(g, name, x, 2, 1);
+        if (what >= 2) dmc__g_linear(g, name, what == 2 ? -1 : x, 2, 1);
         ck_assert_int_eq(dmc__graph_status(g), DMC_EINVAL);
+        ck_assert_ptr_nonnull(strstr(dmc_last_error(), what == 0 ? "deep" : "longer than 95 characters"));
         dmc__graph_destroy(g);
     }
 }
@@ -490,6 +491,12 @@ START_TEST(smallest_gap_is_taken)
     ok(dmc__place_pieces(&dmc__default_allocator, p, 6, &total));
     ck_assert_uint_eq(total, 640 + 576 + 512 + 192 + 128);
     ck_assert_uint_eq(p[5].at, 640 + 576 + 512); /* not the larger gap before it */
+    dmc__piece q[] = {{.bytes = 640, .first = 0, .last = 9}, {.bytes = 256, .first = 0, .last = 0},
+                      {.bytes = 192, .first = 0, .last = 9}, {.bytes = 128, .first = 0, .last = 0},
+                      {.bytes = 128, .first = 0, .last = 0}, {.bytes = 128, .first = 0, .last = 0},
+                      {.bytes = 64, .first = 0, .last = 9},  {.bytes = 64, .first = 5, .last = 5}};
+    ok(dmc__place_pieces(&dmc__default_allocator, q, 8, &total));
+    ck_assert_uint_eq(q[7].at, 640); /* not the larger gap behind it */
 }
 END_TEST
 
@@ -536,6 +543,28 @@ START_TEST(random_graphs_share_memory)
         dmc__graph_destroy(n.g);
     }
     dmc__device_close(d);
+}
+END_TEST
+
+/* A chain needs its two ends, and two pieces that take turns; a reshaping needs nothing. */
+START_TEST(bytes_of_a_chain)
+{
+    dmc__graph *const g = empty_graph();
+    dmc__val x = dmc__graph_input(g, "x", 4, 4); /* 64 bytes */
+    for (int32_t i = 0; i < 10; i++) x = dmc__g_reshape(g, dmc__g_act(g, DMC_OP_TANH, x), 2, 8);
+    dmc__graph_output(g, x);
+    dmc__device *const d = open_device("ref");
+    const struct {
+        int32_t flags, pieces;
+    } cases[] = {{DMC__PLAN_INFER, 4}, {DMC__PLAN_TRAIN, 11 + 1}, {DMC__PLAN_DINPUT, 11 + 11}};
+    for (int32_t i = 0; i < 3; i++) {
+        dmc__plan *p;
+        ok(dmc__plan_create(g, d, 3, cases[i].flags, NULL, &p));
+        ck_assert_uint_eq(dmc__plan_bytes(p), 3 * 64 * (size_t)cases[i].pieces);
+        dmc__plan_destroy(p);
+    }
+    dmc__device_close(d);
+    dmc__graph_destroy(g);
 }
 END_TEST
 
@@ -951,6 +980,32 @@ START_TEST(bind_again)
 }
 END_TEST
 
+/* Every call knows the device's threads, and they change no bit. */
+START_TEST(threads_change_nothing)
+{
+    const net n = small_net();
+    const int32_t flags = DMC__PLAN_TRAIN | DMC__PLAN_DINPUT;
+    dmc__pool *pool;
+    dmc__device *const serial = open_device("cpu"), *parallel;
+    ok(dmc__pool_create(&dmc__default_allocator, 2, NULL, NULL, &pool));
+    ok(dmc__device_open(&dmc__default_allocator, "cpu", pool, &parallel));
+    bench a = open_bench(&n, serial, 16, flags, NULL), b = open_bench(&n, parallel, 16, flags, NULL);
+    for (int32_t i = 0; i < b.plan->nodes; i++) ck_assert_ptr_eq(b.plan->forward[i].args.par_for, &parallel->par);
+    for (int32_t i = 0; i < b.plan->backward_steps; i++) ck_assert_ptr_eq(b.plan->backward[i].args.par_for, &parallel->par);
+    for (int32_t i = 0; i < a.plan->nodes; i++) ck_assert_ptr_null(a.plan->forward[i].args.par_for);
+    run_both(&a);
+    run_both(&b);
+    assert_same_gradients(&a, &b);
+    assert_same_bits(&a, a.grads, b.grads, a.elems, "weight gradients");
+    close_bench(&a);
+    close_bench(&b);
+    dmc__device_close(serial);
+    dmc__device_close(parallel);
+    dmc__pool_destroy(pool);
+    dmc__graph_destroy(n.g);
+}
+END_TEST
+
 START_TEST(every_allocation_may_fail)
 {
     failing_alloc f = {0};
@@ -962,6 +1017,7 @@ START_TEST(every_allocation_may_fail)
         const int64_t live = f.live;
         f.fail_at = f.calls + n;
         const net small = build_small(&a);
+        for (int32_t i = 0; small.g && i < 40; i++) dmc__g_act(small.g, DMC_OP_MISH, small.out[1]); /* lists grow */
         dmc_status status = small.g ? dmc__graph_status(small.g) : DMC_ENOMEM;
         dmc__plan *p = NULL;
         if (status == DMC_OK) {
@@ -1001,6 +1057,7 @@ Suite *dmc_suite_graph(void)
     tcase_add_test(memory, smallest_gap_is_taken);
     tcase_add_loop_test(memory, inference_equals_training, 0, 2);
     tcase_add_test(memory, random_graphs_share_memory);
+    tcase_add_test(memory, bytes_of_a_chain);
     tcase_add_test(memory, plan_bytes_are_what_is_taken);
     suite_add_tcase(s, memory);
     TCase *const gradient = tcase_create("gradient");
@@ -1017,6 +1074,7 @@ Suite *dmc_suite_graph(void)
     tcase_add_test(plan, plan_refusals);
     tcase_add_test(plan, values_of_a_plan);
     tcase_add_test(plan, bind_again);
+    tcase_add_test(plan, threads_change_nothing);
     tcase_add_test(plan, every_allocation_may_fail);
     suite_add_tcase(s, plan);
     return s;

@@ -6,7 +6,9 @@
 #include "failing_alloc.h"
 #include "net_fixture.h"
 
-enum { FULL = 0, ADAPTED = 1, KINDS = 2 };
+enum { FULL = 0,
+       ADAPTED = 1,
+       KINDS = 2 };
 
 /* A learner over a small MLP, all weights or an adapter. */
 typedef struct course {
@@ -19,7 +21,7 @@ typedef struct course {
 
 static course make_course(int kind)
 {
-    course c = { .d = fixture_device("cpu"), .net = fixture_net(fixture_mlp()) };
+    course c = {.d = fixture_device("cpu"), .net = fixture_net(fixture_mlp())};
     dmc__lora *lora = NULL;
     c.n = dmc__graph_param_elems(c.net->graph);
     c.start = fixture_weights(c.d, c.net->graph, 5);
@@ -63,9 +65,11 @@ typedef struct state {
 static state read_state(const course *c)
 {
     const size_t m = dmc__learner_elems(c->learner);
-    state s = { .base = fixture_read(c->d, dmc__learner_base(c->learner), c->n),
-                .weights = fixture_read(c->d, dmc__learner_weights(c->learner), c->n),
-                .ema = fixture_floats(c->n), .values = fixture_floats(m), .moments = fixture_floats(2 * m) };
+    state s = {.base = fixture_read(c->d, dmc__learner_base(c->learner), c->n),
+               .weights = fixture_read(c->d, dmc__learner_weights(c->learner), c->n),
+               .ema = fixture_floats(c->n),
+               .values = fixture_floats(m),
+               .moments = fixture_floats(2 * m)};
     fixture_ok(dmc__learner_get(c->learner, s.values));
     fixture_ok(dmc__learner_get_state(c->learner, s.moments, s.ema, &s.step));
     return s;
@@ -177,7 +181,7 @@ END_TEST
 /* ---- gradients that are not finite ------------------------------------------------------------------ */
 
 /* 1e30 is finite, its square is not in float. */
-static const float poison[] = { NAN, INFINITY, -INFINITY, 1e30f };
+static const float poison[] = {NAN, INFINITY, -INFINITY, 1e30f};
 enum { POISONS = sizeof poison / sizeof *poison };
 
 START_TEST(bad_gradient_changes_nothing)
@@ -216,11 +220,20 @@ END_TEST
 
 START_TEST(bad_settings_change_nothing)
 {
-    static const struct { size_t field; double value; const char *text; } bad[] = {
+    static const struct {
+        size_t field;
+        double value;
+        const char *text;
+    } bad[] = {
 #define FIELD(name) offsetof(dmc__adamw_config, name)
-        { FIELD(lr), NAN, "lr = nan" },          { FIELD(lr), -1, "lr = -1" },       { FIELD(beta1), 1, "beta1 = 1" },
-        { FIELD(beta2), -0.1, "beta2 = -0.1" },  { FIELD(eps), INFINITY, "eps" },    { FIELD(max_norm), -1, "max_norm" },
-        { FIELD(weight_decay), NAN, "weight_decay" }, { FIELD(ema), 1.5, "ema = 1.5" },
+        {FIELD(lr), NAN, "lr = nan"},
+        {FIELD(lr), -1, "lr = -1"},
+        {FIELD(beta1), 1, "beta1 = 1"},
+        {FIELD(beta2), -0.1, "beta2 = -0.1"},
+        {FIELD(eps), INFINITY, "eps"},
+        {FIELD(max_norm), -1, "max_norm"},
+        {FIELD(weight_decay), NAN, "weight_decay"},
+        {FIELD(ema), 1.5, "ema = 1.5"},
 #undef FIELD
     };
     course c = make_course(FULL);
@@ -328,7 +341,7 @@ START_TEST(bytes)
     course full = make_course(FULL), adapted = make_course(ADAPTED);
     const size_t m = dmc__learner_elems(adapted.learner);
     ck_assert_uint_eq(dmc__learner_elems(full.learner), full.n);
-    ck_assert_uint_eq(dmc__learner_bytes(full.learner), 4 * (5 * full.n + 1));           /* w g m v ema, norm */
+    ck_assert_uint_eq(dmc__learner_bytes(full.learner), 4 * (5 * full.n + 1));            /* w g m v ema, norm */
     ck_assert_uint_eq(dmc__learner_bytes(adapted.learner), 4 * (3 * full.n + 4 * m + 1)); /* w w' g, f g m v, norm */
     free_course(&full);
     free_course(&adapted);
@@ -341,7 +354,7 @@ START_TEST(out_of_memory)
 {
     dmc__net *net = fixture_net(fixture_mlp());
     for (int64_t at = 1;; at++) {
-        failing_alloc f = { .fail_at = 0 };
+        failing_alloc f = {.fail_at = 0};
         const dmc__allocator a = failing_allocator(&f);
         dmc__device *d;
         dmc__lora *lora = NULL;

@@ -59,24 +59,24 @@ static void fill_factors(dmc__lora *l, double scale)
 
 static const struct choice {
     const char *patterns;
-    int32_t count;     /* of the U-Net of net_fixture.h; 0 = DMC_EKEY */
+    int32_t count; /* of the U-Net of net_fixture.h; 0 = DMC_EKEY */
     const char *first;
 } choices[] = {
-    { NULL, 49, "map_emb.0" },
-    { "", 49, "map_emb.0" },
-    { "*", 49, "map_emb.0" },
-    { "mid_block*", 6, "mid_block1.conv1.0" },
-    { "final_conv.3", 1, "final_conv.3" },
-    { "final_conv.?", 0, NULL },
-    { "*.conv", 4, "downs.0.3.conv" },
-    { "ups.*.conv1.0", 4, "ups.0.0.conv1.0" },
-    { "*conv1*0", 12, "downs.0.0.conv1.0" },
-    { " final_conv.3 , map_emb.*,", 3, "map_emb.0" },
-    { "downs.0.0.conv1.1", 0, NULL }, /* a norm */
-    { "*.weight", 0, NULL },          /* names come without it */
-    { "mid_block", 0, NULL },
-    { "nothing,at all", 0, NULL },
-    { ",", 0, NULL },
+    {NULL, 49, "map_emb.0"},
+    {"", 49, "map_emb.0"},
+    {"*", 49, "map_emb.0"},
+    {"mid_block*", 6, "mid_block1.conv1.0"},
+    {"final_conv.3", 1, "final_conv.3"},
+    {"final_conv.?", 0, NULL},
+    {"*.conv", 4, "downs.0.3.conv"},
+    {"ups.*.conv1.0", 4, "ups.0.0.conv1.0"},
+    {"*conv1*0", 12, "downs.0.0.conv1.0"},
+    {" final_conv.3 , map_emb.*,", 3, "map_emb.0"},
+    {"downs.0.0.conv1.1", 0, NULL}, /* a norm */
+    {"*.weight", 0, NULL},          /* names come without it */
+    {"mid_block", 0, NULL},
+    {"nothing,at all", 0, NULL},
+    {",", 0, NULL},
 };
 enum { CHOICES = sizeof choices / sizeof *choices };
 
@@ -128,9 +128,12 @@ END_TEST
 /* J5, and the cap min(R, Co). */
 START_TEST(shapes)
 {
-    static const struct { int32_t rank; int32_t a[3][3], b[3][2]; } want[] = {
-        { 2, { { 2, 3, 0 }, { 2, 5, 3 }, { 2, 7, 4 } }, { { 5, 2 }, { 7, 2 }, { 4, 2 } } },
-        { 64, { { 3, 3, 0 }, { 7, 5, 3 }, { 4, 7, 4 } }, { { 5, 3 }, { 7, 7 }, { 4, 4 } } },
+    static const struct {
+        int32_t rank;
+        int32_t a[3][3], b[3][2];
+    } want[] = {
+        {2, {{2, 3, 0}, {2, 5, 3}, {2, 7, 4}}, {{5, 2}, {7, 2}, {4, 2}}},
+        {64, {{3, 3, 0}, {7, 5, 3}, {4, 7, 4}}, {{5, 3}, {7, 7}, {4, 4}}},
     };
     dmc__device *d = fixture_device("cpu");
     layers n = make_layers();
@@ -163,7 +166,7 @@ START_TEST(initial_factors)
     dmc__device *d = fixture_device("cpu");
     layers n = make_layers();
     dmc__lora *l = make_lora(n.graph, d, 4, 1, NULL);
-    static const double fan_in[3] = { 3, 15, 28 };
+    static const double fan_in[3] = {3, 15, 28};
     for (int32_t i = 0; i < 3; i++) {
         float a[4 * 28], b[7 * 4];
         size_t na, nb;
@@ -208,7 +211,7 @@ END_TEST
 
 /* ---- merging ---------------------------------------------------------------------------------------- */
 
-static const char *const backends[] = { "cpu", "ref" };
+static const char *const backends[] = {"cpu", "ref"};
 
 /* J1 (as created: B = 0) and J4 (alpha = 0, factors anything): the merged block is the base, to the last bit. */
 START_TEST(nothing_to_merge)
@@ -237,7 +240,9 @@ END_TEST
 /* J3: y = conv_B(conv_A(x)), computed as a second path in double, against the merged network. */
 static double second_path(const float *x, const float *a, const float *b, int t, int o, int rank)
 {
-    enum { T = 6, CI = 3, K = 3 };
+    enum { T = 6,
+           CI = 3,
+           K = 3 };
     double y = 0;
     for (int r = 0; r < rank; r++) {
         double h = 0;
@@ -253,8 +258,11 @@ static double second_path(const float *x, const float *a, const float *b, int t,
 
 START_TEST(merged_equals_second_path)
 {
-    enum { T = 6, CI = 3, CO = 7, R = 3 * CI };
-    static const int32_t asked[2] = { 2, 64 }, used[2] = { 2, CO }; /* the scale is alpha over the rank used */
+    enum { T = 6,
+           CI = 3,
+           CO = 7,
+           R = 3 * CI };
+    static const int32_t asked[2] = {2, 64}, used[2] = {2, CO}; /* the scale is alpha over the rank used */
     const int32_t rank = used[_i / 2];
     dmc__device *d = fixture_device(backends[_i % 2]);
     dmc__graph *g;
@@ -318,7 +326,7 @@ static double loss(probe *p)
 
 static probe make_probe(void)
 {
-    probe p = { .net = make_layers(), .d = fixture_device("ref64") };
+    probe p = {.net = make_layers(), .d = fixture_device("ref64")};
     p.elems = dmc__graph_param_elems(p.net.graph);
     p.base = fixture_weights(p.d, p.net.graph, 5);
     p.merged = fixture_block(p.d, p.elems);
@@ -376,9 +384,16 @@ END_TEST
 
 START_TEST(bad_numbers)
 {
-    static const struct { int32_t rank; double alpha; const char *text; } bad[] = {
-        { 0, 1, "lora_rank = 0" }, { -3, 1, "lora_rank = -3" }, { 4, -1, "lora_alpha = -1" }, { 4, NAN, "lora_alpha" },
-        { 4, INFINITY, "lora_alpha = inf" },
+    static const struct {
+        int32_t rank;
+        double alpha;
+        const char *text;
+    } bad[] = {
+        {0, 1, "lora_rank = 0"},
+        {-3, 1, "lora_rank = -3"},
+        {4, -1, "lora_alpha = -1"},
+        {4, NAN, "lora_alpha"},
+        {4, INFINITY, "lora_alpha = inf"},
     };
     dmc__device *d = fixture_device("cpu");
     layers n = make_layers();
@@ -397,7 +412,7 @@ START_TEST(out_of_memory)
 {
     layers n = make_layers();
     for (int64_t at = 1;; at++) {
-        failing_alloc f = { .fail_at = 0 };
+        failing_alloc f = {.fail_at = 0};
         const dmc__allocator a = failing_allocator(&f);
         dmc__device *d;
         dmc__lora *l;

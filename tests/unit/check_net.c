@@ -6,23 +6,26 @@
 
 /* ---- published sizes -------------------------------------------------------------------------------- */
 
+#define UNET(T, D, M, ...)                                                                                           \
+    {                                                                                                                \
+        .kind = DMC__NET_UNET1D_JANNER, .horizon = T, .cols = D, .hidden = M, .emb_dim = M, .kernel = 5, __VA_ARGS__ \
+    }
+#define MLP(D, O)                                                                                                \
+    {                                                                                                            \
+        .kind = DMC__NET_IDQL_MLP, .horizon = 1, .cols = D, .cond = O, .hidden = 256, .blocks = 3, .emb_dim = 64 \
+    }
+
 static const struct published {
     dmc__net_config config;
     size_t parameters;
     int32_t tensors;
 } published[] = {
-    { { .kind = DMC__NET_UNET1D_JANNER, .horizon = 32, .cols = 14, .hidden = 32, .emb_dim = 32, .kernel = 5, .levels = 4,
-        .mult = { 1, 2, 2, 2 } }, 3956302, 196 }, /* hopper */
-    { { .kind = DMC__NET_UNET1D_JANNER, .horizon = 4, .cols = 23, .hidden = 32, .emb_dim = 32, .kernel = 5, .levels = 3,
-        .mult = { 1, 4, 2 } }, 3685943, 148 },    /* halfcheetah */
-    { { .kind = DMC__NET_UNET1D_JANNER, .horizon = 32, .cols = 23, .hidden = 32, .emb_dim = 32, .kernel = 5, .levels = 4,
-        .mult = { 1, 2, 2, 2 } }, 3958327, 196 }, /* walker2d */
-    { { .kind = DMC__NET_UNET1D_JANNER, .horizon = 32, .cols = 69, .hidden = 64, .emb_dim = 64, .kernel = 5, .levels = 4,
-        .mult = { 1, 2, 2, 2 } }, 15813893, 196 }, /* kitchen */
-    { { .kind = DMC__NET_IDQL_MLP, .horizon = 1, .cols = 3, .cond = 11, .hidden = 256, .blocks = 3, .emb_dim = 64 },
-      1615811, 26 },                              /* hopper */
-    { { .kind = DMC__NET_IDQL_MLP, .horizon = 1, .cols = 6, .cond = 17, .hidden = 256, .blocks = 3, .emb_dim = 64 },
-      1618886, 26 },                              /* halfcheetah */
+    {UNET(32, 14, 32, .levels = 4, .mult = {1, 2, 2, 2}), 3956302, 196},  /* hopper      */
+    {UNET(4, 23, 32, .levels = 3, .mult = {1, 4, 2}), 3685943, 148},      /* halfcheetah */
+    {UNET(32, 23, 32, .levels = 4, .mult = {1, 2, 2, 2}), 3958327, 196},  /* walker2d    */
+    {UNET(32, 69, 64, .levels = 4, .mult = {1, 2, 2, 2}), 15813893, 196}, /* kitchen     */
+    {MLP(3, 11), 1615811, 26},                                            /* hopper      */
+    {MLP(6, 17), 1618886, 26},                                            /* halfcheetah */
 };
 enum { PUBLISHED = sizeof published / sizeof *published };
 
@@ -75,16 +78,23 @@ static void expect_tensors(const dmc__graph *g, const tensor *want, size_t n)
 START_TEST(unet_names)
 {
     static const tensor want[] = {
-        { "map_emb.0.weight", 2, { 128, 32 } },            { "map_emb.2.bias", 1, { 32 } },
-        { "downs.0.0.conv1.0.weight", 3, { 32, 14, 5 } },  { "downs.0.0.conv1.1.weight", 1, { 32 } },
-        { "downs.0.0.emb_mlp.1.weight", 2, { 32, 32 } },   { "downs.0.0.residual_conv.weight", 3, { 32, 14, 1 } },
-        { "downs.2.3.conv.weight", 3, { 128, 128, 3 } },   { "downs.3.1.conv2.1.bias", 1, { 256 } },
-        { "mid_block2.conv2.0.weight", 3, { 256, 256, 5 } }, { "ups.0.0.conv1.0.weight", 3, { 128, 512, 5 } },
-        { "ups.0.0.residual_conv.bias", 1, { 128 } },      { "ups.2.3.conv.weight", 3, { 32, 32, 4 } },
-        { "final_conv.0.weight", 3, { 32, 32, 5 } },       { "final_conv.3.weight", 3, { 14, 32, 1 } },
+        {"map_emb.0.weight", 2, {128, 32}},
+        {"map_emb.2.bias", 1, {32}},
+        {"downs.0.0.conv1.0.weight", 3, {32, 14, 5}},
+        {"downs.0.0.conv1.1.weight", 1, {32}},
+        {"downs.0.0.emb_mlp.1.weight", 2, {32, 32}},
+        {"downs.0.0.residual_conv.weight", 3, {32, 14, 1}},
+        {"downs.2.3.conv.weight", 3, {128, 128, 3}},
+        {"downs.3.1.conv2.1.bias", 1, {256}},
+        {"mid_block2.conv2.0.weight", 3, {256, 256, 5}},
+        {"ups.0.0.conv1.0.weight", 3, {128, 512, 5}},
+        {"ups.0.0.residual_conv.bias", 1, {128}},
+        {"ups.2.3.conv.weight", 3, {32, 32, 4}},
+        {"final_conv.0.weight", 3, {32, 32, 5}},
+        {"final_conv.3.weight", 3, {14, 32, 1}},
     };
-    static const char *const absent[] = { "downs.3.3.conv.weight", "downs.0.1.residual_conv.weight",
-                                          "ups.3.0.conv1.0.weight", "mid_block1.residual_conv.weight" };
+    static const char *const absent[] = {"downs.3.3.conv.weight", "downs.0.1.residual_conv.weight",
+                                         "ups.3.0.conv1.0.weight", "mid_block1.residual_conv.weight"};
     dmc__net *n = fixture_net(published[0].config);
     expect_tensors(n->graph, want, sizeof want / sizeof *want);
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
@@ -96,10 +106,13 @@ END_TEST
 START_TEST(mlp_names)
 {
     static const tensor want[] = {
-        { "time_mlp.0.weight", 2, { 128, 64 } },           { "time_mlp.2.weight", 2, { 64, 128 } },
-        { "affine_in.weight", 2, { 256, 78 } },            { "ln_resnet.0.net.1.weight", 1, { 256 } },
-        { "ln_resnet.1.net.2.weight", 2, { 1024, 256 } },  { "ln_resnet.2.net.4.weight", 2, { 256, 1024 } },
-        { "affine_out.bias", 1, { 3 } },
+        {"time_mlp.0.weight", 2, {128, 64}},
+        {"time_mlp.2.weight", 2, {64, 128}},
+        {"affine_in.weight", 2, {256, 78}},
+        {"ln_resnet.0.net.1.weight", 1, {256}},
+        {"ln_resnet.1.net.2.weight", 2, {1024, 256}},
+        {"ln_resnet.2.net.4.weight", 2, {256, 1024}},
+        {"affine_out.bias", 1, {3}},
     };
     dmc__net *n = fixture_net(published[4].config);
     expect_tensors(n->graph, want, sizeof want / sizeof *want);
@@ -117,24 +130,24 @@ static const struct refusal {
     const char *option, *bound;
 } refusals[] = {
 #define FIELD(name) offsetof(dmc__net_config, name)
-    { DMC__NET_UNET1D_JANNER, FIELD(horizon), 10, "horizon = 10", "2^(levels-1) = 4" },
-    { DMC__NET_UNET1D_JANNER, FIELD(horizon), 0, "horizon = 0", "1..1024" },
-    { DMC__NET_UNET1D_JANNER, FIELD(kernel), 4, "kernel = 4", "odd" },
-    { DMC__NET_UNET1D_JANNER, FIELD(kernel), -1, "kernel = -1", "1..31" },
-    { DMC__NET_UNET1D_JANNER, FIELD(hidden), 13, "hidden = 13", "3 groups" },
-    { DMC__NET_UNET1D_JANNER, FIELD(hidden), 0, "hidden = 0", "1..16384" },
-    { DMC__NET_UNET1D_JANNER, FIELD(levels), 9, "levels = 9", "1..8" },
-    { DMC__NET_UNET1D_JANNER, FIELD(mult[0]), 2, "mult of level 0 = 2", "must be 1" },
-    { DMC__NET_UNET1D_JANNER, FIELD(mult[1]), 0, "mult of level 1 = 0", "1..1365" },
-    { DMC__NET_UNET1D_JANNER, FIELD(mult[2]), 2000000000, "mult of level 2", "1..682" },
-    { DMC__NET_UNET1D_JANNER, FIELD(emb_dim), 7, "emb_dim = 7", "even" },
-    { DMC__NET_UNET1D_JANNER, FIELD(emb_dim), 0, "emb_dim = 0", "2..4096" },
-    { DMC__NET_IDQL_MLP, FIELD(blocks), -1, "blocks = -1", "0..256" },
-    { DMC__NET_IDQL_MLP, FIELD(cols), 0, "columns of z = 0", "1..8192" },
-    { DMC__NET_IDQL_MLP, FIELD(cond), -5, "condition = -5", "0..1048576" },
-    { DMC__NET_IDQL_MLP, FIELD(extra), -1, "extra = -1", "0..8192" },
-    { DMC__NET_IDQL_MLP, FIELD(kind), 2, "network = 2", "0..1" },
-    { DMC__NET_IDQL_MLP, FIELD(kind), -1, "network = -1", "0..1" },
+    {DMC__NET_UNET1D_JANNER, FIELD(horizon), 10, "horizon = 10", "2^(levels-1) = 4"},
+    {DMC__NET_UNET1D_JANNER, FIELD(horizon), 0, "horizon = 0", "1..1024"},
+    {DMC__NET_UNET1D_JANNER, FIELD(kernel), 4, "kernel = 4", "odd"},
+    {DMC__NET_UNET1D_JANNER, FIELD(kernel), -1, "kernel = -1", "1..31"},
+    {DMC__NET_UNET1D_JANNER, FIELD(hidden), 13, "hidden = 13", "3 groups"},
+    {DMC__NET_UNET1D_JANNER, FIELD(hidden), 0, "hidden = 0", "1..16384"},
+    {DMC__NET_UNET1D_JANNER, FIELD(levels), 9, "levels = 9", "1..8"},
+    {DMC__NET_UNET1D_JANNER, FIELD(mult[0]), 2, "mult of level 0 = 2", "must be 1"},
+    {DMC__NET_UNET1D_JANNER, FIELD(mult[1]), 0, "mult of level 1 = 0", "1..1365"},
+    {DMC__NET_UNET1D_JANNER, FIELD(mult[2]), 2000000000, "mult of level 2", "1..682"},
+    {DMC__NET_UNET1D_JANNER, FIELD(emb_dim), 7, "emb_dim = 7", "even"},
+    {DMC__NET_UNET1D_JANNER, FIELD(emb_dim), 0, "emb_dim = 0", "2..4096"},
+    {DMC__NET_IDQL_MLP, FIELD(blocks), -1, "blocks = -1", "0..256"},
+    {DMC__NET_IDQL_MLP, FIELD(cols), 0, "columns of z = 0", "1..8192"},
+    {DMC__NET_IDQL_MLP, FIELD(cond), -5, "condition = -5", "0..1048576"},
+    {DMC__NET_IDQL_MLP, FIELD(extra), -1, "extra = -1", "0..8192"},
+    {DMC__NET_IDQL_MLP, FIELD(kind), 2, "network = 2", "0..1"},
+    {DMC__NET_IDQL_MLP, FIELD(kind), -1, "network = -1", "0..1"},
 #undef FIELD
 };
 enum { REFUSALS = sizeof refusals / sizeof *refusals };
@@ -166,7 +179,7 @@ END_TEST
 START_TEST(out_of_memory)
 {
     for (int64_t n = 1;; n++) {
-        failing_alloc f = { .fail_at = n };
+        failing_alloc f = {.fail_at = n};
         const dmc__allocator a = failing_allocator(&f);
         dmc__net_config c = _i == 0 ? fixture_mlp() : fixture_unet();
         c.extra = 2;
@@ -184,7 +197,7 @@ END_TEST
 START_TEST(critic_out_of_memory)
 {
     for (int64_t n = 1;; n++) {
-        failing_alloc f = { .fail_at = n };
+        failing_alloc f = {.fail_at = n};
         const dmc__allocator a = failing_allocator(&f);
         dmc__value_net *net;
         const dmc_status s = _i == 0 ? dmc__twin_q_create(&a, 7, 3, 13, &net) : dmc__v_create(&a, 7, 13, &net);

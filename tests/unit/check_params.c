@@ -24,9 +24,9 @@ static dmc__graph *every_layout(void)
 /* Where PyTorch's w[a][b][c] of a parameter must lie, written out per layer. */
 static size_t expected_place(const char *name, int a, int b, int c)
 {
-    if (!strcmp(name, "lin.weight")) return (size_t)(b * 5 + a);             /* (Co,Ci) -> (Ci,Co)     */
-    if (!strcmp(name, "conv.weight")) return (size_t)((c * 5 + b) * 7 + a);  /* (Co,Ci,k) -> (k,Ci,Co) */
-    if (!strcmp(name, "up.weight")) return (size_t)((c * 7 + a) * 4 + b);    /* (Ci,Co,k) -> (k,Ci,Co) */
+    if (!strcmp(name, "lin.weight")) return (size_t)(b * 5 + a);            /* (Co,Ci) -> (Ci,Co)     */
+    if (!strcmp(name, "conv.weight")) return (size_t)((c * 5 + b) * 7 + a); /* (Co,Ci,k) -> (k,Ci,Co) */
+    if (!strcmp(name, "up.weight")) return (size_t)((c * 7 + a) * 4 + b);   /* (Ci,Co,k) -> (k,Ci,Co) */
     return (size_t)a;
 }
 
@@ -66,7 +66,7 @@ START_TEST(wrong_size)
     dmc__device *d = fixture_device("cpu");
     dmc__graph *g = every_layout();
     void *block = fixture_block(d, dmc__graph_param_elems(g));
-    float v[64] = { 0 };
+    float v[64] = {0};
     const dmc__parid i = dmc__graph_find_param(g, "lin.weight");
     ck_assert_int_eq(dmc__params_set(g, d, block, i, v, 14), DMC_ESHAPE);
     ck_assert_ptr_nonnull(strstr(dmc_last_error(), "lin.weight"));
@@ -111,8 +111,14 @@ static void expect_uniform(const float *v, size_t n, int fan_in)
 
 START_TEST(initial_values)
 {
-    static const struct { const char *name; int fan_in; } uniform[] = {
-        { "lin.weight", 100 }, { "lin.bias", 100 }, { "conv.weight", 450 }, { "conv.bias", 450 },
+    static const struct {
+        const char *name;
+        int fan_in;
+    } uniform[] = {
+        {"lin.weight", 100},
+        {"lin.bias", 100},
+        {"conv.weight", 450},
+        {"conv.bias", 450},
     };
     dmc__device *d = fixture_device("cpu");
     dmc__graph *g = wide_layers();
@@ -173,13 +179,16 @@ END_TEST
 static const struct growth {
     int32_t kind, cols, extra;
 } growths[] = {
-    { DMC__NET_IDQL_MLP, 3, 3 },        { DMC__NET_IDQL_MLP, 3, 1 },
-    { DMC__NET_UNET1D_JANNER, 7, 7 },
-    { DMC__NET_UNET1D_JANNER, 12, 12 }, /* cols = hidden: the small network has no residual convolution */
-    { DMC__NET_UNET1D_JANNER, 7, 5 },   /* cols + extra = hidden: the grown one needs none, but has one */
+    {DMC__NET_IDQL_MLP, 3, 3},
+    {DMC__NET_IDQL_MLP, 3, 1},
+    {DMC__NET_UNET1D_JANNER, 7, 7},
+    /* cols = hidden: the small network has no residual convolution */
+    {DMC__NET_UNET1D_JANNER, 12, 12},
+    /* cols + extra = hidden: the grown one would need none, but has one */
+    {DMC__NET_UNET1D_JANNER, 7, 5},
 };
 enum { GROWTHS = sizeof growths / sizeof *growths };
-static const char *const backends[] = { "cpu", "ref" };
+static const char *const backends[] = {"cpu", "ref"};
 
 START_TEST(grown_network_is_bit_equal)
 {

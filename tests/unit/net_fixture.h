@@ -18,14 +18,29 @@
 /* Columns 3, condition 5, three rows; awkward widths. */
 static inline dmc__net_config fixture_mlp(void)
 {
-    return (dmc__net_config){ .kind = DMC__NET_IDQL_MLP, .horizon = 3, .cols = 3, .cond = 5, .hidden = 13, .blocks = 2,
-                              .emb_dim = 6 };
+    return (dmc__net_config){
+        .kind = DMC__NET_IDQL_MLP,
+        .horizon = 3,
+        .cols = 3,
+        .cond = 5,
+        .hidden = 13,
+        .blocks = 2,
+        .emb_dim = 6,
+    };
 }
 
 static inline dmc__net_config fixture_unet(void)
 {
-    return (dmc__net_config){ .kind = DMC__NET_UNET1D_JANNER, .horizon = 8, .cols = 7, .hidden = 12, .emb_dim = 6,
-                              .kernel = 5, .levels = 3, .mult = { 1, 2, 2 } };
+    return (dmc__net_config){
+        .kind = DMC__NET_UNET1D_JANNER,
+        .horizon = 8,
+        .cols = 7,
+        .hidden = 12,
+        .emb_dim = 6,
+        .kernel = 5,
+        .levels = 3,
+        .mult = {1, 2, 2},
+    };
 }
 
 static inline dmc__net *fixture_net(dmc__net_config c)
@@ -60,7 +75,7 @@ static inline float *fixture_floats(size_t n)
 static inline float *fixture_normals(size_t n, uint64_t seed, double scale)
 {
     float *f = fixture_floats(n);
-    const dmc__stream s = { .seed = seed, .purpose = DMC_STREAM_NOISE };
+    const dmc__stream s = {.seed = seed, .purpose = DMC_STREAM_NOISE};
     for (size_t i = 0; i < n; i++) f[i] = (float)(scale * dmc__rng_normal(&s, (uint32_t)i));
     return f;
 }
@@ -106,7 +121,10 @@ static inline size_t fixture_val_size(const dmc__graph *g, dmc__val v, int32_t b
 /* Inputs from a seed; those the network lacks are skipped. The side input is scaled by `extra`. */
 static inline void fixture_inputs(const dmc__net *n, dmc__device *d, const dmc__plan *p, uint64_t seed, double extra)
 {
-    const struct { dmc__val v; double scale; } in[] = { { n->z, 1 }, { n->t, 3 }, { n->cond, 1 }, { n->extra, extra } };
+    const struct {
+        dmc__val v;
+        double scale;
+    } in[] = {{n->z, 1}, {n->t, 3}, {n->cond, 1}, {n->extra, extra}};
     for (int i = 0; i < 4; i++)
         if (in[i].v >= 0)
             fixture_fill(d, dmc__plan_value(p, in[i].v), fixture_val_size(n->graph, in[i].v, dmc__plan_batch(p)),
