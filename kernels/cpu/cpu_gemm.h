@@ -19,7 +19,8 @@ struct cpu_gemm {
     size_t m, n, k;
     ptrdiff_t lda, bn, bk, ldc;
     ptrdiff_t sa, sb; /* may be negative                                                 */
-    bool stream;      /* A comes from memory, not from a cache: read it in order, ahead  */
+    ptrdiff_t fetch;  /* rows [fetch, fetch + fetch_rows) of A[0] are asked for meanwhile */
+    size_t fetch_rows;
 };
 
 /* Output row p of M channels reads through tap j the input row r of K channels
@@ -39,7 +40,7 @@ struct cpu_gather {
 
 #define CPU_DECLARE_GEMM(isa)                                                                                    \
     void dmc__cpu_gemm_##isa(const struct cpu_gemm *g, const float *a, const float *b, float *c, size_t count); \
-    /* y[j][i] = x[i][j], i < n, j < m; rows of x ldx apart, rows of y ldy; stream as in cpu_gemm */             \
+    /* y[j][i] = x[i][j], i < n, j < m; rows of x ldx apart, rows of y ldy; stream: x is in memory */            \
     void dmc__cpu_transpose_##isa(const float *x, size_t ldx, size_t n, size_t m, bool stream, float *y,        \
                                   size_t ldy);                                                                  \
     void dmc__cpu_gather_##isa(const struct cpu_gather *c, const dmc_parallel *p);                              \

@@ -4,8 +4,8 @@
  *
  * Both are one relation between coarse rows u and fine rows v: tap j joins u to
  *     v = u stride - pad + j,      0 <= u < coarse, 0 <= v < fine.
- * A convolution reads fine rows and writes coarse ones, the transposed one reads coarse rows and writes
- * fine ones. So the sums are written once; the caller says how to get from row to row.
+ * A convolution reads fine rows and writes coarse ones, the transposed one reads coarse rows and
+ * writes fine ones. So the sums are written once; the caller says how to get from row to row.
  */
 #include "ref.h"
 

@@ -11,7 +11,7 @@ int32_t REF(sumsq_fwd)(const dmc_kargs *k)
     return 0;
 }
 
-/* min(1, max_norm / (sqrt(sumsq) + 1e-6)), NaN stays NaN; 1 without sumsq or without max_norm > 0 */
+/* min(1, max_norm / (sqrt(sumsq) + 1e-6)), NaN stays NaN; 1 without sumsq or if max_norm <= 0 */
 static double clip_factor(const dmc_kargs *k)
 {
     const double max_norm = k->attr[6];

@@ -10,7 +10,9 @@ struct dmc__chain {
     dmc__affine affine;     /* in-painting and clip of the last roll-out            */
     dmc__row row;           /* of the last dmc__chain_mean                          */
     size_t total;           /* elements of (batch,T,cols)                           */
-    int32_t want_dz, has_grads;
+    int32_t want_dz;
+    const void *weights;    /* bound, with: */
+    void *grads;
     dmc__block memory;      /* cut into: */
     void *direct, *scaled;  /* (batch,T,cols) dL/dz past the network; dmu times scale_param */
 };
@@ -48,7 +50,8 @@ void dmc__chain_destroy(dmc__chain *c)
 
 void dmc__chain_bind(dmc__chain *c, const void *weights, void *grads)
 {
-    c->has_grads = grads != NULL;
+    c->weights = weights;
+    c->grads = grads;
     dmc__plan_bind(c->feed.plan, weights, grads);
 }
 
@@ -84,7 +87,6 @@ static dmc_status scale(const dmc__chain *c, double factor, const void *x, void 
 {
     dmc__affine all = c->affine;
     all.mask = all.known = NULL;
-    all.clip = 0;
     return dmc__affine_mix(&all, factor, x, 0, NULL, out);
 }
 
@@ -96,24 +98,32 @@ static dmc_status join_paths(const dmc__chain *c, void *out)
     return dmc__dev_run(c->feed.device, DMC_OP_ADD, &k);
 }
 
-static dmc_status check_backward(const dmc__chain *c, double scale_param, const void *dz_out)
+static dmc_status check_backward(const dmc__chain *c, const void *dz_out)
 {
-    if (!c->has_grads) return dmc__fail(DMC_ESTATE, "chain: backward without gradients bound");
+    if (!c->grads) return dmc__fail(DMC_ESTATE, "chain: backward without gradients bound");
     if (dz_out && !c->want_dz) return dmc__fail(DMC_ESTATE, "chain: dz was not asked for when it was created");
-    if (dz_out && scale_param == 0)
-        return dmc__fail(DMC_EINVAL, "chain: scale_param = 0 leaves nothing to divide dz by, must not be 0");
     return DMC_OK;
+}
+
+/* The network's backward pass; with_params = 0: for its input only. */
+static dmc_status backward_network(const dmc__chain *c, int32_t with_params)
+{
+    if (with_params) return dmc__plan_backward(c->feed.plan);
+    dmc__plan_bind(c->feed.plan, c->weights, NULL);
+    const dmc_status status = dmc__plan_backward(c->feed.plan);
+    dmc__plan_bind(c->feed.plan, c->weights, c->grads);
+    return status;
 }
 
 /* One backward serves both branches: everything is carried `scale_param` times too large and dz is divided again. */
 dmc_status dmc__chain_backward(dmc__chain *c, const void *dmu, double scale_param, void *dz_out)
 {
-    const int32_t scaled = scale_param != 1;
-    DMC_TRY(check_backward(c, scale_param, dz_out));
+    const int32_t scaled = scale_param != 1 && scale_param != 0;
+    DMC_TRY(check_backward(c, dz_out));
     if (scaled) DMC_TRY(scale(c, scale_param, dmu, c->scaled));
     DMC_TRY(dmc__affine_step_backward(&c->affine, &c->row, tape_z(c), dmc__chain_output(c), scaled ? c->scaled : dmu,
                                       dz_out ? c->direct : NULL, dmc__plan_grad(c->feed.plan, c->feed.net->out)));
-    DMC_TRY(dmc__plan_backward(c->feed.plan));
+    DMC_TRY(backward_network(c, scale_param != 0));
     if (!dz_out) return DMC_OK;
     if (!scaled) return join_paths(c, dz_out);
     DMC_TRY(join_paths(c, c->scaled));
@@ -129,7 +139,7 @@ dmc_status dmc__chain_network(dmc__chain *c, const void *z, const void *t, const
 
 dmc_status dmc__chain_network_backward(dmc__chain *c, const void *df)
 {
-    DMC_TRY(check_backward(c, 1, NULL));
+    DMC_TRY(check_backward(c, NULL));
     DMC_TRY(dmc__dev_copy(c->feed.device, dmc__plan_grad(c->feed.plan, c->feed.net->out), df, c->total));
     return dmc__plan_backward(c->feed.plan);
 }

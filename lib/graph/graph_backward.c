@@ -1,7 +1,7 @@
 /* graph_backward.c — the order of gradients, settled once so that running needs no bookkeeping.
  *
- * Nodes are visited in reverse. The first contribution to a value's gradient overwrites, later ones add, so nothing is ever
- * zeroed. An output's gradient starts with the caller's seed: everything the ops contribute is added.
+ * Nodes are visited in reverse. The first contribution to a value's gradient overwrites, later ones add, so nothing
+ * is ever zeroed. An output's gradient starts with the caller's seed: everything the ops contribute is added.
  */
 #include "graph_steps.h"
 

@@ -65,8 +65,9 @@ dmc__val dmc__graph_add_value(dmc__graph *g, const char *name, int32_t t, int32_
 {
     if (g->status < 0) return -1;
     if (t < 1 || c < 1 || (int64_t)t * c > INT32_MAX)
-        return dmc__graph_refuse(g, DMC_ESHAPE, "%s: shape (%d,%d), both must be at least 1 and their product at most %d",
-                                 name, t, c, INT32_MAX);
+        return dmc__graph_refuse(g, DMC_ESHAPE,
+                                 "%s: shape (%d,%d), both must be at least 1 and their product at most %d", name, t, c,
+                                 INT32_MAX);
     if (dmc__graph_grow(g, (void **)&g->value, sizeof *g->value, g->values, &g->value_room) < 0) return -1;
     g->value[g->values] = (dmc__graph_value){.t = t, .c = c, .base = base < 0 ? g->values : base};
     return g->values++;
@@ -99,7 +100,8 @@ void dmc__graph_output(dmc__graph *g, dmc__val v)
     /* Two outputs in one memory would have one gradient: the caller's second seed would replace the first. */
     dmc__graph_value *const base = &g->value[g->value[v].base];
     if (base->is_output)
-        dmc__graph_refuse(g, DMC_EINVAL, "dmc__graph_output: value = %d, (%d,%d), is already an output", v, base->t, base->c);
+        dmc__graph_refuse(g, DMC_EINVAL, "dmc__graph_output: value = %d, (%d,%d), is already an output", v, base->t,
+                          base->c);
     base->is_output = 1;
 }
 

@@ -1,7 +1,8 @@
 /* graph_memory.c — how much memory a plan's pieces take, and from which step to which they need it.
  *
- * Step i is the forward call of node i. With a backward pass everything is kept, for the passes may be repeated; without,
- * a value lives from the node that makes it to the last that reads it, and what a node saves only during its call.
+ * Step i is the forward call of node i. With a backward pass everything is kept, for the passes may be repeated;
+ * without, a value lives from the node that makes it to the last that reads it, and what a node saves only during its
+ * call.
  */
 #include "graph_steps.h"
 #include "../base/checked.h"
@@ -35,7 +36,8 @@ static void size_values(dmc__plan *p)
             dmc__plan_value_piece(p, n->out)->last = i;
         }
         for (int32_t j = 0; j < n->n_in; j++)
-            if (!g->value[n->in[j]].is_input && !g->value[n->in[j]].is_output) dmc__plan_value_piece(p, n->in[j])->last = i;
+            if (!g->value[n->in[j]].is_input && !g->value[n->in[j]].is_output)
+                dmc__plan_value_piece(p, n->in[j])->last = i;
     }
 }
 

@@ -41,8 +41,8 @@ static dmc__parid add_param(dmc__graph *g, const char *layer, const char *tail, 
     return g->params++;
 }
 
-/* PyTorch: kaiming_uniform(a = sqrt 5) of the weight is U(+-1/sqrt(fan_in)), and so is the bias. fan_in is the product
- * of all sizes but the first, whatever the first means: for a transposed convolution Co k, not Ci k. */
+/* PyTorch: kaiming_uniform(a = sqrt 5) of the weight is U(+-1/sqrt(fan_in)), and so is the bias. fan_in is the
+ * product of all sizes but the first, whatever the first means: for a transposed convolution Co k, not Ci k. */
 void dmc__graph_add_weights(dmc__graph *g, dmc__graph_node *n, const dmc__param_spec *weight, int32_t co, int32_t bias)
 {
     dmc__param_spec w = *weight;
@@ -78,8 +78,8 @@ void dmc__g_scale_init(dmc__graph *g, double s)
     if (g->status < 0) return;
     const dmc__graph_node *const n = last_layer(g);
     if (!n || g->param[n->par[0]].init == DMC__INIT_ONE || !isfinite(s) || s < 0) {
-        dmc__graph_refuse(g, DMC_EINVAL, "%s: initial scale times %g, needs a linear or convolution layer and a factor from 0 on",
-                          n ? n->name : "dmc__g_scale_init", s);
+        dmc__graph_refuse(g, DMC_EINVAL, "%s: initial scale times %g, needs a linear or convolution layer and a factor "
+                          "from 0 on", n ? n->name : "dmc__g_scale_init", s);
         return;
     }
     for (int32_t i = 0; i < DMC_KPAR; i++) {

@@ -1,4 +1,4 @@
-/* graph_plan.c — a graph made ready for one batch size: every kernel call with all its pointers, in one block of memory. */
+/* graph_plan.c — a graph made ready for one batch size: every kernel call with all its pointers. */
 #include "graph_steps.h"
 
 void dmc__plan_start_step(const dmc__plan *p, int32_t i, dmc__step *s)
@@ -73,12 +73,13 @@ static dmc_status check_request(const dmc__graph *g, int32_t batch, int32_t flag
     DMC_TRY(dmc__graph_status(g));
     if (batch < 1) return dmc__fail(DMC_EINVAL, "dmc__plan_create: batch = %d, must be at least 1", batch);
     if (flags & ~(DMC__PLAN_TRAIN | DMC__PLAN_DINPUT))
-        return dmc__fail(DMC_EINVAL, "dmc__plan_create: flags = %d, must be 0..%d", flags, DMC__PLAN_TRAIN | DMC__PLAN_DINPUT);
+        return dmc__fail(DMC_EINVAL, "dmc__plan_create: flags = %d, must be 0..%d", flags,
+                         DMC__PLAN_TRAIN | DMC__PLAN_DINPUT);
     for (dmc__val v = 0; v < g->values; v++) {
         const dmc__graph_value *const x = &g->value[v];
         if ((int64_t)x->t * x->c * batch > INT32_MAX)
-            return dmc__fail(DMC_EOVERFLOW, "dmc__plan_create: batch = %d of a value (%d,%d), at most %d elements", batch, x->t,
-                             x->c, INT32_MAX);
+            return dmc__fail(DMC_EOVERFLOW, "dmc__plan_create: batch = %d of a value (%d,%d), at most %d elements",
+                             batch, x->t, x->c, INT32_MAX);
         outputs += x->is_output;
     }
     return outputs ? DMC_OK : dmc__fail(DMC_EINVAL, "dmc__plan_create: the graph has no output");

@@ -4,7 +4,8 @@
 static dmc_status name_failure(const dmc__plan *p, const dmc__step *s, const char *direction, int32_t status)
 {
     const dmc__graph_node *const n = &p->graph->node[s->node];
-    return dmc__fail(status, "%s: %s %s failed on %s", n->name, dmc__op_name((int32_t)n->op), direction, p->device->backend->name);
+    return dmc__fail(status, "%s: %s %s failed on %s", n->name, dmc__op_name((int32_t)n->op), direction,
+                     p->device->backend->name);
 }
 
 dmc_status dmc__plan_forward(dmc__plan *p)
@@ -19,7 +20,8 @@ dmc_status dmc__plan_forward(dmc__plan *p)
 
 dmc_status dmc__plan_backward(dmc__plan *p)
 {
-    if (p->flags == DMC__PLAN_INFER) return dmc__fail(DMC_ESTATE, "dmc__plan_backward: the plan was made for inference");
+    if (p->flags == DMC__PLAN_INFER)
+        return dmc__fail(DMC_ESTATE, "dmc__plan_backward: the plan was made for inference");
     const dmc__step *const s = p->backward;
     for (int32_t i = 0; i < p->backward_steps; i++) {
         const int32_t status = s[i].run(&s[i].args);

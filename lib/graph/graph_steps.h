@@ -18,7 +18,10 @@ typedef struct dmc__step {
 } dmc__step;
 
 /* What is known about the gradient of a value. */
-enum { DMC__GRAD_WANTED = 1 /* something that learns, or an input, is behind it */, DMC__GRAD_ARRIVES = 2 /* somebody writes it */ };
+enum {
+    DMC__GRAD_WANTED = 1, /* something that learns, or an input, is behind it */
+    DMC__GRAD_ARRIVES = 2 /* somebody writes it                               */
+};
 
 struct dmc__plan {
     const dmc__graph *graph;

@@ -1,7 +1,6 @@
 /* params.c — initial values, PyTorch order <-> stored order, growing the input of a network. */
 #include "params.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "../base/rng.h"

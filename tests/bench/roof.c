@@ -12,16 +12,17 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Many short rounds and the least of them: a round that was interrupted does not count. */
 double dmc_bench_time(void (*work)(void *arg), void *arg, double seconds)
 {
+    enum { ROUND_US = 200, LEAST_ROUNDS = 5 };
     work(arg);
-    double start = now();
+    const double begin = now();
     work(arg);
-    const double once = now() - start + 1e-9;
-    const int repeats = (int)(seconds / 8 / once) + 1;
-    double best = once;
-    for (int round = 0; round < 8; round++) {
-        start = now();
+    double best = now() - begin + 1e-9;
+    const int repeats = (int)(ROUND_US * 1e-6 / best) + 1;
+    for (int round = 0; round < LEAST_ROUNDS || now() - begin < seconds; round++) {
+        const double start = now();
         for (int i = 0; i < repeats; i++) work(arg);
         const double each = (now() - start) / repeats;
         if (each < best) best = each;

@@ -1,5 +1,5 @@
 /* ops_agree.c — a table against the reference: float against double, and the kernels of this CPU
- * against float. */
+ * against float; with threads, in place, and with NaN. */
 #include "ops_check.h"
 
 #include <math.h>
@@ -67,10 +67,10 @@ static void check_threads(const op_case *c, const op_values *forward, const op_v
     op_values got = op_values_create(c);
     op_run *const r = op_run_create(c, &parallel);
     run_forward(r, &got);
-    op_expect(c, "forward on two threads", &got, forward, RESULTS, 0);
+    op_expect(r, "forward on two threads", &got, forward, RESULTS, 0);
     if (op_case_slots(c, 'd')) {
         run_backward(r, &got);
-        op_expect(c, "backward on two threads", &got, backward, op_case_slots(c, 'd'), 0);
+        op_expect(r, "backward on two threads", &got, backward, op_case_slots(c, 'd'), 0);
     }
     op_run_destroy(r);
     op_values_destroy(&got);
@@ -82,7 +82,7 @@ static void check_in_place(op_run *r, const op_values *want)
     op_values got = op_values_create(c);
     op_run_in_place(r);
     run_forward(r, &got);
-    op_expect(c, "forward in place", &got, want, RESULTS, FORWARD_TOLERANCE);
+    op_expect(r, "forward in place", &got, want, RESULTS, FORWARD_TOLERANCE);
     op_values_destroy(&got);
 }
 
@@ -92,7 +92,7 @@ static void check_case(const op_case *c)
     op_run *const ref = op_run_create(c, &reference), *const r = op_run_create(c, &under_test);
     run_forward(ref, &want);
     run_forward(r, &got);
-    op_expect(c, "forward", &got, &want, RESULTS, FORWARD_TOLERANCE);
+    op_expect(r, "forward", &got, &want, RESULTS, FORWARD_TOLERANCE);
     if (op_case_slots(c, 'd')) {
         run_backward(r, &first);
         run_backward(ref, &want);
@@ -107,8 +107,7 @@ static void check_case(const op_case *c)
     op_values_destroy(&first);
 }
 
-/* Whether a result became NaN, or nothing changed because these attributes leave the input
- * unused. */
+/* A result became NaN, or nothing changed, because these attributes leave the input unused. */
 static bool shows(const op_case *c, const op_values *now, const op_values *before)
 {
     bool changed = false;
@@ -120,8 +119,8 @@ static bool shows(const op_case *c, const op_values *now, const op_values *befor
     return !changed;
 }
 
-/* A network that went wrong must not look healthy: an input of NaN reaches the result, unless it is
- * masked. */
+/* A network that went wrong must not look healthy: NaN in an input reaches the result, unless it
+ * is masked. */
 static void check_nan(const op_case *c)
 {
     if (op_case_slots(c, 'm') || op_case_slots(c, 'w')) return;
@@ -158,28 +157,32 @@ START_TEST(float_agrees_with_double)
 }
 END_TEST
 
-/* False where the CPU has no kernel of its own. */
-static bool choose_cpu(enum dmc_op op)
+/* Loop tests of the CPU count through all rows, table after table. NULL: no kernel of its own. */
+static const op_row *choose_cpu(int i)
 {
-    under_test = (op_target){"cpu", &op_table.cpu, sizeof(float), NULL};
+    const op_row *const row = &op_rows[i % op_row_count];
+    const dmc_kernel_table *const table = &op_table.cpu[i / op_row_count];
+    const dmc_op_impl *const own = &table->op[row->op], *const base = &op_table.f32.op[row->op];
+    under_test = (op_target){op_table.isa[i / op_row_count], table, sizeof(float), NULL};
     reference = (op_target){"ref", &op_table.f32, sizeof(float), NULL};
-    return op_table.cpu.op[op].fwd != op_table.f32.op[op].fwd || op_table.cpu.op[op].bwd != op_table.f32.op[op].bwd;
+    return own->fwd != base->fwd || own->bwd != base->bwd ? row : NULL;
 }
 
 START_TEST(cpu_agrees_at_odd_shapes)
 {
-    if (choose_cpu(op_rows[_i].op)) compare_odd(&op_rows[_i]);
+    const op_row *const row = choose_cpu(_i);
+    if (row) compare_odd(row);
 }
 END_TEST
 
 START_TEST(cpu_agrees_at_network_shapes)
 {
     static const int32_t batches[] = {1, 2, 3, 16, 64};
-    const op_row *const row = &op_rows[_i];
-    if (!row->unet || !choose_cpu(row->op)) return;
+    const op_row *const row = choose_cpu(_i);
+    if (!row || !row->unet) return;
     for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++)
-        for (const op_shape *s = row->unet; s->dim[0]; s++) op_each_subset(row, s, batches[b],
-                                                                           check_case);
+        for (const op_shape *s = row->unet; s->dim[0]; s++)
+            op_each_subset(row, s, batches[b], check_case);
 }
 END_TEST
 
@@ -188,10 +191,8 @@ Suite *dmc_suite_ops_agree(void)
     Suite *s = suite_create("ops_agree");
     TCase *t = tcase_create("ops_agree");
     tcase_add_loop_test(t, float_agrees_with_double, 0, op_row_count);
-    if (op_table.isa) {
-        tcase_add_loop_test(t, cpu_agrees_at_odd_shapes, 0, op_row_count);
-        tcase_add_loop_test(t, cpu_agrees_at_network_shapes, 0, op_row_count);
-    }
+    tcase_add_loop_test(t, cpu_agrees_at_odd_shapes, 0, op_row_count * op_table.cpu_count);
+    tcase_add_loop_test(t, cpu_agrees_at_network_shapes, 0, op_row_count * op_table.cpu_count);
     suite_add_tcase(s, t);
     return s;
 }

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const slot_name[SLOTS] = {"in0", "in1", "in2", "par0", "par1", "out", "out2",
-                                             "state"};
+const char *const op_slot_name[SLOTS] = {"in0",  "in1", "in2",  "par0",
+                                         "par1", "out", "out2", "state"};
 
 bool op_slot_is(const op_row *row, int slot, char letter)
 {
@@ -113,7 +113,7 @@ static void describe(const op_case *c, FILE *text)
     fprintf(text, ", attr");
     for (int i = 0; i < DMC_KATTR; i++) fprintf(text, " %g", c->shape.attr[i]);
     for (int i = 0; i < SLOTS; i++)
-        if (c->row->slot[i] && !c->count[i]) fprintf(text, ", without %s", slot_name[i]);
+        if (c->row->slot[i] && !c->count[i]) fprintf(text, ", without %s", op_slot_name[i]);
 }
 
 void op_fail(const op_case *c, const char *format, ...)
@@ -140,34 +140,4 @@ op_values op_values_create(const op_case *c)
 void op_values_destroy(op_values *v)
 {
     for (int i = 0; i < SLOTS; i++) free(v->v[i]);
-}
-
-/* The tolerance is of the largest element: small ones are sums of large terms that cancel. */
-static void expect_slot(const op_case *c, const char *what, int slot, const double *got,
-                        const double *want,
-                        double tolerance)
-{
-    double scale = 1e-30, worst = 0;
-    size_t at = 0;
-    for (size_t i = 0; i < c->count[slot]; i++) scale = fmax(scale, fabs(want[i]));
-    for (size_t i = 0; i < c->count[slot]; i++) {
-        const double error = fabs(got[i] - want[i]) / scale;
-        if (!isfinite(got[i]) || !isfinite(want[i]))
-            op_fail(c, "%s, %s[%zu] is %g, want %g", what, slot_name[slot], i, got[i], want[i]);
-        if (error <= worst) continue;
-        worst = error;
-        at = i;
-    }
-    if (worst > tolerance)
-        op_fail(c, "%s, %s: worst error %.3g at [%zu] (%.9g, want %.9g), allowed %.1g", what,
-                slot_name[slot], worst,
-                at, got[at], want[at], tolerance);
-}
-
-void op_expect(const op_case *c, const char *what, const op_values *got, const op_values *want,
-               uint32_t slots,
-               double tolerance)
-{
-    for (int i = 0; i < SLOTS; i++)
-        if (slots >> i & 1) expect_slot(c, what, i, got->v[i], want->v[i], tolerance);
 }

@@ -1,8 +1,9 @@
 /* ops_case.h — one operation at one shape, with data, that can be run on any kernel table.
  *
- * A row of ops_rows.c says how many elements every operand has and how it may be used; a case is a row at one
- * shape with some of its optional operands left out; a run is a case on one table, with its own memory.
- * Everything here ends the running Check test with a sentence that names the case when something is wrong.
+ * A row of ops_rows.c says how many elements every operand has and how it may be used; a case is a
+ * row at one shape, with some of its optional operands left out; a run is a case on one table, with
+ * its own memory. Where something is wrong, the running Check test ends with a sentence that names
+ * the case.
  */
 #ifndef DMC_TESTS_OPS_CASE_H
 #define DMC_TESTS_OPS_CASE_H
@@ -14,17 +15,20 @@
 /* Operands of an op. The first GRADS of them may have a gradient. STATE is dmc_kargs.save where it
  * is an operand. */
 enum op_slot { IN0, IN1, IN2, PAR0, PAR1, OUT, OUT2, STATE, SLOTS, GRADS = OUT };
+extern const char *const op_slot_name[SLOTS];
 
 typedef struct op_shape {
     int32_t dim[DMC_KDIM];
     double attr[DMC_KATTR];
 } op_shape;
 
-/* slot[]: number of elements as a sum of products of dims, then letters. "01" is dim0 dim1, "0+0"
- * twice dim0, "" one. d has a gradient             ? may be NULL              i (OUT) may be the
- * memory of IN0 m holds 0 or 1               w holds 0 or a positive    t holds integers 0..999 p
- * positive, below 1          l eight times as large     k is read as well as written c gradient:
- * only some elements are written NULL: the op has no such operand. */
+/* slot[]: how many elements, as a sum of products of dims ("01" is dim0 dim1, "0+0" twice dim0, ""
+ * one), then letters. NULL: the op has no such operand.
+ *   d  has a gradient                            ?  may be NULL
+ *   c  its gradient is written in part           k  is read as well as written
+ *   i  (of OUT) may be the memory of IN0         l  values eight times as large
+ *   m  values 0 or 1                             w  values 0, or positive and below 1
+ *   p  values positive and below 1               t  values are integers 0..999 */
 typedef struct op_row {
     enum dmc_op op;
     const char *name;
@@ -43,10 +47,10 @@ uint32_t op_slots(const op_row *row, char letter);
 typedef struct op_case {
     const op_row *row;
     op_shape shape;
-    size_t count[SLOTS];  /* elements; 0: the operand is NULL */
-    double *value[SLOTS]; /* what the operands hold before the call: floats;
-    double so that every table gets the same */
-    double *dout;         /* gradient of OUT */
+    size_t count[SLOTS]; /* elements; 0: the operand is NULL */
+    /* What operands hold before the call, and the gradient of OUT. All are floats, so that every
+     * table gets the same numbers. */
+    double *value[SLOTS], *dout;
 } op_case;
 
 /* dim[0] of the shape is multiplied by batch; `absent` is a set of slots to leave out. */
@@ -64,12 +68,6 @@ typedef struct op_values {
 
 op_values op_values_create(const op_case *c);
 void op_values_destroy(op_values *v);
-/* Largest |got - want| over the slots' elements, relative to the largest |want| of the slot, must
- * be <= tolerance. */
-void op_expect(const op_case *c, const char *what, const op_values *got, const op_values *want,
-               uint32_t slots,
-               double tolerance);
-
 typedef struct op_run op_run;
 
 /* Element type of a table, and how it runs loops. */
@@ -83,6 +81,7 @@ typedef struct op_target {
 op_run *op_run_create(const op_case *c, const op_target *target);
 void op_run_destroy(op_run *r);
 const op_case *op_run_case(const op_run *r);
+const char *op_run_name(const op_run *r); /* of its target */
 /* Operands hold the case's values, whatever is only written holds NaN. */
 void op_run_load(op_run *r);
 /* Change one element of an operand. */

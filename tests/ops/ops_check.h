@@ -6,11 +6,14 @@
 
 #include <check.h>
 
-/* The tables under test, filled once by main. */
+enum { CPU_TABLES = 2 };
+
+/* The tables under test, filled once by main. cpu: what dmc__kernels_cpu chooses here, then what it
+ * would choose on a lesser processor; slots without a kernel of their own equal those of f32. */
 typedef struct op_tables {
-    dmc_kernel_table f64, f32;
-    dmc_kernel_table cpu; /* slots the CPU has nothing better for equal those of f32 */
-    const char *isa;      /* of cpu; NULL: compiled without */
+    dmc_kernel_table f64, f32, cpu[CPU_TABLES];
+    const char *isa[CPU_TABLES];
+    int cpu_count;
 } op_tables;
 
 extern op_tables op_table;
@@ -18,6 +21,11 @@ extern op_tables op_table;
 /* Call check for the case with every subset of its optional operands. */
 void op_each_subset(const op_row *row, const op_shape *shape, int32_t batch,
                     void (*check)(const op_case *c));
+
+/* Largest |got - want| over the slots' elements, relative to the largest |want| of the slot, must
+ * be <= tolerance. */
+void op_expect(const op_run *r, const char *what, const op_values *got, const op_values *want,
+               uint32_t slots, double tolerance);
 
 /* After loading and forward, all ways to ask for gradients must give `want`: each alone, all, none;
  * overwritten or added to. */

@@ -48,8 +48,7 @@ START_TEST(transition_clips_and_inpaints)
     const double want_next[] = {0.7, 0.25, 1.65, -1.15, 7, 1.05};
     double mu[6], next[6];
     const dmc_kargs k = {.in = {step_z, step_f, step_xi}, .par = {step_mask, step_known},
-                         .out = next, .out2 = mu,
-                         .dim = {2, 3}, .attr = {2, 1, 0.5, 3, 0.25, 1}};
+                         .out = next, .out2 = mu, .dim = {2, 3}, .attr = {2, 1, 0.5, 3, 0.25, 1}};
     op_call(DMC_OP_TRANSITION, &k);
     op_expect_numbers("mu", mu, want_mu, 6, EXACT);
     op_expect_numbers("z'", next, want_next, 6, EXACT);
@@ -63,8 +62,7 @@ START_TEST(transition_gradient_masks)
     const double want_df[] = {0.5, 5, 0, 0.5, 0, 0};
     double dz[6], df[6];
     dmc_kargs k = {.in = {step_z, step_f}, .par = {step_mask, step_known}, .dout = dmu,
-                   .din = {dz, df}, .dim = {2, 3},
-                   .attr = {2, 1, 0.5, 3, 0.25, 1}};
+                   .din = {dz, df}, .dim = {2, 3}, .attr = {2, 1, 0.5, 3, 0.25, 1}};
     op_call_backward(DMC_OP_TRANSITION, &k);
     op_expect_numbers("dz", dz, want_dz, 6, EXACT);
     op_expect_numbers("df", df, want_df, 6, EXACT);
@@ -127,8 +125,7 @@ START_TEST(logp_and_kl_skip_known_entries)
     const double want_logp[] = {-0.125 - log(2) - 0.5 * log(2 * acos(-1)), 0};
     double out[2], d[4];
     dmc_kargs k = {.in = {z, mu}, .par = {masked}, .out = out, .dout = dout, .din = {NULL, d},
-                   .dim = {2, 2},
-                   .attr = {2, 1}};
+                   .dim = {2, 2}, .attr = {2, 1}};
     op_call(DMC_OP_GAUSS_LOGP, &k);
     op_call_backward(DMC_OP_GAUSS_LOGP, &k);
     op_expect_numbers("logp", out, want_logp, 2, EXACT);
@@ -143,8 +140,7 @@ START_TEST(logp_and_kl_skip_known_entries)
 }
 END_TEST
 
-/* KL = E_mu[ln N(z; mu) - ln N(z; mu_ref)]: with z = mu +- std (a two-point rule, exact for
- * quadratics). */
+/* KL = E_mu[ln N(z; mu) - ln N(z; mu_ref)]; the mean over z = mu +- std is exact for quadratics. */
 START_TEST(kl_is_the_expected_log_ratio)
 {
     const double mu[] = {0.3}, ref[] = {-0.4}, std = 0.7;

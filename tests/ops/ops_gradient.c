@@ -1,5 +1,4 @@
-/* ops_gradient.c — backward of the reference in double against central differences of its
- * forward. */
+/* ops_gradient.c — backward of ref64 against central differences of its forward. */
 #include "ops_check.h"
 
 #define STEP 0x1p-17
@@ -18,7 +17,8 @@ static double difference(op_run *r, int slot, size_t i, op_values *up, op_values
     op_run_forward(r);
     op_run_results(r, down);
     op_run_poke(r, slot, i, x);
-    for (size_t o = 0; o < c->count[OUT]; o++) sum += c->dout[o] * (up->v[OUT][o] - down->v[OUT][o]);
+    for (size_t o = 0; o < c->count[OUT]; o++)
+        sum += c->dout[o] * (up->v[OUT][o] - down->v[OUT][o]);
     return sum / (2 * STEP);
 }
 

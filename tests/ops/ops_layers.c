@@ -61,8 +61,8 @@ START_TEST(groupnorm_groups_neighbouring_channels)
 {
     const double x[] = {1, 2, 3, 4, 5, 6, 7, 8}, gamma[] = {1, 2, 1, 1}, beta[] = {0, 0, 0, 0.25};
     const double s = 1 / sqrt(4.25 + 0.75);
-    const double want[] = {-2.5 * s, -3 * s, -2.5 * s, -1.5 * s + 0.25, 1.5 * s, 5 * s, 1.5 * s,
-                           2.5 * s + 0.25};
+    const double want[] = {-2.5 * s, -3 * s, -2.5 * s, -1.5 * s + 0.25,
+                           1.5 * s,  5 * s,  1.5 * s,  2.5 * s + 0.25};
     double y[8], save[4];
     dmc_kargs k = {.in = {x}, .par = {gamma, beta}, .out = y, .save = save, .dim = {1, 2, 4, 2},
                    .attr = {0.75, 0}};
@@ -82,8 +82,7 @@ START_TEST(layernorm_is_per_row)
     const double want[] = {-2 / sqrt(1.5), 1 + 1 / sqrt(1.5), -4 / sqrt(4.5), 1 + 2 / sqrt(4.5)};
     double y[4], save[4];
     op_call(DMC_OP_LAYERNORM, &(dmc_kargs){.in = {x}, .par = {gamma, beta}, .out = y, .save = save,
-                                           .dim = {2, 2},
-                                           .attr = {0.5}});
+                                           .dim = {2, 2}, .attr = {0.5}});
     op_expect_numbers("y", y, want, 4, EXACT);
 }
 END_TEST
@@ -93,11 +92,10 @@ START_TEST(activations_known_values)
 {
     const double x[] = {-30, -2, -0.5, 0, 0.5, 1, 3, 30};
     const double mish[] = {-2.807286890651921e-12, -0.2525014826957089, -0.22074377465173, 0,
-                           0.37524521130489513,
-                           0.8650983882673103, 2.9865350049679575, 30};
+                           0.37524521130489513, 0.8650983882673103, 2.9865350049679575, 30};
     const double silu[] = {-2.8072868906517896e-12, -0.2384058440442351, -0.1887703343990727, 0,
-                           0.3112296656009273,
-                           0.7310585786300049, 2.8577223804672998, 29.999999999997197};
+                           0.3112296656009273, 0.7310585786300049, 2.8577223804672998,
+                           29.999999999997197};
     const double relu[] = {0, 0, 0, 0, 0.5, 1, 3, 30};
     double y[8];
     const dmc_kargs k = {.in = {x}, .out = y, .dim = {8}};

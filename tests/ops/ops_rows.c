@@ -1,5 +1,8 @@
-/* ops_rows.c — the operations under test: operands and shapes. kernels/README.md says how to add
- * one. */
+/* ops_rows.c — the operations under test: operands and shapes. How to add one: kernels/README.md.
+ *
+ * The `unet` shapes are those of the temporal U-Net for hopper (horizon 32, 14 features, kernel 5,
+ * channels 32 64 128 256) and of a policy of width 256.
+ */
 #include "ops_case.h"
 
 #include <stddef.h>
@@ -8,55 +11,50 @@
 #define DIM(...) {.dim = {__VA_ARGS__}}
 #define END {.dim = {0}}
 
-#define CONV(B, T, Ci, Co, k, s, p) DIM(B, T, Ci, ((T) + 2 * (p) - (k)) / (s) + 1, Co, k, s, p)
-#define CONVT(B, T, Ci, Co, k, s, p) DIM(B, T, Ci, ((T) - 1) * (s) - 2 * (p) + (k), Co, k, s, p)
-#define GNORM(B, T, C, G, act) {.dim = {B, T, C, G}, .attr = {1e-5, act}}
+/* ---- layers --------------------------------------------------------------------------------- */
 
-/* The networks behind the `unet` shapes: the temporal U-Net for hopper (horizon 32, 14 features,
- * channels 32 64 128 256, kernel 5), and dense layers of a policy of width 256. */
-
-SHAPES(linear_odd) = {DIM(1, 1, 1), DIM(7, 13, 33), DIM(33, 7, 13), DIM(1, 33, 7), DIM(13, 1, 7),
-                      DIM(3, 64, 16), END};
+SHAPES(linear_odd) = {DIM(1, 1, 1), DIM(7, 13, 33), DIM(33, 7, 13), DIM(1, 33, 7),
+                      DIM(13, 1, 7), DIM(3, 64, 16), END};
 SHAPES(linear_unet) = {DIM(1, 32, 128), DIM(1, 128, 32), DIM(1, 32, 256), DIM(1, 256, 256),
                        DIM(1, 256, 3), END};
 
-SHAPES(conv1d_odd) = {CONV(2, 7, 13, 33, 5, 1, 2), CONV(1, 1, 7, 13, 5, 1, 2),
-                       CONV(3, 13, 7, 7, 3, 2, 1),
-                      CONV(2, 8, 5, 3, 4, 2, 1),   CONV(1, 7, 13, 7, 1, 1, 0),
-                           CONV(2, 5, 3, 1, 3, 1, 0),
-                      CONV(1, 2, 1, 3, 5, 2, 2),   CONV(2, 7, 3, 3, 4, 1, 1),
-                            CONV(1, 1, 33, 7, 1, 1, 0),
-                      CONV(1, 9, 2, 2, 1, 2, 0),   CONV(2, 33, 1, 1, 5, 1, 2),
-                           CONV(1, 2, 16, 8, 3, 1, 4),
-                      CONV(5, 4, 16, 16, 5, 1, 2), CONV(1, 11, 3, 5, 3, 3, 1),  END};
-SHAPES(conv1d_unet) = {CONV(1, 32, 14, 32, 5, 1, 2),  CONV(1, 32, 32, 32, 5, 1, 2),
-                       CONV(1, 16, 32, 64, 5, 1, 2),
-                       CONV(1, 16, 64, 64, 5, 1, 2),  CONV(1, 8, 64, 128, 5, 1, 2),
-                           CONV(1, 8, 128, 128, 5, 1, 2),
-                       CONV(1, 4, 128, 256, 5, 1, 2), CONV(1, 4, 256, 256, 5, 1, 2),
-                           CONV(1, 4, 512, 128, 5, 1, 2),
-                       CONV(1, 8, 256, 64, 5, 1, 2),  CONV(1, 16, 128, 32, 5, 1, 2),
-                           CONV(1, 32, 32, 32, 3, 2, 1),
-                       CONV(1, 16, 64, 64, 3, 2, 1),  CONV(1, 8, 128, 128, 3, 2, 1),
-                           CONV(1, 32, 32, 14, 1, 1, 0),
-                       CONV(1, 4, 512, 128, 1, 1, 0), END};
+/* B T Ci Co, taps stride pad */
+#define CONV(B, T, Ci, Co, k, s, p) DIM(B, T, Ci, ((T) + 2 * (p) - (k)) / (s) + 1, Co, k, s, p)
+SHAPES(conv1d_odd) = {
+    CONV(2, 7, 13, 33, 5, 1, 2), CONV(1, 1, 7, 13, 5, 1, 2), CONV(3, 13, 7, 7, 3, 2, 1),
+    CONV(2, 8, 5, 3, 4, 2, 1),   CONV(1, 7, 13, 7, 1, 1, 0), CONV(2, 5, 3, 1, 3, 1, 0),
+    CONV(1, 2, 1, 3, 5, 2, 2),   CONV(2, 7, 3, 3, 4, 1, 1),  CONV(1, 1, 33, 7, 1, 1, 0),
+    CONV(1, 9, 2, 2, 1, 2, 0),   CONV(2, 33, 1, 1, 5, 1, 2), CONV(1, 2, 16, 8, 3, 1, 4),
+    CONV(5, 4, 16, 16, 5, 1, 2), CONV(1, 11, 3, 5, 3, 3, 1), END,
+};
+SHAPES(conv1d_unet) = {
+    CONV(1, 32, 14, 32, 5, 1, 2), CONV(1, 32, 32, 32, 5, 1, 2),  CONV(1, 16, 32, 64, 5, 1, 2),
+    CONV(1, 16, 64, 64, 5, 1, 2), CONV(1, 8, 64, 128, 5, 1, 2),  CONV(1, 8, 128, 128, 5, 1, 2),
+    CONV(1, 4, 128, 256, 5, 1, 2), CONV(1, 4, 256, 256, 5, 1, 2), CONV(1, 4, 512, 128, 5, 1, 2),
+    CONV(1, 8, 256, 64, 5, 1, 2), CONV(1, 16, 128, 32, 5, 1, 2), CONV(1, 32, 32, 32, 3, 2, 1),
+    CONV(1, 16, 64, 64, 3, 2, 1), CONV(1, 8, 128, 128, 3, 2, 1), CONV(1, 32, 32, 14, 1, 1, 0),
+    CONV(1, 4, 512, 128, 1, 1, 0), END,
+};
 
-SHAPES(convt1d_odd) = {CONVT(2, 7, 13, 7, 4, 2, 1), CONVT(1, 1, 7, 13, 4, 2, 1),
-                       CONVT(3, 5, 3, 7, 3, 1, 1),
-                       CONVT(2, 4, 33, 3, 5, 2, 2), CONVT(1, 7, 2, 3, 1, 1, 0),
-                            CONVT(2, 3, 3, 5, 1, 2, 0),
-                       CONVT(1, 13, 1, 1, 3, 2, 0), CONVT(5, 4, 16, 16, 4, 2, 1), END};
+#define CONVT(B, T, Ci, Co, k, s, p) DIM(B, T, Ci, ((T) - 1) * (s) - 2 * (p) + (k), Co, k, s, p)
+SHAPES(convt1d_odd) = {
+    CONVT(2, 7, 13, 7, 4, 2, 1), CONVT(1, 1, 7, 13, 4, 2, 1), CONVT(3, 5, 3, 7, 3, 1, 1),
+    CONVT(2, 4, 33, 3, 5, 2, 2), CONVT(1, 7, 2, 3, 1, 1, 0),  CONVT(2, 3, 3, 5, 1, 2, 0),
+    CONVT(1, 13, 1, 1, 3, 2, 0), CONVT(5, 4, 16, 16, 4, 2, 1), END,
+};
 SHAPES(convt1d_unet) = {CONVT(1, 4, 128, 128, 4, 2, 1), CONVT(1, 8, 64, 64, 4, 2, 1),
                         CONVT(1, 16, 32, 32, 4, 2, 1), END};
 
-SHAPES(groupnorm_odd) = {GNORM(2, 7, 33, 3, 0), GNORM(2, 7, 33, 3, 1),  GNORM(3, 13, 7, 1, 1),
-                         GNORM(1, 1, 8, 8, 0),
-                         GNORM(1, 1, 8, 8, 1),  GNORM(2, 4, 16, 8, 1),  GNORM(1, 1, 7, 1, 1),
-                              GNORM(2, 33, 13, 13, 1),
-                         GNORM(1, 2, 24, 3, 0), GNORM(2, 32, 40, 8, 1), GNORM(1, 3, 64, 1, 1), END};
-SHAPES(groupnorm_unet) = {GNORM(1, 32, 32, 8, 1), GNORM(1, 16, 64, 8, 1), GNORM(1, 8, 128, 8, 1),
-                          GNORM(1, 4, 256, 8, 1), GNORM(1, 4, 128, 8, 1), GNORM(1, 16, 32, 8, 1),
-                              END};
+#define GNORM(B, T, C, G, act) {.dim = {B, T, C, G}, .attr = {1e-5, act}}
+SHAPES(groupnorm_odd) = {
+    GNORM(2, 7, 33, 3, 0), GNORM(2, 7, 33, 3, 1),  GNORM(3, 13, 7, 1, 1), GNORM(1, 1, 8, 8, 0),
+    GNORM(1, 1, 8, 8, 1),  GNORM(2, 4, 16, 8, 1),  GNORM(1, 1, 7, 1, 1),  GNORM(2, 33, 13, 13, 1),
+    GNORM(1, 2, 24, 3, 0), GNORM(2, 32, 40, 8, 1), GNORM(1, 3, 64, 1, 1), END,
+};
+SHAPES(groupnorm_unet) = {
+    GNORM(1, 32, 32, 8, 1), GNORM(1, 16, 64, 8, 1), GNORM(1, 8, 128, 8, 1), GNORM(1, 4, 256, 8, 1),
+    GNORM(1, 4, 128, 8, 1), GNORM(1, 16, 32, 8, 1), END,
+};
 
 #define LNORM(N, C) {.dim = {N, C}, .attr = {1e-5}}
 SHAPES(layernorm_odd) = {LNORM(1, 1), LNORM(7, 13), LNORM(13, 33), LNORM(1, 7), LNORM(3, 64), END};
@@ -75,20 +73,21 @@ SHAPES(concat_unet) = {DIM(4, 256, 256, 0), DIM(8, 128, 128, 0), DIM(16, 64, 64,
 SHAPES(timestep_odd) = {DIM(1, 2), DIM(7, 34), DIM(13, 6), END};
 SHAPES(timestep_unet) = {DIM(1, 32), DIM(1, 64), END};
 
-SHAPES(normal_odd) = {DIM(1, 1), DIM(3, 7), DIM(2, 13), DIM(5, 33), DIM(4, 4), END};
-SHAPES(sample_odd) = {DIM(1, 1), DIM(3, 7), DIM(7, 13), DIM(2, 33), END};
+/* ---- loose operations ----------------------------------------------------------------------- */
+
+SHAPES(sample_odd) = {DIM(1, 1), DIM(3, 7), DIM(7, 13), DIM(2, 33), DIM(4, 4), END};
 SHAPES(sample_unet) = {DIM(1, 32 * 14), DIM(1, 3), END};
 
-#define FILL(n, value) {.dim = {n}, .attr = {value}}
-SHAPES(fill_odd) = {FILL(1, -2.5), FILL(33, 0.1), FILL(100, 0), END};
+#define ONE(n, attribute) {.dim = {n}, .attr = {attribute}}
+SHAPES(fill_odd) = {ONE(1, -2.5), ONE(33, 0.1), ONE(100, 0), END};
 
-/* attr: P Q a b S c; without and with clip */
+/* P Q a b S, and the clip; 0: none */
 #define STEP(B, N, c) {.dim = {B, N}, .attr = {1.25, -0.75, 0.6, 0.3, 0.2, c}}
 SHAPES(transition_odd) = {STEP(1, 1, 0), STEP(3, 7, 0), STEP(3, 7, 1), STEP(7, 13, 0.5),
                           STEP(2, 33, 1), END};
 SHAPES(transition_unet) = {STEP(1, 32 * 14, 1), STEP(1, 32 * 14, 0), END};
 
-/* attr: std reduce lo hi */
+/* std, 1 = mean, lo hi; both bounds are reached */
 #define LOGP(B, N, ...) {.dim = {B, N}, .attr = {__VA_ARGS__}}
 SHAPES(logp_odd) = {LOGP(1, 1, 1, 0), LOGP(3, 7, 0.5, 0), LOGP(3, 7, 0.5, 1),
                     LOGP(7, 13, 0.3, 0, -5, 0), LOGP(2, 33, 0.3, 1, -20, 0.2), END};
@@ -96,84 +95,103 @@ SHAPES(logp_unet) = {LOGP(1, 32 * 14, 0.5, 0), LOGP(1, 32 * 14, 0.3, 1, -5, 0), 
 SHAPES(kl_odd) = {LOGP(1, 1, 1, 0), LOGP(3, 7, 0.5, 0), LOGP(7, 13, 0.3, 1), END};
 SHAPES(kl_unet) = {LOGP(1, 32 * 14, 0.5, 1), END};
 
-/* attr: mode eps scale */
 #define SEED(B, mode) {.dim = {B}, .attr = {mode, 0.2, 0.25}}
 SHAPES(pg_seed_odd) = {SEED(1, 0), SEED(13, 0), SEED(1, 1), SEED(33, 1), END};
-SHAPES(dpo_seed_odd) = {FILL(1, 2), FILL(7, 0.5), FILL(33, 2000), END};
-SHAPES(expectile_odd) = {FILL(1, 0.7), FILL(33, 0.9), FILL(7, 0.5), END};
-SHAPES(expectile_unet) = {FILL(4, 0.7), END};
+SHAPES(dpo_seed_odd) = {ONE(1, 2), ONE(7, 0.5), ONE(33, 2000), END};
+SHAPES(expectile_odd) = {ONE(1, 0.7), ONE(33, 0.9), ONE(7, 0.5), END};
+SHAPES(expectile_unet) = {ONE(4, 0.7), END};
 
 SHAPES(cols_odd) = {DIM(1, 1, 1, 0, 0, 1), DIM(5, 7, 13, 2, 3, 4), DIM(7, 33, 13, 20, 0, 13),
                     DIM(3, 7, 33, 0, 26, 7), END};
 SHAPES(cols_unet) = {DIM(32, 14, 11, 0, 0, 11), DIM(32, 3, 14, 0, 11, 3), END};
 
-/* attr: lr b1 b2 eps wd step max_norm ema_rate */
-SHAPES(adamw_odd) = {{.dim = {1}, .attr = {1e-3, 0.9, 0.999, 1e-8, 1e-2, 1, 0, 0.995}},
-                     {.dim = {13}, .attr = {1e-2, 0.9, 0.999, 1e-8, 0, 3, 0.1, 0.5}},
-                     {.dim = {100}, .attr = {3e-4, 0.8, 0.99, 1e-6, 1e-5, 1000, 10, 0.9999}}, END};
-SHAPES(adamw_unet) = {{.dim = {2563}, .attr = {2e-4, 0.9, 0.999, 1e-8, 1e-5, 10, 0.1, 0.995}}, END};
-SHAPES(lerp_odd) = {FILL(1, 0.005), FILL(33, 0.5), FILL(100, 1), END};
-SHAPES(lerp_unet) = {FILL(1024, 0.005), END};
+/* lr b1 b2 eps wd step max_norm ema_rate */
+#define ADAMW(n, ...) {.dim = {n}, .attr = {__VA_ARGS__}}
+SHAPES(adamw_odd) = {ADAMW(1, 1e-3, 0.9, 0.999, 1e-8, 1e-2, 1, 0, 0.995),
+                     ADAMW(13, 1e-2, 0.9, 0.999, 1e-8, 0, 3, 0.1, 0.5),
+                     ADAMW(100, 3e-4, 0.8, 0.99, 1e-6, 1e-5, 1000, 10, 0.9999), END};
+SHAPES(adamw_unet) = {ADAMW(2563, 2e-4, 0.9, 0.999, 1e-8, 1e-5, 10, 0.1, 0.995), END};
+SHAPES(lerp_odd) = {ONE(1, 0.005), ONE(33, 0.5), ONE(100, 1), END};
+SHAPES(lerp_unet) = {ONE(1024, 0.005), END};
 
 #define LORA(R, Co, r) {.dim = {R, Co, r}, .attr = {0.5}}
-SHAPES(lora_odd) = {LORA(1, 1, 1), LORA(13, 7, 3), LORA(33, 13, 8), LORA(35, 7, 1), LORA(7, 33, 4),
-                    END};
+SHAPES(lora_odd) = {LORA(1, 1, 1), LORA(13, 7, 3), LORA(33, 13, 8), LORA(35, 7, 1),
+                    LORA(7, 33, 4), END};
 SHAPES(lora_unet) = {LORA(20, 256, 8), LORA(5, 64, 16), END};
+
+/* ---- the rows, in the order of ops.def ------------------------------------------------------ */
 
 #define OP(NAME, name) DMC_OP_##NAME, #name
 
 const op_row op_rows[] = {
-    {OP(LINEAR, linear), {[IN0] = "01d", [PAR0] = "12d", [PAR1] = "2d?", [OUT] = "02"}, linear_odd,
-     linear_unet},
-    {OP(CONV1D, conv1d), {[IN0] = "012d", [PAR0] = "524d", [PAR1] = "4d?", [OUT] = "034"},
+    {OP(LINEAR, linear),
+     {[IN0] = "01d", [PAR0] = "12d", [PAR1] = "2d?", [OUT] = "02"},
+     linear_odd, linear_unet},
+    {OP(CONV1D, conv1d),
+     {[IN0] = "012d", [PAR0] = "524d", [PAR1] = "4d?", [OUT] = "034"},
      conv1d_odd, conv1d_unet},
-    {OP(CONVT1D, convt1d), {[IN0] = "012d", [PAR0] = "524d", [PAR1] = "4d?", [OUT] = "034"},
+    {OP(CONVT1D, convt1d),
+     {[IN0] = "012d", [PAR0] = "524d", [PAR1] = "4d?", [OUT] = "034"},
      convt1d_odd, convt1d_unet},
-    {OP(GROUPNORM, groupnorm), {[IN0] = "012d", [PAR0] = "2d", [PAR1] = "2d", [OUT] = "012"},
+    {OP(GROUPNORM, groupnorm),
+     {[IN0] = "012d", [PAR0] = "2d", [PAR1] = "2d", [OUT] = "012"},
      groupnorm_odd, groupnorm_unet},
-    {OP(LAYERNORM, layernorm), {[IN0] = "01d", [PAR0] = "1d", [PAR1] = "1d", [OUT] = "01"},
+    {OP(LAYERNORM, layernorm),
+     {[IN0] = "01d", [PAR0] = "1d", [PAR1] = "1d", [OUT] = "01"},
      layernorm_odd, layernorm_unet},
     {OP(MISH, mish), {[IN0] = "0dl", [OUT] = "0i"}, flat_odd, flat_unet},
     {OP(SILU, silu), {[IN0] = "0dl", [OUT] = "0i"}, flat_odd, flat_unet},
     {OP(RELU, relu), {[IN0] = "0dl", [OUT] = "0i"}, flat_odd, flat_unet},
     {OP(TANH, tanh), {[IN0] = "0dl", [OUT] = "0i"}, flat_odd, flat_unet},
     {OP(ADD, add), {[IN0] = "0d", [IN1] = "0d", [OUT] = "0i"}, flat_odd, flat_unet},
-    {OP(ADD_TIME, add_time), {[IN0] = "012d", [IN1] = "02d", [OUT] = "012i"}, add_time_odd,
-     add_time_unet},
-    {OP(CONCAT, concat), {[IN0] = "01d", [IN1] = "02d", [IN2] = "03d", [OUT] = "01+02+03"},
+    {OP(ADD_TIME, add_time),
+     {[IN0] = "012d", [IN1] = "02d", [OUT] = "012i"},
+     add_time_odd, add_time_unet},
+    {OP(CONCAT, concat),
+     {[IN0] = "01d", [IN1] = "02d", [IN2] = "03d", [OUT] = "01+02+03"},
      concat_odd, concat_unet},
     {OP(TIMESTEP, timestep), {[IN0] = "0t", [OUT] = "01"}, timestep_odd, timestep_unet},
-    {OP(NORMAL, normal), {[OUT] = "01"}, normal_odd, sample_unet},
+
+    {OP(NORMAL, normal), {[OUT] = "01"}, sample_odd, sample_unet},
     {OP(FILL, fill), {[OUT] = "0"}, fill_odd, NULL},
-    {OP(DIFFUSE, diffuse), {[IN0] = "01", [IN1] = "01", [IN2] = "01m?", [PAR0] = "0+0+0+0",
-                            [OUT] = "01", [OUT2] = "01"},
+    {OP(DIFFUSE, diffuse),
+     {[IN0] = "01", [IN1] = "01", [IN2] = "01m?", [PAR0] = "0+0+0+0", [OUT] = "01", [OUT2] = "01"},
      sample_odd, sample_unet},
     {OP(TRANSITION, transition),
      {[IN0] = "01d", [IN1] = "01d", [IN2] = "01?", [PAR0] = "01m?", [PAR1] = "01", [OUT] = "01i",
       [OUT2] = "01?"},
      transition_odd, transition_unet},
-    {OP(GAUSS_LOGP, gauss_logp), {[IN0] = "01", [IN1] = "01d", [PAR0] = "01m?", [OUT] = "0"},
+    {OP(GAUSS_LOGP, gauss_logp),
+     {[IN0] = "01", [IN1] = "01d", [PAR0] = "01m?", [OUT] = "0"},
      logp_odd, logp_unet},
-    {OP(GAUSS_KL, gauss_kl), {[IN0] = "01d", [IN1] = "01", [PAR0] = "01m?", [OUT] = "0"}, kl_odd,
-     kl_unet},
-    {OP(MSE, mse), {[IN0] = "01d", [IN1] = "01", [PAR0] = "01w?", [OUT] = "0"}, sample_odd,
-     sample_unet},
-    {OP(PG_SEED, pg_seed), {[IN0] = "0", [IN1] = "0", [IN2] = "0", [PAR0] = "0p?", [OUT] = "0",
-                            [OUT2] = "0+0+0"},
+    {OP(GAUSS_KL, gauss_kl),
+     {[IN0] = "01d", [IN1] = "01", [PAR0] = "01m?", [OUT] = "0"},
+     kl_odd, kl_unet},
+    {OP(MSE, mse),
+     {[IN0] = "01d", [IN1] = "01", [PAR0] = "01w?", [OUT] = "0"},
+     sample_odd, sample_unet},
+    {OP(PG_SEED, pg_seed),
+     {[IN0] = "0", [IN1] = "0", [IN2] = "0", [PAR0] = "0p?", [OUT] = "0", [OUT2] = "0+0+0"},
      pg_seed_odd, NULL},
-    {OP(DPO_SEED, dpo_seed), {[IN0] = "0p", [IN1] = "0p", [IN2] = "0", [OUT] = "0", [OUT2] = "0+0"},
+    {OP(DPO_SEED, dpo_seed),
+     {[IN0] = "0p", [IN1] = "0p", [IN2] = "0", [OUT] = "0", [OUT2] = "0+0"},
      dpo_seed_odd, NULL},
-    {OP(EXPECTILE, expectile), {[IN0] = "0d", [IN1] = "0", [IN2] = "0?", [OUT] = "0"},
+    {OP(EXPECTILE, expectile),
+     {[IN0] = "0d", [IN1] = "0", [IN2] = "0?", [OUT] = "0"},
      expectile_odd, expectile_unet},
-    {OP(TD_TARGET, td_target), {[IN0] = "0", [IN1] = "0", [IN2] = "0", [OUT] = "0"}, flat_odd,
-     NULL},
-    {OP(COLS, cols), {[IN0] = "01dc", [PAR0] = "5?", [PAR1] = "5?", [OUT] = "02k"}, cols_odd,
-     cols_unet},
+    {OP(TD_TARGET, td_target),
+     {[IN0] = "0", [IN1] = "0", [IN2] = "0", [OUT] = "0"},
+     flat_odd, NULL},
+    {OP(COLS, cols),
+     {[IN0] = "01dc", [PAR0] = "5?", [PAR1] = "5?", [OUT] = "02k"},
+     cols_odd, cols_unet},
     {OP(SUMSQ, sumsq), {[IN0] = "0", [OUT] = ""}, flat_odd, flat_unet},
-    {OP(ADAMW, adamw), {[IN0] = "0", [IN1] = "p?", [OUT] = "0k", [OUT2] = "0k?", [STATE] = "0+0p"},
+    {OP(ADAMW, adamw),
+     {[IN0] = "0", [IN1] = "p?", [OUT] = "0k", [OUT2] = "0k?", [STATE] = "0+0p"},
      adamw_odd, adamw_unet},
     {OP(LERP, lerp), {[IN0] = "0", [OUT] = "0k"}, lerp_odd, lerp_unet},
-    {OP(LORA, lora), {[IN0] = "01", [PAR0] = "02d", [PAR1] = "21d", [OUT] = "01"}, lora_odd,
-     lora_unet},
+    {OP(LORA, lora),
+     {[IN0] = "01", [PAR0] = "02d", [PAR1] = "21d", [OUT] = "01"},
+     lora_odd, lora_unet},
 };
 const int op_row_count = sizeof op_rows / sizeof op_rows[0];

@@ -1,7 +1,7 @@
 /* ops_run.c — memory for a case on one table, and calling the kernels.
  *
- * Every block begins on a 64-byte border like the library's, ends with a guard, and starts as NaN, so that a kernel which
- * leaves an element out, reads what it should write, or runs past an end is found.
+ * Every block begins on a 64-byte border like the library's, ends with a guard, and starts as NaN:
+ * a kernel that leaves an element out, reads what it should write, or runs past an end is found.
  */
 #include "ops_case.h"
 
@@ -10,9 +10,9 @@
 #include <string.h>
 
 #ifdef __SANITIZE_ADDRESS__
-enum { GUARD = 0 }; /* the sanitizer sees reads past the end, too */
+static const size_t guard = 0; /* the sanitizer sees reads past the end, too */
 #else
-enum { GUARD = 64 };
+static const size_t guard = 64;
 #endif
 enum { GUARD_BYTE = 0xa5, NAN_BYTE = 0xff };
 
@@ -27,16 +27,16 @@ struct op_run {
     const dmc_op_impl *op;
     dmc_kargs k;
     bool in_place, poked;
-    block operand[SLOTS], gradient[GRADS], dout, save, scratch;
+    block operand[SLOTS], gradient[GRADS], dout, save, scratch_fwd, scratch_bwd;
 };
 
 static block new_block(size_t bytes)
 {
     void *p = NULL;
     if (bytes == 0) return (block){NULL, 0};
-    ck_assert_msg(posix_memalign(&p, 64, bytes + GUARD) == 0, "the test is out of memory");
+    ck_assert_msg(posix_memalign(&p, 64, bytes + guard) == 0, "the test is out of memory");
     memset(p, NAN_BYTE, bytes);
-    memset((unsigned char *)p + bytes, GUARD_BYTE, GUARD);
+    memset((unsigned char *)p + bytes, GUARD_BYTE, guard);
     return (block){p, bytes};
 }
 
@@ -53,12 +53,23 @@ static void put(const op_run *r, const block *b, size_t i, double value)
 
 static double get(const op_run *r, const block *b, size_t i)
 {
-    return r->target->elem == sizeof(float) ? ((const float *)(void *)b->p)[i] : ((const double *)(void *)b->p)[i];
+    if (r->target->elem == sizeof(float)) return ((const float *)(void *)b->p)[i];
+    return ((const double *)(void *)b->p)[i];
+}
+
+static void load(const op_run *r, const block *b, const double *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++) put(r, b, i, from[i]);
+}
+
+static void store(const op_run *r, const block *b, double *to, size_t n)
+{
+    for (size_t i = 0; i < n; i++) to[i] = get(r, b, i);
 }
 
 static void check_guard(const op_run *r, const block *b, const char *what, int index)
 {
-    for (size_t i = 0; b->p && i < GUARD; i++)
+    for (size_t i = 0; b->p && i < guard; i++)
         if (b->p[b->bytes + i] != GUARD_BYTE)
             op_fail(r->c, "%s wrote past the end of %s %d", r->target->name, what, index);
 }
@@ -69,7 +80,8 @@ static void check_memory(const op_run *r)
     for (int i = 0; i < GRADS; i++) check_guard(r, &r->gradient[i], "gradient", i);
     check_guard(r, &r->dout, "dout", 0);
     check_guard(r, &r->save, "save", 0);
-    check_guard(r, &r->scratch, "scratch", 0);
+    check_guard(r, &r->scratch_fwd, "scratch", 0);
+    check_guard(r, &r->scratch_bwd, "scratch", 1);
     for (int s = r->in_place ? IN1 : IN0; s < GRADS; s++)
         for (size_t i = 0; !r->poked && i < r->c->count[s]; i++)
             if (get(r, &r->operand[s], i) != r->c->value[s][i])
@@ -90,8 +102,10 @@ static void point_at_operands(op_run *r)
 /* A gradient that is not wanted is a NULL pointer. */
 static void point_at_gradients(op_run *r, uint32_t wanted, uint32_t acc)
 {
-    for (int i = 0; i < DMC_KIN; i++) r->k.din[i] = wanted >> (IN0 + i) & 1 ? r->gradient[IN0 + i].p : NULL;
-    for (int i = 0; i < DMC_KPAR; i++) r->k.dpar[i] = wanted >> (PAR0 + i) & 1 ? r->gradient[PAR0 + i].p : NULL;
+    void *slot[GRADS];
+    for (int s = 0; s < GRADS; s++) slot[s] = wanted >> s & 1 ? r->gradient[s].p : NULL;
+    memcpy(r->k.din, slot + IN0, sizeof r->k.din);
+    memcpy(r->k.dpar, slot + PAR0, sizeof r->k.dpar);
     r->k.acc = acc;
 }
 
@@ -100,12 +114,12 @@ static void prepare(op_run *r)
     dmc_op_need need = {0, 0, 0};
     point_at_operands(r);
     point_at_gradients(r, op_case_slots(r->c, 'd'), 0);
-    if (r->op->prepare && r->op->prepare(&r->k, &need) != 0) op_fail(r->c, "%s could not prepare",
-                                                                     r->target->name);
+    if (r->op->prepare && r->op->prepare(&r->k, &need) != 0)
+        op_fail(r->c, "%s could not prepare", r->target->name);
     r->save = new_block(need.save);
-    r->scratch = new_block(need.scratch_fwd > need.scratch_bwd ? need.scratch_fwd : need.scratch_bwd);
+    r->scratch_fwd = new_block(need.scratch_fwd);
+    r->scratch_bwd = new_block(need.scratch_bwd);
     r->k.save = r->operand[STATE].p ? r->operand[STATE].p : r->save.p;
-    r->k.scratch = r->scratch.p;
 }
 
 op_run *op_run_create(const op_case *c, const op_target *target)
@@ -133,7 +147,8 @@ void op_run_destroy(op_run *r)
     for (int i = 0; i < GRADS; i++) free(r->gradient[i].p);
     free(r->dout.p);
     free(r->save.p);
-    free(r->scratch.p);
+    free(r->scratch_fwd.p);
+    free(r->scratch_bwd.p);
     free(r);
 }
 
@@ -142,17 +157,21 @@ const op_case *op_run_case(const op_run *r)
     return r->c;
 }
 
+const char *op_run_name(const op_run *r)
+{
+    return r->target->name;
+}
+
 void op_run_load(op_run *r)
 {
     for (int s = 0; s < SLOTS; s++) {
-        if ((s == OUT || s == OUT2) && !op_slot_is(r->c->row, s, 'k')) fill_nan(&r->operand[s]);
+        if ((s == OUT || s == OUT2) && !op_slot_is(r->c->row, s, 'k'))
+            fill_nan(&r->operand[s]);
         else
-            for (size_t i = 0; i < r->c->count[s]; i++) put(r, &r->operand[s], i,
-                                                            r->c->value[s][i]);
+            load(r, &r->operand[s], r->c->value[s], r->c->count[s]);
     }
-    for (size_t i = 0; i < r->c->count[OUT]; i++) put(r, &r->dout, i, r->c->dout[i]);
+    load(r, &r->dout, r->c->dout, r->c->count[OUT]);
     fill_nan(&r->save);
-    fill_nan(&r->scratch);
     r->poked = false;
 }
 
@@ -170,16 +189,17 @@ void op_run_in_place(op_run *r)
 
 void op_run_forward(op_run *r)
 {
+    fill_nan(&r->scratch_fwd);
+    r->k.scratch = r->scratch_fwd.p;
     const int32_t status = r->op->fwd(&r->k);
     if (status != 0) op_fail(r->c, "%s forward returned %d", r->target->name, status);
 }
 
 void op_run_backward(op_run *r, uint32_t wanted, uint32_t acc, const op_values *before)
 {
-    for (int s = 0; s < GRADS; s++) {
-        for (size_t i = 0; i < r->c->count[s]; i++) put(r, &r->gradient[s], i, before->v[s][i]);
-    }
-    fill_nan(&r->scratch);
+    for (int s = 0; s < GRADS; s++) load(r, &r->gradient[s], before->v[s], r->c->count[s]);
+    fill_nan(&r->scratch_bwd);
+    r->k.scratch = r->scratch_bwd.p;
     point_at_gradients(r, wanted, acc);
     const int32_t status = r->op->bwd(&r->k);
     if (status != 0) op_fail(r->c, "%s backward returned %d", r->target->name, status);
@@ -191,13 +211,12 @@ void op_run_results(const op_run *r, op_values *out)
     check_memory(r);
     for (int s = OUT; s < SLOTS; s++) {
         const block *const b = s == OUT && r->in_place ? &r->operand[IN0] : &r->operand[s];
-        for (size_t i = 0; i < r->c->count[s]; i++) out->v[s][i] = get(r, b, i);
+        store(r, b, out->v[s], r->c->count[s]);
     }
 }
 
 void op_run_gradients(const op_run *r, uint32_t wanted, op_values *out)
 {
     for (int s = 0; s < GRADS; s++)
-        for (size_t i = 0; wanted >> s & 1 && i < r->c->count[s]; i++) out->v[s][i] = get(r,
-                                                                                          &r->gradient[s], i);
+        if (wanted >> s & 1) store(r, &r->gradient[s], out->v[s], r->c->count[s]);
 }

@@ -22,28 +22,27 @@ START_TEST(sumsq_accumulates_in_double)
     float out;
     x[0] = 1;
     for (int i = 1; i <= N; i++) x[i] = 0x1p-15f;
-    ck_assert_int_eq(op_table.f32.op[DMC_OP_SUMSQ].fwd(&(dmc_kargs){.in = {x}, .out = &out,
-                                                                    .dim = {N + 1}}), 0);
+    const dmc_kargs k = {.in = {x}, .out = &out, .dim = {N + 1}};
+    ck_assert_int_eq(op_table.f32.op[DMC_OP_SUMSQ].fwd(&k), 0);
     ck_assert(out == 1 + 0x1p-10f);
 }
 END_TEST
 
 /* PyTorch 1.13 in double: lr 0.1, betas 0.9 0.99, eps 1e-8, weight decay 0.01, clip_grad_norm_ 1,
- * average with rate 0.5. The norms of the three gradients are 1.3 (clipped), 0.3 and 5
- * (clipped). */
+ * average with rate 0.5. The norms of the gradients are 1.3, 0.3 and 5: two are clipped. */
 START_TEST(adamw_three_steps_of_torch)
 {
     static const double grad[3][3] = {{0.3, -0.4, 1.2}, {0.1, 0.2, -0.2}, {-3, 0, 4}};
-    static const double want[3][3] = {{0.8990000043333365, -1.8980000032500024,
-                                       0.39950000108333417},
-                                      {0.8068831133573098, -1.8804842796495171,
-                                       0.34927775378910686},
-                                      {0.8377002725656676, -1.8665037792610202, 0.278257807890396}};
+    static const double want[3][3] = {
+        {0.8990000043333365, -1.8980000032500024, 0.39950000108333417},
+        {0.8068831133573098, -1.8804842796495171, 0.34927775378910686},
+        {0.8377002725656676, -1.8665037792610202, 0.278257807890396},
+    };
     static const double want_ema[] = {0.8579459151638282, -1.8906229599491398, 0.3388858425278915};
-    static const double want_moments[] = {-0.032307694686381866, -0.0069230577514940396,
-                                          0.1367691572544853,
-                                          0.0042209445025685,    0.0013239038978987811,
-                                               0.0151471325210898};
+    static const double want_moments[] = {
+        -0.032307694686381866, -0.0069230577514940396, 0.1367691572544853,
+        0.0042209445025685,    0.0013239038978987811,  0.0151471325210898,
+    };
     double w[] = {1, -2, 0.5}, ema[] = {1, -2, 0.5}, moments[6] = {0}, sumsq;
     for (int step = 0; step < 3; step++) {
         op_call(DMC_OP_SUMSQ, &(dmc_kargs){.in = {grad[step]}, .out = &sumsq, .dim = {3}});
@@ -57,8 +56,7 @@ START_TEST(adamw_three_steps_of_torch)
 }
 END_TEST
 
-/* The first step moves every weight by lr against the sign of its gradient, however large that
- * is. */
+/* The first step moves a weight by lr against the sign of its gradient, whatever its size. */
 START_TEST(adamw_without_clipping)
 {
     const double grad[] = {1e-3, -1e3}, want[] = {-0.1, 0.1}, sumsq = 1e6;
@@ -86,8 +84,7 @@ START_TEST(lerp_values)
 }
 END_TEST
 
-/* W = W0 + s A Bm, with a rank of 1: an outer product; and s = 0 is the frozen weight to the
- * bit. */
+/* W = W0 + s A Bm of rank 1 is an outer product; s = 0 gives the frozen weight to the bit. */
 START_TEST(lora_merges_an_outer_product)
 {
     const double W0[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6}, A[] = {1, 10}, Bm[] = {1, 2, 3};

@@ -279,7 +279,7 @@ END_TEST
  * that without kappa. */
 START_TEST(kappa_weighs_parameters_only)
 {
-    static const double kappa[2] = {.37, 1.9};
+    const double kappa[2] = {_i ? 0 : .37, 1.9};
     double g[TOTAL], plain[TOTAL];
     lab l;
     open_lab(&l, "ref64", DMC__PREDICT_V, .8, 1, .1);
@@ -409,7 +409,6 @@ START_TEST(refusals)
     ck_assert_int_eq(dmc__chain_mean(l.c, l.r, STEPS, mu, mu), DMC_ERANGE);
     ck_assert_int_eq(dmc__chain_mean(l.c, l.r, -1, mu, mu), DMC_ERANGE);
     ok(dmc__chain_mean(l.c, l.r, 0, dmc__rollout_latent(l.r, 0), mu));
-    ck_assert_int_eq(dmc__chain_backward(l.c, mu, 0, mu), DMC_EINVAL);
     dmc__chain_bind(l.c, l.m.weights, NULL);
     ck_assert_int_eq(dmc__chain_backward(l.c, mu, 1, NULL), DMC_ESTATE);
     ck_assert_int_eq(dmc__chain_network(l.c, mu, mu, NULL, mu), DMC_EINVAL);
@@ -426,7 +425,7 @@ Suite *dmc_suite_chain_grad(void)
     tcase_add_loop_test(t, replay_is_exact, 0, 2);
     tcase_add_loop_test(t, logp_gradient_by_differences, DMC__PREDICT_EPSILON, DMC__PREDICT_V + 1);
     tcase_add_loop_test(t, chain_gradient_by_differences, DMC__PREDICT_EPSILON, DMC__PREDICT_V + 1);
-    tcase_add_test(t, kappa_weighs_parameters_only);
+    tcase_add_loop_test(t, kappa_weighs_parameters_only, 0, 2);
     tcase_add_test(t, network_gradient_by_differences);
     tcase_add_test(t, frozen_weights_get_no_gradient);
     tcase_add_test(t, create_survives_lack_of_memory);

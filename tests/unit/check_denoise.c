@@ -26,8 +26,9 @@ static void bind_model(lab *l, int32_t batch)
 /* Known: the first entry of every sample. Weights: 0 for the last row of sample 1, else 1, 2, 3 in turn. */
 static void open_lab(lab *l, int32_t predict, int32_t masked)
 {
-    const small_model_config c = {.device = "ref64", .predict = predict, .steps = STEPS, .horizon = HORIZON, .cols = COLS,
-                                  .cond = COND, .extra = EXTRA};
+    /* VP: its last step keeps .6 % of the sample, so that terms in abar_T show. */
+    const small_model_config c = {.device = "ref64", .schedule = DMC__SCHEDULE_VP, .predict = predict, .steps = STEPS,
+                                  .horizon = HORIZON, .cols = COLS, .cond = COND, .extra = EXTRA};
     small_model_open(&l->m, &c);
     bind_model(l, BATCH);
     l->x0 = some_floats(TOTAL, 1, .5);

@@ -360,7 +360,8 @@ START_TEST(names_have_bounds)
 }
 END_TEST
 
-static void assert_param(const dmc__graph *g, dmc__parid i, const char *name, const int32_t shape[3], int32_t layout, double scale)
+static void assert_param(const dmc__graph *g, dmc__parid i, const char *name, const int32_t shape[3], int32_t layout,
+                         double scale)
 {
     const dmc__param_spec *const p = dmc__graph_param(g, i);
     size_t size = 1;
@@ -868,7 +869,8 @@ END_TEST
 
 /* ---- plans ------------------------------------------------------------------------------------------------ */
 
-static void assert_no_plan(const dmc__graph *g, dmc__device *d, int32_t batch, int32_t flags, dmc_status status, const char *text)
+static void assert_no_plan(const dmc__graph *g, dmc__device *d, int32_t batch, int32_t flags, dmc_status status,
+                           const char *text)
 {
     dmc__plan *p = (dmc__plan *)&p;
     ck_assert_int_eq(dmc__plan_create(g, d, batch, flags, NULL, &p), status);

@@ -406,6 +406,7 @@ START_TEST(bad_numbers_change_nothing)
     double *v0 = copy_weights(&s, DMC__IQL_V), *q0 = copy_weights(&s, DMC__IQL_Q);
     b.obs[0] = NAN;
     ck_assert_int_eq(update(&s, &b, &m), DMC_ENUMERIC);
+    ck_assert_str_eq(dmc_last_error(), "critic: the loss of V is not finite");
     ck_assert_int_eq(dmc__iql_step(s.q), 0);
     ck_assert_mem_eq(v0, dmc__iql_weights(s.q, DMC__IQL_V),
                      dmc__graph_param_elems(dmc__iql_graph(s.q, DMC__IQL_V)) * sizeof(double));

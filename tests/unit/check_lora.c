@@ -67,6 +67,7 @@ static const struct choice {
     {"*", 49, "map_emb.0"},
     {"mid_block*", 6, "mid_block1.conv1.0"},
     {"final_conv.3", 1, "final_conv.3"},
+    {"*final_conv.3**", 1, "final_conv.3"}, /* a star may stand for nothing */
     {"final_conv.?", 0, NULL},
     {"*.conv", 4, "downs.0.3.conv"},
     {"ups.*.conv1.0", 4, "ups.0.0.conv1.0"},

@@ -121,6 +121,18 @@ START_TEST(gradient_by_differences)
 }
 END_TEST
 
+/* With discount 0 the rows that do not count are not evaluated. */
+START_TEST(first_row_alone_is_smaller)
+{
+    lab all, first;
+    open_lab(&all, PLANNER, 0);
+    open_lab(&first, PLANNER_FIRST, 0);
+    ck_assert_uint_lt(2 * dmc__reward_critic_bytes(&first.reward), dmc__reward_critic_bytes(&all.reward));
+    close_lab(&all);
+    close_lab(&first);
+}
+END_TEST
+
 /* Missing scales are 1 and shifts 0. */
 START_TEST(map_without_scales)
 {
@@ -238,6 +250,7 @@ Suite *dmc_suite_reward_critic(void)
     TCase *const t = tcase_create("reward_critic");
     tcase_add_loop_test(t, rewards_are_critic_values, POLICY, VARIANTS);
     tcase_add_loop_test(t, gradient_by_differences, POLICY, VARIANTS);
+    tcase_add_test(t, first_row_alone_is_smaller);
     tcase_add_test(t, map_without_scales);
     tcase_add_test(t, evaluation_allocates_nothing);
     tcase_add_test(t, create_survives_lack_of_memory);

@@ -131,17 +131,20 @@ START_TEST(floors)
     dmc__process p = make_process(DMC__SCHEDULE_COSINE, DMC__PREDICT_EPSILON, 20);
     dmc__table plain = make_table(&p, &(dmc__table_config){.steps = 20});
     dmc__table noisy = make_table(&p, &(dmc__table_config){.steps = 20, .std_floor = .1});
+    dmc__table slight = make_table(&p, &(dmc__table_config){.steps = 20, .std_floor = 1e-4});
     dmc__table even = make_table(&p, &(dmc__table_config){.sampler = DMC__SAMPLER_DDIM, .steps = 20});
     for (int32_t k = 0; k < 20; k++) {
         const dmc__row *a = &plain.row[k], *b = &noisy.row[k];
         ck_assert(b->S == fmax(a->S, .1) && b->logp_std == b->S);
         ck_assert(a->logp_std == fmax(a->S, 1e-3));
+        ck_assert(slight.row[k].S == fmax(a->S, 1e-4) && slight.row[k].logp_std == slight.row[k].S);
         ck_assert(a->a == b->a && a->b == b->b && a->P == b->P && a->Q == b->Q);
         ck_assert(even.row[k].S == 0 && even.row[k].logp_std == 1e-3);
     }
     ck_assert(plain.row[19].S == 0 && noisy.row[19].S == .1);
     dmc__table_free(&plain);
     dmc__table_free(&noisy);
+    dmc__table_free(&slight);
     dmc__table_free(&even);
     dmc__process_free(&p);
 }

@@ -14,7 +14,7 @@
 
 typedef struct small_model_config {
     const char *device;
-    int32_t predict, steps, horizon, cols, cond, extra;
+    int32_t schedule, predict, steps, horizon, cols, cond, extra;
     double clip;
 } small_model_config;
 
@@ -31,7 +31,7 @@ static inline void small_model_open(small_model *m, const small_model_config *c)
     const dmc__net_config net = {.kind = DMC__NET_IDQL_MLP, .horizon = c->horizon, .cols = c->cols, .extra = c->extra,
                                  .cond = c->cond, .hidden = 6, .blocks = 1, .emb_dim = 4};
     ok(dmc__device_open(&dmc__default_allocator, c->device, NULL, &m->device));
-    ok(dmc__process_create(&dmc__default_allocator, DMC__SCHEDULE_COSINE, c->predict, c->steps, c->clip, &m->process));
+    ok(dmc__process_create(&dmc__default_allocator, c->schedule, c->predict, c->steps, c->clip, &m->process));
     ok(dmc__net_create(&dmc__default_allocator, &net, &m->net));
     m->n = dmc__graph_param_elems(m->net->graph);
     m->elems = (size_t)c->horizon * (size_t)c->cols;

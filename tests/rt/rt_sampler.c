@@ -1,0 +1,311 @@
+/* rt_sampler.c — dmc_sampler_sample does nothing a control loop could stumble over.
+ *
+ * malloc and its kin, and the pthread locks, are replaced in this program and counted; a seccomp filter kills a child at
+ * its first system call but exit. 10,000 calls each, policy and planner, every selection rule, with a critic.
+ */
+#include <check.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <seccomp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../include/libdmc/libdmc.h"
+
+enum { CALLS = 10000, S = 4, A = 2 };
+
+/* ---- interposer ------------------------------------------------------------------------------------- */
+
+static volatile int counting;
+static volatile long counted;
+
+extern void *__libc_malloc(size_t n);
+extern void *__libc_calloc(size_t n, size_t m);
+extern void *__libc_realloc(void *p, size_t n);
+extern void *__libc_memalign(size_t a, size_t n);
+extern void __libc_free(void *p);
+
+void *malloc(size_t n)
+{
+    counted += counting;
+    return __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t m)
+{
+    counted += counting;
+    return __libc_calloc(n, m);
+}
+
+void *realloc(void *p, size_t n)
+{
+    counted += counting;
+    return __libc_realloc(p, n);
+}
+
+int posix_memalign(void **out, size_t a, size_t n)
+{
+    counted += counting;
+    *out = __libc_memalign(a, n);
+    return *out ? 0 : ENOMEM;
+}
+
+void *aligned_alloc(size_t a, size_t n)
+{
+    counted += counting;
+    return __libc_memalign(a, n);
+}
+
+void free(void *p)
+{
+    counted += counting;
+    __libc_free(p);
+}
+
+int pthread_mutex_lock(pthread_mutex_t *m)
+{
+    static int (*real)(pthread_mutex_t *);
+    counted += counting;
+    if (!real) *(void **)&real = dlsym(RTLD_NEXT, "pthread_mutex_lock");
+    return real(m);
+}
+
+/* ---- what is sampled -------------------------------------------------------------------------------- */
+
+typedef struct rig {
+    dmc_context *ctx;
+    dmc_dataset *data;
+    dmc_model *model;
+    dmc_critic *critic;
+    dmc_sampler *sampler;
+    size_t n_out;
+} rig;
+
+static dmc_dataset *make_data(void)
+{
+    enum { N = 64 };
+    static float obs[N * S], act[N * A], rew[N];
+    static uint8_t end[N];
+    dmc_dataset *d;
+    for (int32_t i = 0; i < N; i++) {
+        for (int32_t j = 0; j < S; j++) obs[i * S + j] = (float)((i * 7 + j * 3) % 11) / 11;
+        for (int32_t j = 0; j < A; j++) act[i * A + j] = (float)((i * 5 + j) % 13) / 6.5f - 1;
+        rew[i] = act[i * A];
+        end[i] = i % 16 == 15;
+    }
+    ck_assert_int_eq(dmc_dataset_create(NULL, N, S, A, obs, act, rew, end, NULL, NULL, &d), DMC_OK);
+    return d;
+}
+
+static void make_model(rig *r, int32_t role)
+{
+    dmc_model_options m;
+    const int32_t planner = role == DMC_ROLE_PLANNER;
+    dmc_model_options_init(&m, sizeof m);
+    m.role = role;
+    m.network = planner ? DMC_NETWORK_UNET1D_JANNER : DMC_NETWORK_IDQL_MLP;
+    m.horizon = planner ? 8 : 2;
+    m.n_obs = planner ? 1 : 3;
+    m.hidden = 32;
+    m.blocks = 2;
+    m.emb_dim = 16;
+    m.mult = "1,2";
+    m.train_steps = 5;
+    m.obs_norm = DMC_NORM_MINMAX;
+    ck_assert_msg(dmc_model_create(NULL, r->data, &m, &r->model) == DMC_OK, "%s", dmc_last_error());
+    r->n_out = (size_t)m.horizon * A;
+}
+
+static void rig_open(rig *r, int32_t role, int32_t threads, int32_t select)
+{
+    dmc_sampler_options o;
+    dmc_context_options c;
+    r->data = make_data();
+    make_model(r, role);
+    ck_assert_msg(dmc_critic_create(NULL, r->data, NULL, &r->critic) == DMC_OK, "%s", dmc_last_error());
+    dmc_context_options_init(&c, sizeof c);
+    c.threads = threads;
+    ck_assert_int_eq(dmc_context_create(&c, &r->ctx), DMC_OK);
+    dmc_sampler_options_init(&o, sizeof o);
+    o.candidates = 4;
+    o.select = select;
+    ck_assert_msg(dmc_sampler_create(r->ctx, r->model, r->critic, &o, &r->sampler) == DMC_OK, "%s", dmc_last_error());
+}
+
+static void rig_close(rig *r)
+{
+    dmc_sampler_destroy(r->sampler);
+    dmc_critic_destroy(r->critic);
+    dmc_model_destroy(r->model);
+    dmc_dataset_destroy(r->data);
+    dmc_context_destroy(r->ctx);
+}
+
+static const int32_t roles[] = {DMC_ROLE_POLICY, DMC_ROLE_PLANNER};
+static const int32_t selects[] = {DMC_SELECT_FIRST, DMC_SELECT_EXPECTATION, DMC_SELECT_GREEDY, DMC_SELECT_SOFTMAX};
+
+/* CALLS calls with changing observations; the worst status. */
+static dmc_status run_calls(rig *r)
+{
+    float obs[S], out[64];
+    dmc_status worst = DMC_OK;
+    for (int32_t i = 0; i < CALLS; i++) {
+        for (int32_t j = 0; j < S; j++) obs[j] = (float)((i + j) % 17) / 17;
+        const dmc_status status = dmc_sampler_sample(r->sampler, obs, S, out, r->n_out);
+        if (status < worst) worst = status;
+    }
+    return worst;
+}
+
+/* ---- tests ------------------------------------------------------------------------------------------ */
+
+START_TEST(the_counter_counts)
+{
+    void *volatile p; /* volatile: the compiler may not leave the pair out */
+    counted = 0;
+    counting = 1;
+    p = malloc(10);
+    free(p);
+    counting = 0;
+    ck_assert_int_eq(counted, 2);
+}
+END_TEST
+
+START_TEST(no_allocation_and_no_lock)
+{
+    rig r;
+    rig_open(&r, roles[_i % 2], 1, selects[_i / 2]);
+    counted = 0;
+    counting = 1;
+    const dmc_status status = run_calls(&r);
+    counting = 0;
+    ck_assert_msg(status >= DMC_OK, "%s", dmc_last_error());
+    ck_assert_int_eq(counted, 0);
+    rig_close(&r);
+}
+END_TEST
+
+/* Errors are real-time too, and a controller still gets something safe to send. */
+START_TEST(a_refused_observation_allocates_nothing)
+{
+    rig r;
+    float obs[S] = {0}, out[64];
+    rig_open(&r, roles[_i], 1, DMC_SELECT_FIRST);
+    ck_assert_int_ge(dmc_sampler_sample(r.sampler, obs, S, out, r.n_out), DMC_OK);
+    const float good = out[0];
+    obs[1] = strtof("inf", NULL);
+    out[0] = 99;
+    counted = 0;
+    counting = 1;
+    const dmc_status status = dmc_sampler_sample(r.sampler, obs, S, out, r.n_out);
+    counting = 0;
+    ck_assert_int_eq(status, DMC_ENUMERIC);
+    ck_assert_int_eq(counted, 0);
+    ck_assert_float_eq(out[0], good);
+    rig_close(&r);
+}
+END_TEST
+
+/* In a child: exit is allowed, anything else kills. */
+static int child_under_seccomp(rig *r)
+{
+    scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    if (!f || seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(exit_group), 0) < 0 || seccomp_load(f) < 0) return 77;
+    return run_calls(r) < DMC_OK;
+}
+
+START_TEST(no_system_call)
+{
+    rig r;
+    int state;
+    rig_open(&r, roles[_i % 2], 1, selects[_i / 2]);
+    const pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) _exit(child_under_seccomp(&r));
+    ck_assert_int_eq(waitpid(child, &state, 0), child);
+    ck_assert_msg(!WIFSIGNALED(state), "a system call was made: killed by signal %d", WTERMSIG(state));
+    ck_assert_int_eq(WEXITSTATUS(state), 0);
+    rig_close(&r);
+}
+END_TEST
+
+/* One thread or two: the same bits. */
+START_TEST(threads_do_not_change_bits)
+{
+    enum { STEPS = 50 };
+    static float out[2][STEPS][16];
+    for (int32_t t = 0; t < 2; t++) {
+        rig r;
+        rig_open(&r, roles[_i], 1 + t, DMC_SELECT_GREEDY);
+        for (int32_t i = 0; i < STEPS; i++) {
+            const float obs[S] = {(float)i / STEPS, 0.5f, -0.25f, 1};
+            ck_assert_int_ge(dmc_sampler_sample(r.sampler, obs, S, out[t][i], r.n_out), DMC_OK);
+        }
+        rig_close(&r);
+    }
+    ck_assert_mem_eq(out[0], out[1], sizeof out[0]);
+}
+END_TEST
+
+/* Two samplers on two threads share one model. */
+typedef struct worker {
+    dmc_sampler *sampler;
+    size_t n_out;
+    float last[64];
+} worker;
+
+static void *work(void *arg)
+{
+    worker *w = arg;
+    const float obs[S] = {0.1f, 0.2f, 0.3f, 0.4f};
+    for (int32_t i = 0; i < 300; i++)
+        if (dmc_sampler_sample(w->sampler, obs, S, w->last, w->n_out) < 0) return arg;
+    return NULL;
+}
+
+START_TEST(two_samplers_share_a_model)
+{
+    rig r;
+    worker w[2];
+    pthread_t t[2];
+    dmc_sampler_options o;
+    rig_open(&r, roles[_i], 1, DMC_SELECT_FIRST);
+    dmc_sampler_options_init(&o, sizeof o);
+    o.candidates = 4;
+    for (int32_t i = 0; i < 2; i++) {
+        w[i].n_out = r.n_out;
+        ck_assert_int_eq(dmc_sampler_create(NULL, r.model, r.critic, &o, &w[i].sampler), DMC_OK);
+        ck_assert_int_eq(pthread_create(&t[i], NULL, work, &w[i]), 0);
+    }
+    for (int32_t i = 0; i < 2; i++) {
+        void *failed;
+        ck_assert_int_eq(pthread_join(t[i], &failed), 0);
+        ck_assert_ptr_null(failed);
+        dmc_sampler_destroy(w[i].sampler);
+    }
+    ck_assert_mem_eq(w[0].last, w[1].last, r.n_out * sizeof(float));
+    rig_close(&r);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("rt");
+    TCase *t = tcase_create("sampler");
+    tcase_set_timeout(t, 120);
+    tcase_add_test(t, the_counter_counts);
+    tcase_add_loop_test(t, no_allocation_and_no_lock, 0, 8);
+    tcase_add_loop_test(t, a_refused_observation_allocates_nothing, 0, 2);
+    tcase_add_loop_test(t, no_system_call, 0, 8);
+    tcase_add_loop_test(t, threads_do_not_change_bits, 0, 2);
+    tcase_add_loop_test(t, two_samplers_share_a_model, 0, 2);
+    suite_add_tcase(s, t);
+    SRunner *runner = srunner_create(s);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
