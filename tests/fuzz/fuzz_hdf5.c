@@ -60,7 +60,7 @@ size_t fuzz_seed(int index, uint8_t *out, size_t room)
     return n;
 }
 
-/* Whose code was running: the innermost frame that is neither libc's nor the sanitizer's. */
+/* Was HDF5 running, perhaps in a function of libc? It never calls libdmc, so one frame of it says so. */
 static void on_death(int signal)
 {
     void *frame[32];
