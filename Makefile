@@ -110,7 +110,10 @@ EXAMPLES := $(addprefix $(O)/,$(EXAMPLE_FILES) $(EXAMPLE_FOLDERS))
 # A folder of tests makes one program named like it, except tests/rt, where each file is a program of its own.
 TEST_FOLDERS := $(call folders,tests/unit/*.c tests/ops/*.c tests/golden/*.c tests/bench/*.c)
 RT_FILES := $(patsubst %.c,%,$(wildcard tests/rt/*.c))
-TEST_PROGRAMS := $(addprefix $(O)/,$(TEST_FOLDERS) $(RT_FILES))
+# A fuzz target is one file beside the loop that drives it.
+FUZZ_SHARED := tests/fuzz/fuzz_loop tests/fuzz/fuzz_support
+FUZZ_FILES := $(filter-out $(FUZZ_SHARED),$(patsubst %.c,%,$(wildcard tests/fuzz/*.c)))
+TEST_PROGRAMS := $(addprefix $(O)/,$(TEST_FOLDERS) $(RT_FILES) $(FUZZ_FILES))
 # `make test-unit SUITES="rng pool"` builds and runs those alone.
 ALL_SUITES := $(patsubst tests/unit/check_%.c,%,$(wildcard tests/unit/check_*.c))
 SUITES ?= $(ALL_SUITES)
@@ -211,6 +214,10 @@ $(addprefix $(O)/,$(RT_FILES)): $(O)/%: $(J)/%.o $(O)/libdmc.a
 	$(call say,LD)
 	$(call link,,$(TEST_LIBS))
 
+$(addprefix $(O)/,$(FUZZ_FILES)): $(O)/%: $(J)/%.o $(FUZZ_SHARED:%=$(J)/%.o) $(O)/libdmc.a
+	$(call say,LD)
+	$(call link,,$(TEST_LIBS))
+
 # One line per tests/unit/check_<name>.c, for run_unit.c.
 $(J)/tests/unit/run_unit.o: $(O)/gen/suites.def
 $(O)/gen/suites.def: FORCE
@@ -232,7 +239,7 @@ run = @echo "  RUN  $1"; $(ENV_$(BUILD)) $1 || { s=$$?; \
 run_folder = $(if $(wildcard $1/*.c),$(call run,$(O)/$1),@echo "0 passed: $1 has no tests yet")
 program = $(if $(wildcard $1/*.c),$(O)/$1)
 
-.PHONY: test-unit test-ops test-golden test-rt test-fast test-python examples-run
+.PHONY: test-unit test-ops test-golden test-rt test-fuzz test-fast test-python examples-run
 test-unit: $(call program,tests/unit) ## one suite per source file; SUITES="rng pool" builds and runs those alone
 	$(call run_folder,tests/unit)
 
@@ -245,6 +252,10 @@ test-golden: $(call program,tests/golden) ## against numbers computed by PyTorch
 test-rt: $(addprefix $(O)/,$(RT_FILES)) ## the real-time calls: no allocation, no system call, same bits
 	$(if $(RT_FILES),,@echo "0 passed: tests/rt has no tests yet")
 	$(foreach p,$(RT_FILES),$(call run,$(O)/$p)$(newline))
+
+test-fuzz: $(addprefix $(O)/,$(FUZZ_FILES)) ## whatever reads files, against mutated files; best under BUILD=asan
+	$(foreach p,$(FUZZ_FILES),$(call run,$(O)/$p)$(newline))
+	@echo "$(words $(FUZZ_FILES)) passed"
 
 test-fast: test-unit test-ops
 
@@ -273,9 +284,9 @@ check-format: ## width, tabs, comment style, file ends
 check-docs: ## every public function has a comment
 	$(call run,$(PYTHON) tests/checks/check_docs.py)
 
-check-asan: ## unit and ops tests under AddressSanitizer and UBSan
-	@$(MAKE) -k BUILD=asan test-fast
-check-ubsan: ## the same under UBSan alone
+check-asan: ## unit, ops and fuzz tests under AddressSanitizer and UBSan
+	@$(MAKE) -k BUILD=asan test-fast test-fuzz
+check-ubsan: ## unit and ops tests under UBSan alone
 	@$(MAKE) -k BUILD=ubsan test-fast
 check-tsan: ## the same under ThreadSanitizer
 	@$(MAKE) -k BUILD=tsan test-fast

@@ -1,11 +1,12 @@
-/* cpu_act.h — activations of one vector and their derivatives, shared by the activation ops and GROUPNORM. */
+/* cpu_act.h — activations of one vector and their derivatives, shared by the activation ops and
+ * GROUPNORM. */
 #ifndef DMC_CPU_ACT_H
 #define DMC_CPU_ACT_H
 
 #include "cpu_vec.h"
 
-/* With e = exp(x): tanh(log(1 + e)) = n / (n + 2) where n = e (e + 2). No cancellation for small e; e is capped
- * where the ratio is 1 already, so that n does not overflow. */
+/* With e = exp(x): tanh(log(1 + e)) = n / (n + 2) where n = e (e + 2). No cancellation for small
+ * e; e is capped where the ratio is 1 already, so that n does not overflow. */
 CPU_INLINE vf v_mish(vf x)
 {
     const vf e = v_exp(v_min(x, v_set(20)));
@@ -21,16 +22,28 @@ CPU_INLINE vf v_mish_slope(vf x)
     return v_fma(x * r, v_set(4) * e * (e + v_set(1)) * r, n * r);
 }
 
-CPU_INLINE vf v_sigmoid(vf x) { return v_set(1) / (v_set(1) + v_exp(v_zero() - x)); }
-CPU_INLINE vf v_silu(vf x) { return x * v_sigmoid(x); }
+CPU_INLINE vf v_sigmoid(vf x)
+{
+    return v_set(1) / (v_set(1) + v_exp(v_zero() - x));
+}
+CPU_INLINE vf v_silu(vf x)
+{
+    return x * v_sigmoid(x);
+}
 CPU_INLINE vf v_silu_slope(vf x)
 {
     const vf s = v_sigmoid(x);
     return s * v_fma(x, v_set(1) - s, v_set(1));
 }
 
-CPU_INLINE vf v_relu(vf x) { return v_max(v_zero(), x); }
-CPU_INLINE vf v_relu_slope(vf x) { return v_select(v_gt(x, v_zero()), v_set(1), v_zero()); }
+CPU_INLINE vf v_relu(vf x)
+{
+    return v_max(v_zero(), x);
+}
+CPU_INLINE vf v_relu_slope(vf x)
+{
+    return v_select(v_gt(x, v_zero()), v_set(1), v_zero());
+}
 
 /* 1 - tanh^2 = 4 e / (1 + e)^2 with e = exp(-2|x|): no cancellation for large |x|. */
 CPU_INLINE vf v_tanh_slope(vf x)
@@ -39,7 +52,10 @@ CPU_INLINE vf v_tanh_slope(vf x)
     return v_set(4) * e * r * r;
 }
 
-CPU_INLINE vf v_same(vf x) { return x; }
+CPU_INLINE vf v_same(vf x)
+{
+    return x;
+}
 CPU_INLINE vf v_one(vf x)
 {
     (void)x;

@@ -9,20 +9,23 @@ static bool has_avx512(void)
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 }
 
-static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
 
 const char *dmc__kernels_cpu(dmc_kernel_table *t)
 {
     if (!has_avx2()) return "generic";
     if (!has_avx512()) {
-#define FILL(name) dmc__cpu_fill_##name##_avx2(t);
+#    define FILL(name) dmc__cpu_fill_##name##_avx2(t);
         CPU_FILLS(FILL)
-#undef FILL
+#    undef FILL
         return "avx2";
     }
-#define FILL(name) dmc__cpu_fill_##name##_avx512(t);
+#    define FILL(name) dmc__cpu_fill_##name##_avx512(t);
     CPU_FILLS(FILL)
-#undef FILL
+#    undef FILL
     return "avx512";
 }
 

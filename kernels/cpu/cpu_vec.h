@@ -1,7 +1,8 @@
-/* cpu_vec.h — one vector of floats: 16 of them under AVX-512, 8 under AVX2. Arithmetic is the compiler's (+ - * /).
+/* cpu_vec.h — one vector of floats: 16 of them under AVX-512, 8 under AVX2. Arithmetic is the
+ * compiler's (+ - * /).
  *
- * The _n forms touch the first n lanes of memory only, 0 < n <= VW; lanes beyond read as zero. An element gets the
- * same bits whether it is in a full vector or in a tail.
+ * The _n forms touch the first n lanes of memory only, 0 < n <= VW; lanes beyond read as zero. An
+ * element gets the same bits whether it is in a full vector or in a tail.
  */
 #ifndef DMC_CPU_VEC_H
 #define DMC_CPU_VEC_H
@@ -13,11 +14,12 @@
 
 #define CPU_INLINE static inline __attribute__((always_inline))
 
+/* clang-format off */
 #if defined(__AVX512F__)
 
 typedef __m512 vf;
 typedef __mmask16 vm; /* one truth per lane */
-enum { VW = 16, V_BYTES = 64 };
+enum { VW = 16 };
 
 CPU_INLINE vf v_set(float x) { return _mm512_set1_ps(x); }
 CPU_INLINE vf v_load(const float *p) { return _mm512_loadu_ps(p); }
@@ -27,13 +29,12 @@ CPU_INLINE vf v_load_m(vm m, const float *p) { return _mm512_maskz_loadu_ps(m, p
 CPU_INLINE void v_store_m(vm m, float *p, vf x) { _mm512_mask_storeu_ps(p, m, x); }
 CPU_INLINE vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }   /* c + a b */
 CPU_INLINE vf v_fnma(vf a, vf b, vf c) { return _mm512_fnmadd_ps(a, b, c); } /* c - a b */
-CPU_INLINE vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }              /* b where a is not a number */
+CPU_INLINE vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }              /* b where a is NaN */
 CPU_INLINE vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 CPU_INLINE vf v_sqrt(vf x) { return _mm512_sqrt_ps(x); }
 CPU_INLINE vm v_gt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 CPU_INLINE vm v_le(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
 CPU_INLINE vm v_ne(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ); }
-CPU_INLINE vm v_and(vm a, vm b) { return a & b; }
 CPU_INLINE vf v_select(vm m, vf yes, vf no) { return _mm512_mask_blend_ps(m, no, yes); }
 CPU_INLINE vf v_exp(vf x) { return Sleef_expf16_u10avx512f(x); }
 CPU_INLINE vf v_tanh(vf x) { return Sleef_tanhf16_u10avx512f(x); }
@@ -68,7 +69,7 @@ CPU_INLINE vd v_square_add(vd x, vd sum) { return _mm512_fmadd_pd(x, x, sum); }
 
 typedef __m256 vf;
 typedef __m256 vm;
-enum { VW = 8, V_BYTES = 32 };
+enum { VW = 8 };
 
 CPU_INLINE vf v_set(float x) { return _mm256_set1_ps(x); }
 CPU_INLINE vf v_load(const float *p) { return _mm256_loadu_ps(p); }
@@ -78,8 +79,14 @@ CPU_INLINE vm v_first(size_t n)
     static const int32_t ones[2 * VW] = {-1, -1, -1, -1, -1, -1, -1, -1};
     return _mm256_castsi256_ps(_mm256_loadu_si256((const __m256i *)(const void *)(ones + VW - n)));
 }
-CPU_INLINE vf v_load_m(vm m, const float *p) { return _mm256_maskload_ps(p, _mm256_castps_si256(m)); }
-CPU_INLINE void v_store_m(vm m, float *p, vf x) { _mm256_maskstore_ps(p, _mm256_castps_si256(m), x); }
+CPU_INLINE vf v_load_m(vm m, const float *p)
+{
+    return _mm256_maskload_ps(p, _mm256_castps_si256(m));
+}
+CPU_INLINE void v_store_m(vm m, float *p, vf x)
+{
+    _mm256_maskstore_ps(p, _mm256_castps_si256(m), x);
+}
 CPU_INLINE vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 CPU_INLINE vf v_fnma(vf a, vf b, vf c) { return _mm256_fnmadd_ps(a, b, c); }
 CPU_INLINE vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }
@@ -88,7 +95,6 @@ CPU_INLINE vf v_sqrt(vf x) { return _mm256_sqrt_ps(x); }
 CPU_INLINE vm v_gt(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
 CPU_INLINE vm v_le(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LE_OQ); }
 CPU_INLINE vm v_ne(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_NEQ_UQ); }
-CPU_INLINE vm v_and(vm a, vm b) { return _mm256_and_ps(a, b); }
 CPU_INLINE vf v_select(vm m, vf yes, vf no) { return _mm256_blendv_ps(no, yes, m); }
 CPU_INLINE vf v_exp(vf x) { return Sleef_expf8_u10avx2(x); }
 CPU_INLINE vf v_tanh(vf x) { return Sleef_tanhf8_u10avx2(x); }
@@ -117,7 +123,10 @@ CPU_INLINE vd v_square_add(vd x, vd sum) { return _mm256_fmadd_pd(x, x, sum); }
 #endif
 
 CPU_INLINE vf v_zero(void) { return v_set(0); }
-CPU_INLINE vf v_load_n(const float *p, size_t n) { return n < VW ? v_load_m(v_first(n), p) : v_load(p); }
+CPU_INLINE vf v_load_n(const float *p, size_t n)
+{
+    return n < VW ? v_load_m(v_first(n), p) : v_load(p);
+}
 CPU_INLINE void v_store_n(float *p, vf x, size_t n)
 {
     if (n < VW) v_store_m(v_first(n), p, x);
@@ -129,5 +138,7 @@ CPU_INLINE void v_give_n(float *p, vf x, size_t n, int add)
     if (add) x += v_load_n(p, n);
     v_store_n(p, x, n);
 }
+
+/* clang-format on */
 
 #endif

@@ -177,15 +177,18 @@ dmc_status dmc__align_snapshot(const dmc__align *a, void **weights)
     return status;
 }
 
+/* A draw of its own, beside those of the bank (score.c). */
+static const uint64_t scale_draw = UINT64_C(1) << 27;
+
 /* The scale must not move while a method runs, so it is taken on fixed draws of the foundation. */
 dmc_status dmc__align_reward_scale(dmc__align *a, double *mean, double *std)
 {
     const int32_t n = a->config.batch;
     float *r;
     DMC_TRY(DMC_NEW(a->alloc, n, &r));
-    dmc_status status = dmc__align_condition(a, a->sample, n, 1, UINT64_C(1) << 39, 0);
+    dmc_status status = dmc__align_condition(a, a->sample, n, 1, scale_draw, 0);
     dmc__rollout_bind(a->sample, a->foundation, NULL, dmc__rollout_rows(a->sample));
-    if (status >= 0) status = dmc__rollout_run(a->sample, a->config.seed, UINT64_C(1) << 39, 0, 1);
+    if (status >= 0) status = dmc__rollout_run(a->sample, a->config.seed, scale_draw, 0, 1);
     if (status >= 0)
         status = a->judge.eval(a->judge.self, dmc__rollout_latent(a->sample, dmc__rollout_rows(a->sample)),
                                dmc__rollout_cond(a->sample), 0, r, NULL);

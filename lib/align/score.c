@@ -4,8 +4,8 @@
 
 #include <math.h>
 
-/* Bank draws live above every number dmc__align_draw can reach. */
-static const uint64_t bank_draw = UINT64_C(1) << 38;
+/* Bank draws live above every number dmc__align_draw can reach; roll-outs have 28 bits for the draw. */
+static const uint64_t bank_draw = UINT64_C(1) << 26;
 
 /* Judge the samples of r: rewards (batch) on the host. */
 static dmc_status judge(dmc__align *a, const dmc__rollout *r, float *reward)

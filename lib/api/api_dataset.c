@@ -80,6 +80,7 @@ dmc_status dmc_dataset_create(dmc_context *ctx, size_t n, int32_t obs_dim, int32
     DMC_NEED("dmc_dataset_create", terminals);
     DMC_TRY(dmc__field_take(DMC_OPTIONS_DATASET, o, &c));
     DMC_TRY(dmc__context_acquire(ctx, &ref));
+    if (c.max_steps > 0 && n > (size_t)c.max_steps) n = (size_t)c.max_steps;
     /* Only read: the struct is the one the file reader fills. */
     const dmc__hdf5_arrays x = {n, obs_dim, act_dim, (float *)(uintptr_t)obs, (float *)(uintptr_t)act, (float *)(uintptr_t)rew,
                                 (uint8_t *)(uintptr_t)terminals, (uint8_t *)(uintptr_t)timeouts};

@@ -18,7 +18,8 @@ static dmc_status parse_mult(const char *text, dmc__net_config *n)
         if (v < 1 || v > 64 || (*p && *p != ','))
             return dmc__fail(DMC_EPARSE, "dmc_model_create: mult = \"%s\", must be whole numbers 1..64 separated by commas", text);
         n->mult[n->levels] = v;
-        p += *p == ',';
+        if (*p == ',' && !*++p)
+            return dmc__fail(DMC_EPARSE, "dmc_model_create: mult = \"%s\" ends with a comma", text);
     }
     if (n->levels == 0) return dmc__fail(DMC_EINVAL, "dmc_model_create: mult is empty, must name at least one level");
     return DMC_OK;

@@ -24,6 +24,8 @@ void dmc__process_free(dmc__process *p);
 void dmc__process_x0(const dmc__process *p, int32_t i, double *P, double *Q);
 /* Training target = p x0 + q eps at time index i. */
 void dmc__process_target(const dmc__process *p, int32_t i, double *coef_x0, double *coef_eps);
+/* |eps - eps_hat|^2 = w |target - f|^2 at time index i, whatever the network predicts (methods.md 1.2). */
+double dmc__process_epsilon_weight(const dmc__process *p, int32_t i);
 /* Posterior variance beta~_i = beta_i (1-abar_{i-1})/(1-abar_i), 0 at i = 0. */
 double dmc__process_posterior_var(const dmc__process *p, int32_t i);
 /* SNR lambda_i = alpha_i^2 / sigma_i^2. */

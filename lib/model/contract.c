@@ -20,7 +20,7 @@ static dmc_status get_choice(const dmc__json *j, const char *key, const char *co
     return dmc__fail(DMC_EFORMAT, "the contract's %s = \"%.60s\" is not known to this version", key, text);
 }
 
-static dmc_status get_int(const dmc__json *j, const char *key, int32_t min, int32_t max, int32_t *out)
+dmc_status dmc__contract_get_int(const dmc__json *j, const char *key, int32_t min, int32_t max, int32_t *out)
 {
     double v;
     DMC_TRY(dmc__json_get_number(j, key, min, max, &v));
@@ -130,12 +130,12 @@ static dmc_status get_net(const dmc__json *j, dmc__net_config *n)
 {
     float mult[DMC__MAX_LEVELS];
     DMC_TRY(get_choice(j, "network", networks, 2, &n->kind));
-    DMC_TRY(get_int(j, "horizon", 1, 1024, &n->horizon));
-    DMC_TRY(get_int(j, "hidden", 1, 65536, &n->hidden));
-    DMC_TRY(get_int(j, "blocks", 0, 1024, &n->blocks));
-    DMC_TRY(get_int(j, "emb_dim", 2, 65536, &n->emb_dim));
-    DMC_TRY(get_int(j, "kernel", 1, 255, &n->kernel));
-    DMC_TRY(get_int(j, "levels", 1, DMC__MAX_LEVELS, &n->levels));
+    DMC_TRY(dmc__contract_get_int(j, "horizon", 1, 1024, &n->horizon));
+    DMC_TRY(dmc__contract_get_int(j, "hidden", 1, 65536, &n->hidden));
+    DMC_TRY(dmc__contract_get_int(j, "blocks", 0, 1024, &n->blocks));
+    DMC_TRY(dmc__contract_get_int(j, "emb_dim", 2, 65536, &n->emb_dim));
+    DMC_TRY(dmc__contract_get_int(j, "kernel", 1, 255, &n->kernel));
+    DMC_TRY(dmc__contract_get_int(j, "levels", 1, DMC__MAX_LEVELS, &n->levels));
     DMC_TRY(dmc__json_get_numbers(j, "mult", mult, n->levels));
     for (int32_t i = 0; i < n->levels; i++) {
         if (!(mult[i] >= 1 && mult[i] <= 64 && mult[i] == (float)(int32_t)mult[i]))
@@ -149,24 +149,52 @@ static dmc_status get_net(const dmc__json *j, dmc__net_config *n)
 static dmc_status get_spec(const dmc__json *j, dmc__model_spec *s, int32_t *obs_dim, int32_t *act_dim, int32_t *cascade)
 {
     int32_t format;
-    DMC_TRY(get_int(j, "format", 1, 1, &format));
+    DMC_TRY(dmc__contract_get_int(j, "format", 1, 1, &format));
     DMC_TRY(get_choice(j, "role", roles, 2, &s->role));
-    DMC_TRY(get_int(j, "obs_dim", 1, 1 << 20, obs_dim));
-    DMC_TRY(get_int(j, "act_dim", 1, 1 << 20, act_dim));
-    DMC_TRY(get_int(j, "n_obs", 1, 64, &s->n_obs));
+    DMC_TRY(dmc__contract_get_int(j, "obs_dim", 1, 1 << 20, obs_dim));
+    DMC_TRY(dmc__contract_get_int(j, "act_dim", 1, 1 << 20, act_dim));
+    DMC_TRY(dmc__contract_get_int(j, "n_obs", 1, 64, &s->n_obs));
     DMC_TRY(get_net(j, &s->net));
     DMC_TRY(get_choice(j, "schedule", schedules, 3, &s->schedule));
-    DMC_TRY(get_int(j, "train_steps", 1, 1000, &s->train_steps));
+    DMC_TRY(dmc__contract_get_int(j, "train_steps", 1, 1000, &s->train_steps));
     DMC_TRY(get_choice(j, "predict", predictions, 3, &s->predict));
     DMC_TRY(dmc__json_get_number(j, "clip", 0, 1e6, &s->clip));
     DMC_TRY(dmc__json_get_number(j, "control_hz", 0, 1e6, &s->control_hz));
-    DMC_TRY(get_int(j, "cascade", 0, 1, cascade));
+    DMC_TRY(dmc__contract_get_int(j, "cascade", 0, 1, cascade));
     s->net.cols = *act_dim + (s->role ? *obs_dim : 0);
     s->net.cond = s->role ? 0 : s->n_obs * *obs_dim;
     return DMC_OK;
 }
 
-dmc_status dmc__contract_make_model(dmc__context *ctx, const char *text, int32_t *cascade, dmc__model **out)
+dmc__net_config dmc__contract_cascade(const dmc__net_config *net)
+{
+    dmc__net_config c = *net;
+    c.extra = c.cols;
+    return c;
+}
+
+/* Number of weights of a network of this config; its graph is made for the count only. */
+static dmc_status count_weights(const dmc__net_config *c, size_t *sum)
+{
+    dmc__net *n;
+    DMC_TRY(dmc__net_create(&dmc__default_allocator, c, &n));
+    *sum += dmc__graph_param_total(n->graph);
+    dmc__net_destroy(n);
+    return DMC_OK;
+}
+
+/* A few bytes of text must not make us take memory for weights that the file does not have. */
+static dmc_status check_weights(const dmc__model_spec *s, int32_t cascade, const dmc__tensor_file *f)
+{
+    const dmc__net_config grown = dmc__contract_cascade(&s->net);
+    size_t sum = 0;
+    DMC_TRY(count_weights(&s->net, &sum));
+    if (cascade) DMC_TRY(count_weights(&grown, &sum));
+    return dmc__file_holds(f, sum);
+}
+
+dmc_status dmc__contract_make_model(dmc__context *ctx, const char *text, const dmc__tensor_file *f, int32_t *cascade,
+                                    dmc__model **out)
 {
     dmc__json *j;
     dmc__model_spec spec = {0};
@@ -176,10 +204,11 @@ dmc_status dmc__contract_make_model(dmc__context *ctx, const char *text, int32_t
     *out = NULL;
     DMC_TRY(dmc__json_parse(text, &j));
     dmc_status status = get_spec(j, &spec, &s, &a, cascade);
+    if (status >= 0) status = check_weights(&spec, *cascade, f);
     if (status >= 0) status = dmc__context_acquire(ctx, &ref);
     if (status >= 0) status = dmc__contract_get_normaliser(j, "observation", &ref.ctx->alloc, s, &obs);
     if (status >= 0) status = dmc__contract_get_normaliser(j, "action", &ref.ctx->alloc, a, &act);
-    if (status >= 0) status = dmc__model_create(NULL, ctx, &spec, &obs, &act, 0, out);
+    if (status >= 0) status = dmc__model_shell(NULL, ctx, &spec, &obs, &act, out);
     dmc__normaliser_free(&act);
     dmc__normaliser_free(&obs);
     dmc__context_release(&ref);

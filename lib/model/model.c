@@ -18,9 +18,8 @@ static dmc_status make_parts(dmc__model *m, const dmc__normaliser *obs, const dm
     return dmc__dev_alloc(m->ref.ctx->device, weight_elems(m->net), &m->weights);
 }
 
-/* Everything but the values of the weights. */
-static dmc_status make_shell(const dmc__context_ref *share, dmc__context *ctx, const dmc__model_spec *spec,
-                             const dmc__normaliser *obs, const dmc__normaliser *act, dmc__model **out)
+dmc_status dmc__model_shell(const dmc__context_ref *share, dmc__context *ctx, const dmc__model_spec *spec,
+                            const dmc__normaliser *obs, const dmc__normaliser *act, dmc__model **out)
 {
     dmc__context_ref ref;
     dmc__model *m;
@@ -42,7 +41,7 @@ static dmc_status make_shell(const dmc__context_ref *share, dmc__context *ctx, c
 dmc_status dmc__model_create(const dmc__context_ref *share, dmc__context *ctx, const dmc__model_spec *spec,
                              const dmc__normaliser *obs, const dmc__normaliser *act, uint64_t seed, dmc__model **out)
 {
-    DMC_TRY(make_shell(share, ctx, spec, obs, act, out));
+    DMC_TRY(dmc__model_shell(share, ctx, spec, obs, act, out));
     const dmc_status status = dmc__params_init((*out)->net->graph, (*out)->ref.ctx->device, seed, (*out)->weights);
     if (status < 0) {
         dmc__model_destroy(*out);
@@ -78,7 +77,7 @@ static dmc_status copy_cascade(dmc__model *m, const dmc__net *cascade, const voi
 dmc_status dmc__model_derive(const dmc__model *m, const void *weights, const dmc__net *cascade, const void *cascade_weights,
                              dmc__model **out)
 {
-    DMC_TRY(make_shell(&m->ref, NULL, &m->spec, &m->obs, &m->act, out));
+    DMC_TRY(dmc__model_shell(&m->ref, NULL, &m->spec, &m->obs, &m->act, out));
     dmc_status status = dmc__dev_copy(m->ref.ctx->device, (*out)->weights, weights, weight_elems(m->net));
     if (status >= 0) status = copy_cascade(*out, cascade, cascade_weights);
     if (status < 0) {

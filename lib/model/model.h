@@ -35,6 +35,9 @@ typedef struct dmc_model dmc__model;
 /* Takes copies of the normalisers; weights initialised from seed. */
 dmc_status dmc__model_create(const dmc__context_ref *share, dmc__context *ctx, const dmc__model_spec *spec,
                              const dmc__normaliser *obs, const dmc__normaliser *act, uint64_t seed, dmc__model **out);
+/* The same with all weights zero, to be filled by the caller. */
+dmc_status dmc__model_shell(const dmc__context_ref *share, dmc__context *ctx, const dmc__model_spec *spec,
+                            const dmc__normaliser *obs, const dmc__normaliser *act, dmc__model **out);
 void dmc__model_destroy(dmc__model *m);
 /* Same contract, these device weights (copied); cascade may be NULL (with its weights). */
 dmc_status dmc__model_derive(const dmc__model *m, const void *weights, const dmc__net *cascade, const void *cascade_weights,
@@ -49,7 +52,8 @@ dmc_status dmc__model_contract(const dmc__model *m, const dmc__allocator *a, cha
 dmc_status dmc__model_save(const dmc__model *m, const char *path);
 dmc_status dmc__model_load(dmc__context *ctx, const char *path, dmc__model **out);
 
-/* Normaliser <-> JSON, shared with the critic's file. */
+/* Normalisers and whole numbers <-> JSON, shared with the critic's file. */
+dmc_status dmc__contract_get_int(const dmc__json *j, const char *key, int32_t min, int32_t max, int32_t *out);
 dmc_status dmc__contract_put_normaliser(dmc__json *j, const char *key, const dmc__normaliser *n);
 dmc_status dmc__contract_get_normaliser(const dmc__json *j, const char *key, const dmc__allocator *a, int32_t width,
                                         dmc__normaliser *out);

@@ -42,6 +42,14 @@ dmc_status dmc__block_read(const dmc__tensor_file *f, const char *prefix, const 
     return DMC_OK;
 }
 
+dmc_status dmc__file_holds(const dmc__tensor_file *f, size_t weights)
+{
+    size_t sum = 0;
+    for (int32_t i = 0; i < dmc__tensor_file_count(f); i++) sum += dmc__tensor_file_elems(f, i);
+    if (sum >= weights) return DMC_OK;
+    return dmc__fail(DMC_EFORMAT, "the contract describes networks of %zu weights, the file holds %zu values", weights, sum);
+}
+
 /* ---- models ----------------------------------------------------------------------------------------- */
 
 static dmc_status write_model(const dmc__model *m, dmc__tensor_writer *w)
@@ -69,8 +77,7 @@ dmc_status dmc__model_save(const dmc__model *m, const char *path)
 
 static dmc_status read_cascade(const dmc__tensor_file *f, dmc__model *m)
 {
-    dmc__net_config c = m->spec.net;
-    c.extra = c.cols;
+    const dmc__net_config c = dmc__contract_cascade(&m->spec.net);
     DMC_TRY(dmc__net_create(&m->ref.ctx->alloc, &c, &m->cascade));
     DMC_TRY(dmc__dev_alloc(m->ref.ctx->device, dmc__graph_param_elems(m->cascade->graph), &m->cascade_weights));
     return dmc__block_read(f, "cascade.", m->cascade->graph, m->ref.ctx->device, &m->ref.ctx->alloc, m->cascade_weights);
@@ -94,7 +101,7 @@ static dmc_status read_model(dmc__context *ctx, const dmc__tensor_file *f, dmc__
     int32_t cascade;
     const char *text = dmc__tensor_file_meta(f, "dmc.model");
     if (!text) return dmc__fail(DMC_EFORMAT, "the file has no dmc.model contract in its metadata: it is not a libdmc model");
-    DMC_TRY(dmc__contract_make_model(ctx, text, &cascade, out));
+    DMC_TRY(dmc__contract_make_model(ctx, text, f, &cascade, out));
     const dmc_status status = read_weights(f, cascade, *out);
     if (status < 0) {
         dmc__model_destroy(*out);

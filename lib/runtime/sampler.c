@@ -376,18 +376,25 @@ void dmc__sampler_reset(dmc__sampler *s, uint64_t seed)
     s->have_good = 0;
 }
 
+static int32_t same_units(const dmc__normaliser *a, const dmc__normaliser *b)
+{
+    const size_t bytes = 4 * (size_t)a->n * sizeof *a->shift; /* shift, scale, lo and hi are one block */
+    return a->n == b->n && a->kind == b->kind && memcmp(a->shift, b->shift, bytes) == 0;
+}
+
 static int32_t same_contract(const dmc__model *a, const dmc__model *b)
 {
     return memcmp(&a->spec.net, &b->spec.net, sizeof a->spec.net) == 0 && a->spec.role == b->spec.role &&
            a->spec.n_obs == b->spec.n_obs && a->spec.schedule == b->spec.schedule && a->spec.predict == b->spec.predict &&
-           a->spec.train_steps == b->spec.train_steps && a->spec.clip == b->spec.clip && a->obs.n == b->obs.n &&
-           a->act.n == b->act.n && !a->cascade == !b->cascade;
+           a->spec.train_steps == b->spec.train_steps && a->spec.clip == b->spec.clip && same_units(&a->obs, &b->obs) &&
+           same_units(&a->act, &b->act) && !a->cascade == !b->cascade;
 }
 
 dmc_status dmc__sampler_rebind(dmc__sampler *s, const dmc__model *m)
 {
     if (!same_contract(s->model, m) || m->ref.ctx->device->backend != s->ref.ctx->device->backend)
-        return dmc__fail(DMC_ESHAPE, "dmc_sampler_rebind: the new model's architecture, process or device differs from the old one's");
+        return dmc__fail(DMC_ESHAPE, "dmc_sampler_rebind: the new model's architecture, process, normalisation or device differs from the old "
+                                     "one's");
     s->model = m;
     s->view = dmc__model_view(m, NULL);
     bind_weights(s);
@@ -417,6 +424,11 @@ const dmc__sampler_config *dmc__sampler_get_config(const dmc__sampler *s)
 const dmc__model *dmc__sampler_model(const dmc__sampler *s)
 {
     return s->model;
+}
+
+const dmc__allocator *dmc__sampler_allocator(const dmc__sampler *s)
+{
+    return &s->ref.ctx->alloc;
 }
 
 size_t dmc__sampler_bytes(const dmc__sampler *s)

@@ -37,6 +37,7 @@ const float *dmc__sampler_chosen(const dmc__sampler *s, int32_t b);
 void dmc__sampler_candidates(const dmc__sampler *s, float *out);
 const dmc__sampler_config *dmc__sampler_get_config(const dmc__sampler *s);
 const dmc__model *dmc__sampler_model(const dmc__sampler *s);
+const dmc__allocator *dmc__sampler_allocator(const dmc__sampler *s);
 size_t dmc__sampler_bytes(const dmc__sampler *s);
 
 #endif

@@ -106,53 +106,25 @@ static dmc_status read_block(const dmc__align *a, const dmc__tensor_file *f, con
     return dmc__block_read(f, prefix, g, a->device, a->alloc, *block);
 }
 
+/* A device block of n weights -> what learns. */
+static dmc_status set_learner(const dmc__align *a, dmc__learner *l, const void *block, size_t n)
+{
+    float *host;
+    DMC_TRY(DMC_NEW(a->alloc, n, &host));
+    dmc_status status = dmc__dev_out(a->device, host, block, n);
+    if (status >= 0) status = dmc__learner_set(l, host);
+    DMC_FREE(a->alloc, host, n);
+    return status;
+}
+
 static dmc_status read_weights(dmc__align *a, const dmc__tensor_file *f)
 {
     const size_t n = dmc__graph_param_elems(a->net->graph);
     void *block = NULL;
-    float *host = NULL;
     dmc_status status = read_block(a, f, "", a->net->graph, &block);
-    if (status >= 0) status = DMC_NEW(a->alloc, n, &host);
-    if (status >= 0) status = dmc__dev_out(a->device, host, block, n);
-    if (status >= 0) status = dmc__learner_set(a->learner, host);
-    DMC_FREE(a->alloc, host, n);
+    if (status >= 0) status = set_learner(a, a->learner, block, n);
     dmc__dev_free(a->device, block, n);
     return status;
-}
-
-static dmc_status read_factors(dmc__align *a, const dmc__tensor_file *f)
-{
-    dmc__lora *l = dmc__learner_lora(a->learner);
-    const size_t n = dmc__learner_elems(a->learner);
-    float *host;
-    for (int32_t i = 0; i < dmc__lora_count(l); i++) DMC_TRY(read_layer(a->alloc, l, i, f));
-    DMC_TRY(DMC_NEW(a->alloc, n, &host)); /* round trip, so that the learner merges */
-    dmc_status status = dmc__learner_get(a->learner, host);
-    if (status >= 0) status = dmc__learner_set(a->learner, host);
-    DMC_FREE(a->alloc, host, n);
-    return status;
-}
-
-static dmc_status read_cascade(dmc__align *a, const dmc__tensor_file *f)
-{
-    dmc__cascade *c;
-    void *block = NULL;
-    float *host = NULL;
-    DMC_TRY(dmc__cascade_create(a, a->foundation, &c));
-    const size_t n = dmc__graph_param_elems(c->net->graph);
-    dmc_status status = read_block(a, f, "cascade.", c->net->graph, &block);
-    if (status >= 0) status = DMC_NEW(a->alloc, n, &host);
-    if (status >= 0) status = dmc__dev_out(a->device, host, block, n);
-    if (status >= 0) status = dmc__learner_set(c->learner, host);
-    DMC_FREE(a->alloc, host, n);
-    dmc__dev_free(a->device, block, n);
-    if (status < 0) {
-        dmc__cascade_destroy(a->alloc, c);
-        return status;
-    }
-    dmc__cascade_destroy(a->alloc, a->cascade);
-    a->cascade = c;
-    return DMC_OK;
 }
 
 static int32_t has_cascade(const dmc__tensor_file *f)
@@ -160,6 +132,44 @@ static int32_t has_cascade(const dmc__tensor_file *f)
     for (int32_t i = 0; i < dmc__tensor_file_count(f); i++)
         if (strncmp(dmc__tensor_file_name(f, i), "cascade.", 8) == 0) return 1;
     return 0;
+}
+
+/* All layers, or none of them: the factors as they were are put back. */
+static dmc_status read_factors(dmc__align *a, const dmc__tensor_file *f)
+{
+    dmc__lora *l = dmc__learner_lora(a->learner);
+    const size_t n = dmc__learner_elems(a->learner);
+    dmc_status status = DMC_OK;
+    float *before, *host = NULL;
+    DMC_TRY(DMC_NEW(a->alloc, n, &before));
+    DMC_TRY_GOTO(status, DMC_NEW(a->alloc, n, &host), end);
+    DMC_TRY_GOTO(status, dmc__learner_get(a->learner, before), end);
+    for (int32_t i = 0; i < dmc__lora_count(l) && status >= 0; i++) status = read_layer(a->alloc, l, i, f);
+    if (status >= 0) status = dmc__learner_get(a->learner, host);
+    const dmc_status merged = dmc__learner_set(a->learner, status >= 0 ? host : before);
+    if (status >= 0) status = merged;
+end:
+    DMC_FREE(a->alloc, host, n);
+    DMC_FREE(a->alloc, before, n);
+    return status;
+}
+
+/* The cascade in the file; *out stays NULL if there is none. */
+static dmc_status read_cascade(const dmc__align *a, const dmc__tensor_file *f, dmc__cascade **out)
+{
+    void *block = NULL;
+    *out = NULL;
+    if (!has_cascade(f)) return DMC_OK;
+    DMC_TRY(dmc__cascade_create(a, a->foundation, out));
+    const dmc__graph *g = (*out)->net->graph;
+    dmc_status status = read_block(a, f, "cascade.", g, &block);
+    if (status >= 0) status = set_learner(a, (*out)->learner, block, dmc__graph_param_elems(g));
+    dmc__dev_free(a->device, block, dmc__graph_param_elems(g));
+    if (status < 0) {
+        dmc__cascade_destroy(a->alloc, *out);
+        *out = NULL;
+    }
+    return status;
 }
 
 static dmc_status read_adapter(dmc__align *a, const dmc__tensor_file *f)
@@ -170,8 +180,12 @@ static dmc_status read_adapter(dmc__align *a, const dmc__tensor_file *f)
     DMC_TRY(foundation_digest(a, digest));
     if (strcmp(found, digest) != 0)
         return dmc__fail(DMC_ESHAPE, "the adapter was trained over foundation %.16s, this model is %s", found, digest);
-    DMC_TRY(dmc__learner_lora(a->learner) ? read_factors(a, f) : read_weights(a, f));
-    return has_cascade(f) ? read_cascade(a, f) : DMC_OK;
+    dmc__cascade *cascade; /* first, so that a failure leaves the aligner as it was */
+    DMC_TRY(read_cascade(a, f, &cascade));
+    const dmc_status status = dmc__learner_lora(a->learner) ? read_factors(a, f) : read_weights(a, f);
+    dmc__cascade_destroy(a->alloc, status < 0 ? cascade : a->cascade);
+    if (status >= 0) a->cascade = cascade;
+    return status;
 }
 
 dmc_status dmc__adapter_load(dmc__align *a, const char *path)

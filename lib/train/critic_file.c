@@ -54,31 +54,36 @@ dmc_status dmc__critic_save(const dmc__critic *c, const char *path)
     return status;
 }
 
-static dmc_status get_int(const dmc__json *j, const char *key, int32_t min, int32_t max, int32_t *out)
-{
-    double v;
-    DMC_TRY(dmc__json_get_number(j, key, min, max, &v));
-    *out = (int32_t)v;
-    return DMC_OK;
-}
-
 static dmc_status get_contract(const dmc__json *j, dmc__critic *c, int32_t *updates)
 {
     const dmc__allocator *a = &c->ref.ctx->alloc;
     dmc__critic_config *o = &c->config;
     int32_t format, s, act;
-    DMC_TRY(get_int(j, "format", 1, 1, &format));
-    DMC_TRY(get_int(j, "obs_dim", 1, 1 << 20, &s));
-    DMC_TRY(get_int(j, "act_dim", 1, 1 << 20, &act));
-    DMC_TRY(get_int(j, "hidden", 1, 65536, &o->hidden));
-    DMC_TRY(get_int(j, "batch", 1, 65536, &o->batch));
+    DMC_TRY(dmc__contract_get_int(j, "format", 1, 1, &format));
+    DMC_TRY(dmc__contract_get_int(j, "obs_dim", 1, 1 << 20, &s));
+    DMC_TRY(dmc__contract_get_int(j, "act_dim", 1, 1 << 20, &act));
+    DMC_TRY(dmc__contract_get_int(j, "hidden", 1, 65536, &o->hidden));
+    DMC_TRY(dmc__contract_get_int(j, "batch", 1, 65536, &o->batch));
     DMC_TRY(dmc__json_get_number(j, "lr", 0, 1, &o->lr));
     DMC_TRY(dmc__json_get_number(j, "tau", 0, 1, &o->tau));
     DMC_TRY(dmc__json_get_number(j, "gamma", 0, 1, &o->gamma));
     DMC_TRY(dmc__json_get_number(j, "polyak", 0, 1, &o->polyak));
-    DMC_TRY(get_int(j, "updates", 0, INT32_MAX, updates));
+    DMC_TRY(dmc__contract_get_int(j, "updates", 0, INT32_MAX, updates));
     DMC_TRY(dmc__contract_get_normaliser(j, "observation", a, s, &c->obs));
     return dmc__contract_get_normaliser(j, "action", a, act, &c->act);
+}
+
+/* As for models: nothing is allocated for weights the file does not have. */
+static dmc_status check_weights(const dmc__critic *c, const dmc__tensor_file *f)
+{
+    const dmc__allocator *a = &dmc__default_allocator;
+    dmc__value_net *q = NULL, *v = NULL;
+    dmc_status status = dmc__twin_q_create(a, c->obs.n, c->act.n, c->config.hidden, &q);
+    if (status >= 0) status = dmc__v_create(a, c->obs.n, c->config.hidden, &v);
+    if (status >= 0) status = dmc__file_holds(f, 2 * dmc__graph_param_total(q->graph) + dmc__graph_param_total(v->graph));
+    dmc__value_net_destroy(v);
+    dmc__value_net_destroy(q);
+    return status;
 }
 
 static dmc_status read_blocks(const dmc__tensor_file *f, dmc__critic *c)
@@ -112,6 +117,7 @@ static dmc_status read_critic(const dmc__tensor_file *f, dmc__critic *c)
     if (c->data && (c->data->obs_dim != c->obs.n || c->data->act_dim != c->act.n))
         return dmc__fail(DMC_ESHAPE, "dmc_critic_load: the data have observations of %d and actions of %d, the critic wants %d and %d",
                          c->data->obs_dim, c->data->act_dim, c->obs.n, c->act.n);
+    DMC_TRY(check_weights(c, f));
     DMC_TRY(dmc__critic_make_parts(c));
     dmc__iql_set_step(c->iql, updates);
     return read_blocks(f, c);

@@ -17,12 +17,18 @@ static dmc_status fit_normalisers(dmc__critic *c)
     return DMC_OK;
 }
 
+/* Transitions per update; a critic without data never makes one. */
+static int32_t batch_of(const dmc__critic *c)
+{
+    return c->data ? c->config.batch : 1;
+}
+
 dmc_status dmc__critic_make_parts(dmc__critic *c)
 {
     const dmc__critic_config *o = &c->config;
     const dmc__allocator *a = &c->ref.ctx->alloc;
-    const size_t n = (size_t)o->batch;
-    const dmc__iql_config iql = {.obs_dim = c->obs.n, .act_dim = c->act.n, .hidden = o->hidden, .batch = o->batch, .lr = o->lr,
+    const size_t n = (size_t)batch_of(c);
+    const dmc__iql_config iql = {.obs_dim = c->obs.n, .act_dim = c->act.n, .hidden = o->hidden, .batch = batch_of(c), .lr = o->lr,
                                  .tau = o->tau, .gamma = o->gamma, .polyak = o->polyak, .steps = o->steps, .seed = o->seed};
     DMC_TRY(dmc__iql_create(a, c->ref.ctx->device, &iql, &c->iql));
     DMC_TRY(DMC_NEW(a, n * (size_t)c->obs.n, &c->s));
@@ -71,7 +77,7 @@ void dmc__critic_destroy(dmc__critic *c)
     if (!c) return;
     dmc__context_ref ref = c->ref;
     const dmc__allocator *a = &ref.ctx->alloc;
-    const size_t n = (size_t)c->config.batch;
+    const size_t n = (size_t)batch_of(c);
     dmc__veval_destroy(c->veval);
     dmc__qeval_destroy(c->eval);
     dmc__iql_destroy(c->iql);

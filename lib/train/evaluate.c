@@ -75,7 +75,7 @@ static dmc_status check(const dmc__sampler *s, const dmc__env *e, int32_t episod
 dmc_status dmc__evaluate(dmc__sampler *s, const dmc__env *env, int32_t episodes, int32_t exec, uint64_t first_seed, uint64_t seed,
                          double *returns)
 {
-    const dmc__allocator *a = &dmc__default_allocator;
+    const dmc__allocator *a = dmc__sampler_allocator(s);
     DMC_TRY(check(s, env, episodes, exec));
     const size_t n = (size_t)env->count;
     const size_t acts = n * (size_t)dmc__sampler_model(s)->spec.net.horizon * (size_t)env->act_dim;

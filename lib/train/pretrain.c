@@ -154,12 +154,14 @@ static dmc_status update(dmc__pretrain *p, dmc__pretrain_metrics *m)
 dmc_status dmc__pretrain_step(dmc__pretrain *p, int32_t n, dmc__pretrain_metrics *m)
 {
     const int64_t began = dmc__clock_ns();
+    const int64_t first = p->step;
+    dmc_status status = DMC_OK;
     *m = (dmc__pretrain_metrics){0};
-    for (int32_t i = 0; i < n; i++) DMC_TRY(update(p, m));
+    for (int32_t i = 0; i < n && status >= 0; i++) status = update(p, m);
     m->step = p->step;
-    m->loss = n > 0 ? m->loss / n : 0;
+    if (p->step > first) m->loss /= (double)(p->step - first);
     m->seconds = (double)(dmc__clock_ns() - began) * 1e-9;
-    return DMC_OK;
+    return status;
 }
 
 dmc_status dmc__pretrain_evaluate(dmc__pretrain *p, double *loss)

@@ -1,5 +1,6 @@
-/* bench_ops.c — see bench_ops.h. `of roof` is the time the machine cannot beat, for the operations on taps that exist
- * and for each operand once from the level of memory the working set fits, divided by the time taken. */
+/* bench_ops.c — see bench_ops.h. `of roof` is the time the machine cannot beat, for the
+ * operations on taps that exist and for each operand once from the level of memory the working
+ * set fits, divided by the time taken. */
 #include "bench_ops.h"
 
 #include "kernels/kernels.h"
@@ -58,14 +59,18 @@ static sizes dense_sizes(const bench_case *c)
         return (sizes){{B * M}, {B * r, r * M}, B * M, 0, 2.0 * (double)(B * r * M)};
     }
     const size_t K = (size_t)d[2], M = (size_t)d[4];
-    return (sizes){{B * (size_t)d[1] * K}, {(size_t)d[5] * K * M, M}, B * (size_t)d[3] * M, 0,
+    return (sizes){{B * (size_t)d[1] * K},
+                   {(size_t)d[5] * K * M, M},
+                   B * (size_t)d[3] * M,
+                   0,
                    2.0 * (double)(B * K * M) * pairs_of_rows(d, c->op == DMC_OP_CONVT1D)};
 }
 
 static sizes other_sizes(const bench_case *c)
 {
     const int32_t *d = c->dim;
-    const size_t n = (size_t)d[0], nm = n * (size_t)(d[1] > 0 ? d[1] : 1), nmk = nm * (size_t)(d[2] > 0 ? d[2] : 1);
+    const size_t n = (size_t)d[0], nm = n * (size_t)(d[1] > 0 ? d[1] : 1),
+                 nmk = nm * (size_t)(d[2] > 0 ? d[2] : 1);
     switch (c->op) {
     case DMC_OP_GROUPNORM: return (sizes){{nmk}, {(size_t)d[2], (size_t)d[2]}, nmk, 0, 0};
     case DMC_OP_LAYERNORM: return (sizes){{nm}, {(size_t)d[1], (size_t)d[1]}, nm, 0, 0};
@@ -83,7 +88,8 @@ static sizes other_sizes(const bench_case *c)
 
 static sizes sizes_of(const bench_case *c)
 {
-    const int dense = c->op == DMC_OP_LINEAR || c->op == DMC_OP_CONV1D || c->op == DMC_OP_CONVT1D || c->op == DMC_OP_LORA;
+    const int dense = c->op == DMC_OP_LINEAR || c->op == DMC_OP_CONV1D || c->op == DMC_OP_CONVT1D ||
+                      c->op == DMC_OP_LORA;
     return dense ? dense_sizes(c) : other_sizes(c);
 }
 
@@ -116,7 +122,8 @@ static int make_operands(const bench *s, const bench_case *c, const sizes *z, dm
     memcpy(k->dim, c->dim, sizeof k->dim);
     for (int i = 0; i < DMC_KATTR; i++) k->attr[i] = 0.5;
     if (s->table.op[c->op].prepare != NULL) s->table.op[c->op].prepare(k, &need);
-    const size_t scratch = need.scratch_fwd > need.scratch_bwd ? need.scratch_fwd : need.scratch_bwd;
+    const size_t scratch =
+        need.scratch_fwd > need.scratch_bwd ? need.scratch_fwd : need.scratch_bwd;
     for (int i = 0; i < DMC_KIN; i++) {
         k->in[i] = make_floats(z->in[i], 1, &failed);
         k->din[i] = make_floats(c->op == DMC_OP_LORA ? 0 : z->in[i], 2, &failed);
@@ -153,27 +160,33 @@ static void show_shape(char *text, size_t room, const bench_case *c)
         at += (size_t)snprintf(text + at, room - at, i > 0 ? " %d" : "%d", c->dim[i]);
 }
 
-/* One direction of one case. A backward pass does a dense op's work twice and reads what it writes to. */
+/* One direction of one case. A backward pass does a dense op's work twice and reads what it
+ * writes to. */
 static void measure(bench *s, const bench_case *c, const sizes *z, const dmc_kargs *k, int backward)
 {
     call work = {k, backward ? s->table.op[c->op].bwd : s->table.op[c->op].fwd};
     double elements = (double)(z->out + z->state);
     for (int i = 0; i < DMC_KIN; i++) elements += (double)z->in[i];
     for (int i = 0; i < DMC_KPAR; i++) elements += (double)z->par[i];
-    const double bytes = elements * sizeof(float) * (backward ? 2 : 1), flop = z->flop * (backward ? 2 : 1);
+    const double bytes = elements * sizeof(float) * (backward ? 2 : 1),
+                 flop = z->flop * (backward ? 2 : 1);
     const double took = dmc_bench_time(run_call, &work, 0.02);
-    const double by_flop = flop / (s->roof->gflops * 1e9), by_bytes = bytes / (dmc_bench_bandwidth(s->roof, bytes) * 1e9);
+    const double by_flop = flop / (s->roof->gflops * 1e9),
+                 by_bytes = bytes / (dmc_bench_bandwidth(s->roof, bytes) * 1e9);
     const double least = by_flop > by_bytes ? by_flop : by_bytes;
     char shape[96] = "";
     show_shape(shape, sizeof shape, c);
-    printf("%-10s %s %-28s %9.2f us  %6.1f GFLOP/s  %6.1f GB/s  %6.3f ns/out  %3.0f %% of roof", op_names[c->op],
-           backward ? "bwd" : "fwd", shape, took * 1e6, flop / took * 1e-9, bytes / took * 1e-9,
-           took * 1e9 / (double)z->out, 100 * least / took);
+    printf("%-10s %s %-28s %9.2f us  %6.1f GFLOP/s  %6.1f GB/s  %6.3f ns/out  %3.0f %% of roof",
+           op_names[c->op], backward ? "bwd" : "fwd", shape, took * 1e6, flop / took * 1e-9,
+           bytes / took * 1e-9, took * 1e9 / (double)z->out, 100 * least / took);
     printf(c->times > 0 ? "  x%d\n" : "\n", c->times);
     if (s->json != NULL)
-        fprintf(s->json, "%s\n  {\"op\": \"%s\", \"pass\": \"%s\", \"dim\": \"%s\", \"us\": %.3f, \"gflops\": %.2f, "
-                "\"gbps\": %.2f, \"of_roof\": %.3f}", s->rows > 0 ? "," : "", op_names[c->op],
-                backward ? "backward" : "forward", shape, took * 1e6, flop / took * 1e-9, bytes / took * 1e-9, least / took);
+        fprintf(s->json,
+                "%s\n  {\"op\": \"%s\", \"pass\": \"%s\", \"dim\": \"%s\", \"us\": %.3f, "
+                "\"gflops\": %.2f, "
+                "\"gbps\": %.2f, \"of_roof\": %.3f}",
+                s->rows > 0 ? "," : "", op_names[c->op], backward ? "backward" : "forward", shape,
+                took * 1e6, flop / took * 1e-9, bytes / took * 1e-9, least / took);
     s->rows++;
     s->took_s += took * c->times;
     s->floor_s += by_flop * c->times;
@@ -190,40 +203,76 @@ static int bench_one(bench *s, const bench_case *c, int backward)
     return failed;
 }
 
-/* Convolutions and norms of the Janner U-Net of hopper (14 channels, horizon 32, widths 32 64 128 256). */
+/* Convolutions and norms of the Janner U-Net of hopper (14 channels, horizon 32, widths 32 64
+ * 128 256). */
 static const bench_case unet[] = {
-    {DMC_OP_CONV1D, {1, 32, 14, 32, 32, 5, 1, 2}, 1},    {DMC_OP_CONV1D, {1, 32, 32, 32, 32, 5, 1, 2}, 4},
-    {DMC_OP_CONV1D, {1, 16, 32, 16, 64, 5, 1, 2}, 1},    {DMC_OP_CONV1D, {1, 16, 64, 16, 64, 5, 1, 2}, 3},
-    {DMC_OP_CONV1D, {1, 8, 64, 8, 128, 5, 1, 2}, 1},     {DMC_OP_CONV1D, {1, 8, 128, 8, 128, 5, 1, 2}, 3},
-    {DMC_OP_CONV1D, {1, 4, 128, 4, 256, 5, 1, 2}, 1},    {DMC_OP_CONV1D, {1, 4, 256, 4, 256, 5, 1, 2}, 7},
-    {DMC_OP_CONV1D, {1, 4, 512, 4, 128, 5, 1, 2}, 1},    {DMC_OP_CONV1D, {1, 4, 128, 4, 128, 5, 1, 2}, 3},
-    {DMC_OP_CONV1D, {1, 8, 256, 8, 64, 5, 1, 2}, 1},     {DMC_OP_CONV1D, {1, 8, 64, 8, 64, 5, 1, 2}, 3},
-    {DMC_OP_CONV1D, {1, 16, 128, 16, 32, 5, 1, 2}, 1},   {DMC_OP_CONV1D, {1, 16, 32, 16, 32, 5, 1, 2}, 3},
-    {DMC_OP_CONV1D, {1, 32, 32, 16, 32, 3, 2, 1}, 1},    {DMC_OP_CONV1D, {1, 16, 64, 8, 64, 3, 2, 1}, 1},
-    {DMC_OP_CONV1D, {1, 8, 128, 4, 128, 3, 2, 1}, 1},    {DMC_OP_CONVT1D, {1, 4, 128, 8, 128, 4, 2, 1}, 1},
-    {DMC_OP_CONVT1D, {1, 8, 64, 16, 64, 4, 2, 1}, 1},    {DMC_OP_CONVT1D, {1, 16, 32, 32, 32, 4, 2, 1}, 1},
-    {DMC_OP_CONV1D, {1, 32, 14, 32, 32, 1, 1, 0}, 1},    {DMC_OP_CONV1D, {1, 16, 32, 16, 64, 1, 1, 0}, 1},
-    {DMC_OP_CONV1D, {1, 8, 64, 8, 128, 1, 1, 0}, 1},     {DMC_OP_CONV1D, {1, 4, 128, 4, 256, 1, 1, 0}, 1},
-    {DMC_OP_CONV1D, {1, 4, 512, 4, 128, 1, 1, 0}, 1},    {DMC_OP_CONV1D, {1, 8, 256, 8, 64, 1, 1, 0}, 1},
-    {DMC_OP_CONV1D, {1, 16, 128, 16, 32, 1, 1, 0}, 1},   {DMC_OP_CONV1D, {1, 32, 32, 32, 14, 1, 1, 0}, 1},
-    {DMC_OP_GROUPNORM, {1, 32, 32, 8}, 5},               {DMC_OP_GROUPNORM, {1, 16, 64, 8}, 4},
-    {DMC_OP_GROUPNORM, {1, 8, 128, 8}, 4},               {DMC_OP_GROUPNORM, {1, 4, 256, 8}, 8},
-    {DMC_OP_GROUPNORM, {1, 4, 128, 8}, 4},               {DMC_OP_GROUPNORM, {1, 8, 64, 8}, 4},
+    {DMC_OP_CONV1D, {1, 32, 14, 32, 32, 5, 1, 2}, 1},
+    {DMC_OP_CONV1D, {1, 32, 32, 32, 32, 5, 1, 2}, 4},
+    {DMC_OP_CONV1D, {1, 16, 32, 16, 64, 5, 1, 2}, 1},
+    {DMC_OP_CONV1D, {1, 16, 64, 16, 64, 5, 1, 2}, 3},
+    {DMC_OP_CONV1D, {1, 8, 64, 8, 128, 5, 1, 2}, 1},
+    {DMC_OP_CONV1D, {1, 8, 128, 8, 128, 5, 1, 2}, 3},
+    {DMC_OP_CONV1D, {1, 4, 128, 4, 256, 5, 1, 2}, 1},
+    {DMC_OP_CONV1D, {1, 4, 256, 4, 256, 5, 1, 2}, 7},
+    {DMC_OP_CONV1D, {1, 4, 512, 4, 128, 5, 1, 2}, 1},
+    {DMC_OP_CONV1D, {1, 4, 128, 4, 128, 5, 1, 2}, 3},
+    {DMC_OP_CONV1D, {1, 8, 256, 8, 64, 5, 1, 2}, 1},
+    {DMC_OP_CONV1D, {1, 8, 64, 8, 64, 5, 1, 2}, 3},
+    {DMC_OP_CONV1D, {1, 16, 128, 16, 32, 5, 1, 2}, 1},
+    {DMC_OP_CONV1D, {1, 16, 32, 16, 32, 5, 1, 2}, 3},
+    {DMC_OP_CONV1D, {1, 32, 32, 16, 32, 3, 2, 1}, 1},
+    {DMC_OP_CONV1D, {1, 16, 64, 8, 64, 3, 2, 1}, 1},
+    {DMC_OP_CONV1D, {1, 8, 128, 4, 128, 3, 2, 1}, 1},
+    {DMC_OP_CONVT1D, {1, 4, 128, 8, 128, 4, 2, 1}, 1},
+    {DMC_OP_CONVT1D, {1, 8, 64, 16, 64, 4, 2, 1}, 1},
+    {DMC_OP_CONVT1D, {1, 16, 32, 32, 32, 4, 2, 1}, 1},
+    {DMC_OP_CONV1D, {1, 32, 14, 32, 32, 1, 1, 0}, 1},
+    {DMC_OP_CONV1D, {1, 16, 32, 16, 64, 1, 1, 0}, 1},
+    {DMC_OP_CONV1D, {1, 8, 64, 8, 128, 1, 1, 0}, 1},
+    {DMC_OP_CONV1D, {1, 4, 128, 4, 256, 1, 1, 0}, 1},
+    {DMC_OP_CONV1D, {1, 4, 512, 4, 128, 1, 1, 0}, 1},
+    {DMC_OP_CONV1D, {1, 8, 256, 8, 64, 1, 1, 0}, 1},
+    {DMC_OP_CONV1D, {1, 16, 128, 16, 32, 1, 1, 0}, 1},
+    {DMC_OP_CONV1D, {1, 32, 32, 32, 14, 1, 1, 0}, 1},
+    {DMC_OP_GROUPNORM, {1, 32, 32, 8}, 5},
+    {DMC_OP_GROUPNORM, {1, 16, 64, 8}, 4},
+    {DMC_OP_GROUPNORM, {1, 8, 128, 8}, 4},
+    {DMC_OP_GROUPNORM, {1, 4, 256, 8}, 8},
+    {DMC_OP_GROUPNORM, {1, 4, 128, 8}, 4},
+    {DMC_OP_GROUPNORM, {1, 8, 64, 8}, 4},
     {DMC_OP_GROUPNORM, {1, 16, 32, 8}, 4},
 };
 
-/* Everything else, at sizes of the other networks, of a batch of samples and of a set of weights. */
+/* Everything else, at sizes of the other networks, of a batch of samples and of a set of
+ * weights. */
 static const bench_case others[] = {
-    {DMC_OP_LINEAR, {1, 256, 1024}, 0},     {DMC_OP_LINEAR, {1, 1024, 256}, 0},     {DMC_OP_LINEAR, {10, 320, 1280}, 0},
-    {DMC_OP_LINEAR, {64, 256, 1024}, 0},    {DMC_OP_LINEAR, {256, 1024, 256}, 0},   {DMC_OP_LINEAR, {2048, 1280, 320}, 0},
-    {DMC_OP_LINEAR, {1, 5120, 1024}, 0},    {DMC_OP_LINEAR, {4, 5120, 1024}, 0},
-    {DMC_OP_CONV1D, {1, 4, 1024, 4, 1024, 5, 1, 2}, 0}, {DMC_OP_CONV1D, {8, 4, 1024, 4, 1024, 5, 1, 2}, 0},
-    {DMC_OP_LAYERNORM, {256, 256}, 0},      {DMC_OP_LAYERNORM, {640, 320}, 0},      {DMC_OP_MISH, {65536}, 0},
-    {DMC_OP_SILU, {65536}, 0},              {DMC_OP_RELU, {65536}, 0},              {DMC_OP_TANH, {65536}, 0},
-    {DMC_OP_ADD, {65536}, 0},               {DMC_OP_ADD_TIME, {64, 8, 128}, 0},     {DMC_OP_CONCAT, {512, 128, 128}, 0},
-    {DMC_OP_NORMAL, {1, 448}, 0},           {DMC_OP_NORMAL, {64, 448}, 0},          {DMC_OP_TRANSITION, {64, 448}, 0},
-    {DMC_OP_MSE, {64, 448}, 0},             {DMC_OP_SUMSQ, {3956302}, 0},           {DMC_OP_ADAMW, {3956302}, 0},
-    {DMC_OP_LERP, {3956302}, 0},            {DMC_OP_LORA, {1280, 256, 16}, 0},
+    {DMC_OP_LINEAR, {1, 256, 1024}, 0},
+    {DMC_OP_LINEAR, {1, 1024, 256}, 0},
+    {DMC_OP_LINEAR, {10, 320, 1280}, 0},
+    {DMC_OP_LINEAR, {64, 256, 1024}, 0},
+    {DMC_OP_LINEAR, {256, 1024, 256}, 0},
+    {DMC_OP_LINEAR, {2048, 1280, 320}, 0},
+    {DMC_OP_LINEAR, {1, 5120, 1024}, 0},
+    {DMC_OP_LINEAR, {4, 5120, 1024}, 0},
+    {DMC_OP_CONV1D, {1, 4, 1024, 4, 1024, 5, 1, 2}, 0},
+    {DMC_OP_CONV1D, {8, 4, 1024, 4, 1024, 5, 1, 2}, 0},
+    {DMC_OP_LAYERNORM, {256, 256}, 0},
+    {DMC_OP_LAYERNORM, {640, 320}, 0},
+    {DMC_OP_MISH, {65536}, 0},
+    {DMC_OP_SILU, {65536}, 0},
+    {DMC_OP_RELU, {65536}, 0},
+    {DMC_OP_TANH, {65536}, 0},
+    {DMC_OP_ADD, {65536}, 0},
+    {DMC_OP_ADD_TIME, {64, 8, 128}, 0},
+    {DMC_OP_CONCAT, {512, 128, 128}, 0},
+    {DMC_OP_NORMAL, {1, 448}, 0},
+    {DMC_OP_NORMAL, {64, 448}, 0},
+    {DMC_OP_TRANSITION, {64, 448}, 0},
+    {DMC_OP_MSE, {64, 448}, 0},
+    {DMC_OP_SUMSQ, {3956302}, 0},
+    {DMC_OP_ADAMW, {3956302}, 0},
+    {DMC_OP_LERP, {3956302}, 0},
+    {DMC_OP_LORA, {1280, 256, 16}, 0},
 };
 
 /* The whole list at one batch size, with the time of a network's worth of it at the end. */
@@ -236,8 +285,9 @@ static int bench_unet(bench *s, int32_t batch, int backward)
         c.dim[0] = batch;
         failed |= bench_one(s, &c, backward);
     }
-    printf("  Janner U-Net, batch %d, %s: %.1f us in these ops, %.0f %% of the multiply-add roof\n\n", batch,
-           backward ? "backward" : "forward", s->took_s * 1e6, 100 * s->floor_s / s->took_s);
+    printf(
+        "  Janner U-Net, batch %d, %s: %.1f us in these ops, %.0f %% of the multiply-add roof\n\n",
+        batch, backward ? "backward" : "forward", s->took_s * 1e6, 100 * s->floor_s / s->took_s);
     return failed;
 }
 
@@ -247,13 +297,15 @@ int dmc_bench_ops(FILE *json, const dmc_bench_roof *roof)
     bench s = {.json = json, .roof = roof};
     int failed = 0;
     dmc__kernels_ref_f32(&s.table);
-    printf("kernels: %s; roof: %.1f GFLOP/s, read L2 %.1f L3 %.1f memory %.1f GB/s\n", dmc__kernels_cpu(&s.table),
-           roof->gflops, roof->l2, roof->l3, roof->dram);
+    printf("kernels: %s; roof: %.1f GFLOP/s, read L2 %.1f L3 %.1f memory %.1f GB/s\n",
+           dmc__kernels_cpu(&s.table), roof->gflops, roof->l2, roof->l3, roof->dram);
     if (json != NULL) fprintf(json, "[");
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++)
-        for (int backward = 0; backward < 2; backward++) failed |= bench_unet(&s, batches[i], backward);
+        for (int backward = 0; backward < 2; backward++)
+            failed |= bench_unet(&s, batches[i], backward);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        for (int backward = 0; backward < 2; backward++) failed |= bench_one(&s, &others[i], backward);
+        for (int backward = 0; backward < 2; backward++)
+            failed |= bench_one(&s, &others[i], backward);
     if (json != NULL) fprintf(json, "\n]\n");
     return failed ? -1 : 0;
 }

@@ -6,7 +6,8 @@
 
 #include <stdio.h>
 
-/* Prints a table and, where json is not NULL, writes one JSON array. One thread. 0, or -1 when out of memory. */
+/* Prints a table and, where json is not NULL, writes one JSON array. One thread. 0, or -1 when
+ * out of memory. */
 int dmc_bench_ops(FILE *json, const dmc_bench_roof *roof);
 
 #endif

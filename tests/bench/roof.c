@@ -1,4 +1,5 @@
-/* roof.c — see roof.h. The loops are written per instruction set, because a test file is compiled for any processor. */
+/* roof.c — see roof.h. The loops are written per instruction set, because a test file is
+ * compiled for any processor. */
 #include "roof.h"
 
 #include <stdint.h>
@@ -40,32 +41,36 @@ typedef struct reading {
 
 #if defined(__x86_64__)
 
-#include <immintrin.h>
+#    include <immintrin.h>
 
-#define LOOPS(isa, features, vector, lanes, zero, fma, add, load)                                                \
-    __attribute__((target(features))) static void multiply_##isa(void *arg)                                     \
-    {                                                                                                            \
-        vector acc[CHAINS];                                                                                      \
-        for (int c = 0; c < CHAINS; c++) acc[c] = zero();                                                        \
-        const vector x = load(arg);                                                                              \
-        for (int s = 0; s < STEPS; s++)                                                                          \
-            _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) acc[c] = fma(acc[c], x, x);                \
-        for (int c = 1; c < CHAINS; c++) acc[0] = add(acc[0], acc[c]);                                           \
-        *(float *)arg = acc[0][0] * 0 + 0.5F;                                                                    \
-    }                                                                                                            \
-    __attribute__((target(features))) static void read_##isa(void *arg)                                         \
-    {                                                                                                            \
-        reading *const r = arg;                                                                                  \
-        vector acc[8];                                                                                           \
-        for (int c = 0; c < 8; c++) acc[c] = zero();                                                             \
-        for (size_t i = 0; i + 8 * (lanes) <= r->n; i += 8 * (lanes))                                            \
-            _Pragma("GCC unroll 8") for (int c = 0; c < 8; c++) acc[c] = add(acc[c], load(r->data + i + c * (lanes))); \
-        for (int c = 1; c < 8; c++) acc[0] = add(acc[0], acc[c]);                                                \
-        r->sum += acc[0][0];                                                                                     \
-    }
+#    define LOOPS(isa, features, vector, lanes, zero, fma, add, load)                              \
+        __attribute__((target(features))) static void multiply_##isa(void *arg)                    \
+        {                                                                                          \
+            vector acc[CHAINS];                                                                    \
+            for (int c = 0; c < CHAINS; c++) acc[c] = zero();                                      \
+            const vector x = load(arg);                                                            \
+            for (int s = 0; s < STEPS; s++)                                                        \
+                _Pragma("GCC unroll 16") for (int c = 0; c < CHAINS; c++) acc[c] =                 \
+                    fma(acc[c], x, x);                                                             \
+            for (int c = 1; c < CHAINS; c++) acc[0] = add(acc[0], acc[c]);                         \
+            *(float *)arg = acc[0][0] * 0 + 0.5F;                                                  \
+        }                                                                                          \
+        __attribute__((target(features))) static void read_##isa(void *arg)                        \
+        {                                                                                          \
+            reading *const r = arg;                                                                \
+            vector acc[8];                                                                         \
+            for (int c = 0; c < 8; c++) acc[c] = zero();                                           \
+            for (size_t i = 0; i + 8 * (lanes) <= r->n; i += 8 * (lanes))                          \
+                _Pragma("GCC unroll 8") for (int c = 0; c < 8; c++) acc[c] =                       \
+                    add(acc[c], load(r->data + i + c * (lanes)));                                  \
+            for (int c = 1; c < 8; c++) acc[0] = add(acc[0], acc[c]);                              \
+            r->sum += acc[0][0];                                                                   \
+        }
 
-LOOPS(avx512, "avx512f", __m512, 16, _mm512_setzero_ps, _mm512_fmadd_ps, _mm512_add_ps, _mm512_loadu_ps)
-LOOPS(avx2, "avx2,fma", __m256, 8, _mm256_setzero_ps, _mm256_fmadd_ps, _mm256_add_ps, _mm256_loadu_ps)
+LOOPS(avx512, "avx512f", __m512, 16, _mm512_setzero_ps, _mm512_fmadd_ps, _mm512_add_ps,
+      _mm512_loadu_ps)
+LOOPS(avx2, "avx2,fma", __m256, 8, _mm256_setzero_ps, _mm256_fmadd_ps, _mm256_add_ps,
+      _mm256_loadu_ps)
 
 #endif
 
@@ -96,7 +101,8 @@ static loops best_loops(void)
 {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f")) return (loops){multiply_avx512, read_avx512, 16};
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return (loops){multiply_avx2, read_avx2, 8};
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return (loops){multiply_avx2, read_avx2, 8};
 #endif
     return (loops){multiply_any, read_any, 1};
 }

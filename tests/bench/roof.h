@@ -1,5 +1,6 @@
-/* roof.h — what one thread of this machine can do at best: single-precision multiply-add and reading from each level
- * of memory. Measured in about half a second, so that every benchmark can say what fraction of it was reached. */
+/* roof.h — what one thread of this machine can do at best: single-precision multiply-add and
+ * reading from each level of memory. Measured in about half a second, so that every benchmark
+ * can say what fraction of it was reached. */
 #ifndef DMC_BENCH_ROOF_H
 #define DMC_BENCH_ROOF_H
 

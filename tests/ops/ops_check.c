@@ -4,13 +4,12 @@
 #include <math.h>
 #include <stdio.h>
 
-void op_each_subset(const op_row *row, const op_shape *shape, int32_t batch,
-                    void (*check)(const op_case *c))
+void op_each_subset(const op_row *row, const op_shape *shape, void (*check)(const op_case *c))
 {
     const uint32_t optional = op_slots(row, '?');
     for (uint32_t absent = 0; absent <= optional; absent++) {
         if (absent & ~optional) continue;
-        op_case *const c = op_case_create(row, shape, batch, absent);
+        op_case *const c = op_case_create(row, shape, 1, absent);
         check(c);
         op_case_destroy(c);
     }

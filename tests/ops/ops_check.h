@@ -19,8 +19,7 @@ typedef struct op_tables {
 extern op_tables op_table;
 
 /* Call check for the case with every subset of its optional operands. */
-void op_each_subset(const op_row *row, const op_shape *shape, int32_t batch,
-                    void (*check)(const op_case *c));
+void op_each_subset(const op_row *row, const op_shape *shape, void (*check)(const op_case *c));
 
 /* Largest |got - want| over the slots' elements, relative to the largest |want| of the slot, must
  * be <= tolerance. */

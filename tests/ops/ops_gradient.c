@@ -49,7 +49,7 @@ START_TEST(backward_is_the_derivative_of_forward)
 {
     const op_row *const row = &op_rows[_i];
     if (!op_slots(row, 'd')) return;
-    for (const op_shape *s = row->odd; s->dim[0]; s++) op_each_subset(row, s, 1, check_case);
+    for (const op_shape *s = row->odd; s->dim[0]; s++) op_each_subset(row, s, check_case);
 }
 END_TEST
 

@@ -607,24 +607,40 @@ START_TEST(whole_numbers_at_their_limits)
 }
 END_TEST
 
-/* Only where a locale with a decimal comma is installed. */
+/* A locale with a decimal comma: one that is installed, or one compiled into the test's folder. */
+static const char *comma_locale(void)
+{
+    char command[256];
+    const char *found = setlocale(LC_ALL, "de_DE.UTF-8");
+    if (found) return found;
+    snprintf(command, sizeof command,
+             "localedef --no-archive -i de_DE -f UTF-8 %s/de_DE.UTF-8 >/dev/null 2>&1",
+             fixture_folder);
+    if (system(command) != 0) return NULL;
+    setenv("LOCPATH", fixture_folder, 1);
+    return setlocale(LC_ALL, "de_DE.UTF-8");
+}
+
 START_TEST(numbers_ignore_the_locale)
 {
-    static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "de_DE", "fr_FR.UTF-8",
-                                        "fr_FR.utf8"};
-    const char *found = NULL;
-    for (size_t i = 0; !found && i < sizeof names / sizeof *names; i++)
-        found = setlocale(LC_ALL, names[i]);
-    if (!found) {
-        printf("  skipped: no locale with a decimal comma\n");
-        return;
-    }
-    char text[DMC__NUMBER_TEXT];
-    double v;
+    char text[DMC__NUMBER_TEXT], host[16], command[128];
+    double v = 0;
+    fixture_make();
+    const char *found = comma_locale();
+    snprintf(host, sizeof host, "%.2f", 1.25);
     const dmc_status status = dmc__number_double("0.5", &v);
+    const dmc_status comma = dmc__number_double("0,5", &v);
     dmc__number_print(1.25, text);
     setlocale(LC_ALL, "C");
-    ck_assert(status == DMC_OK && v == 0.5);
+    unsetenv("LOCPATH");
+    snprintf(command, sizeof command, "rm -r %s", fixture_folder);
+    ck_assert_int_eq(system(command), 0);
+    if (!found) {
+        printf("SKIP: no locale with a decimal comma (package locales)\n");
+        return;
+    }
+    ck_assert_str_eq(host, "1,25");
+    ck_assert(status == DMC_OK && comma == DMC_EPARSE && v == 0.5);
     ck_assert_str_eq(text, "1.25");
 }
 END_TEST

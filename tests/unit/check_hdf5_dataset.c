@@ -227,7 +227,7 @@ START_TEST(real_file)
     char path[512];
     snprintf(path, sizeof path, "%s/d4rl/generated/hopper-medium-sample.hdf5", data_folder());
     if (access(path, R_OK) != 0) {
-        printf("  skipped: %s is not there (set DMC_DATA)\n", path);
+        printf("SKIP: %s is not there (set DMC_DATA)\n", path);
         return;
     }
     dmc__hdf5_arrays x = read_ok(path, 0);

@@ -1,0 +1,155 @@
+"""_records.py — the structs that the library fills or reads once, and the types of its callbacks.
+
+Options are not among them: they are set by name (options.py). tests/python compares sizes and offsets with the C compiler.
+"""
+from __future__ import annotations
+
+from ctypes import (CFUNCTYPE, POINTER, Structure, c_char_p, c_double, c_float, c_int32, c_int64, c_size_t, c_uint32,
+                    c_uint64, c_void_p, sizeof)
+from typing import Annotated, Any, Callable, TypeVar, get_type_hints
+
+Int = Annotated[int, c_int32]
+Long = Annotated[int, c_int64]
+Count = Annotated[int, c_uint64]
+Real = Annotated[float, c_double]
+Text = Annotated[bytes, c_char_p]
+Pointer = Annotated[int, c_void_p]
+
+
+class Record(Structure):
+    """A struct that begins with its own size."""
+
+    struct_size: int
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(struct_size=sizeof(self), **values)
+
+    def asdict(self) -> dict[str, Any]:
+        """The fields by name."""
+        names = [name for name, *_ in self._fields_ if name not in ("struct_size", "reserved0")]
+        return {name.lstrip("_"): getattr(self, name.lstrip("_")) for name in names}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.asdict().items())})"
+
+
+R = TypeVar("R", bound=type[Record])
+
+
+def record(cls: R) -> R:
+    """Lay out the annotated attributes of a Record, in order, behind struct_size."""
+    hints = get_type_hints(cls, include_extras=True)
+    own = [(name, hints[name].__metadata__[0]) for name in cls.__annotations__ if hasattr(hints[name], "__metadata__")]
+    cls._fields_ = [("struct_size", c_uint32), *own]
+    return cls
+
+
+@record
+class DatasetInfo(Record):
+    """What Dataset.info returns: counts, and undiscounted returns per episode."""
+    obs_dim: Int
+    act_dim: Int
+    episodes: Int
+    held_out_episodes: Int
+    longest: Int
+    steps: Count
+    return_mean: Real
+    return_sd: Real
+    return_min: Real
+    return_max: Real
+
+
+@record
+class TrainMetrics(Record):
+    """What Trainer.step returns: `step` counts all updates so far, `loss` is the mean over this call's."""
+    step: Int
+    loss: Real
+    grad_norm: Real
+    lr: Real
+    seconds: Real
+
+
+@record
+class CriticMetrics(Record):
+    """What Critic.step returns: losses are means over this call's updates, q_mean and v_mean of the last batch."""
+    step: Int
+    q_loss: Real
+    v_loss: Real
+    q_mean: Real
+    v_mean: Real
+    seconds: Real
+
+
+@record
+class SamplerInfo(Record):
+    """What Sampler.info returns of the last sample call: `chosen` is -1 for the mean, `q` NaN without a critic."""
+    steps: Int
+    chosen: Int
+    clamped: Int
+    q: Real
+    nanoseconds: Long
+
+
+@record
+class AlignProgress(Record):
+    """One line of a running alignment, given to the progress function; NaN where the method has no such number."""
+    update: Int
+    updates: Int
+    _pass: Annotated[int, c_int32]
+    _stage: Text
+    score: Real
+    best: Real
+    loss: Real
+    kl: Real
+    reward: Real
+    seconds: Real
+
+    @property
+    def stage(self) -> str:
+        """ "rl", "dpo", "sft" or "cascade"."""
+        return self.stage_text
+
+    stage_text: str
+
+
+@record
+class AlignReport(Record):
+    """What an alignment method achieved. `stopped` is True if the progress function ended it early."""
+    updates: Int
+    rollbacks: Int
+    accepted: Int
+    before: Real
+    after: Real
+    before_se: Real
+    after_se: Real
+    kl: Real
+    seconds: Real
+
+    stopped = False
+
+
+class OptionInfo(Structure):
+    """A row of a field table: options.describe makes an Option of it."""
+    _fields_ = [("key", c_char_p), ("doc", c_char_p), ("choices", c_char_p), ("initial", c_char_p), ("type", c_int32),
+                ("reserved0", c_int32), ("min", c_double), ("max", c_double)]
+
+
+_floats = POINTER(c_float)
+REWARD_FN = CFUNCTYPE(c_int32, c_void_p, c_size_t, _floats, _floats, _floats, _floats)
+SCORE_FN = CFUNCTYPE(c_int32, c_void_p, c_void_p, POINTER(c_double), POINTER(c_double))
+PROGRESS_FN = CFUNCTYPE(c_int32, c_void_p, POINTER(AlignProgress))
+RESET_FN = CFUNCTYPE(c_int32, c_void_p, c_int32, c_uint64, _floats)
+STEP_FN = CFUNCTYPE(c_int32, c_void_p, c_int32, _floats, _floats, POINTER(c_double), POINTER(c_int32))
+
+
+@record
+class Env(Record):
+    """dmc_env: the callbacks behind evaluate."""
+    obs_dim: Int
+    act_dim: Int
+    max_steps: Int
+    count: Int
+    reserved0: Int
+    user: Pointer
+    reset: Annotated[Callable[..., int], RESET_FN]
+    step: Annotated[Callable[..., int], STEP_FN]
