@@ -45,7 +45,8 @@ static dmc_dataset *record_episodes(void)
         timeout[i] = i % LENGTH == LENGTH - 1;
         move_cart(now, act[i][0]);
     }
-    check(dmc_dataset_create(NULL, ROWS, 2, 1, obs[0], act[0], reward, terminal, timeout, NULL, &data));
+    check(dmc_dataset_create(NULL, ROWS, 2, 1, obs[0], act[0], reward, terminal, timeout, NULL,
+                             &data));
     return data;
 }
 
@@ -90,8 +91,10 @@ int main(int argc, char **argv)
     int32_t horizon, obs_dim, act_dim;
     double microseconds[CONTROL_STEPS];
 
-    if (argc > 1) check(dmc_model_load(NULL, argv[1], &model));
-    else model = train_policy();
+    if (argc > 1)
+        check(dmc_model_load(NULL, argv[1], &model));
+    else
+        model = train_policy();
     check(dmc_model_sizes(model, &horizon, NULL, NULL, &obs_dim, &act_dim));
 
     /* All memory is taken here; sample neither allocates nor makes a system call. */
@@ -102,15 +105,18 @@ int main(int argc, char **argv)
     obs[0] = 1;
 
     for (int t = 0; t < CONTROL_STEPS; t++) {
-        check(dmc_sampler_sample(sampler, obs, n_obs, act, n_act)); /* act (horizon,act_dim), ready to send */
+        check(dmc_sampler_sample(sampler, obs, n_obs, act,
+                                 n_act)); /* act (horizon,act_dim), ready to send */
         check(dmc_sampler_get_info(sampler, &info));
         microseconds[t] = 1e-3 * (double)info.nanoseconds;
         if (argc == 1) move_cart(obs, act[0]); /* execute the first row, then ask again */
-        if (argc == 1 && t % 20 == 0) printf("step %2d  position %+.3f  force %+.3f\n", t, (double)obs[0], (double)act[0]);
+        if (argc == 1 && t % 20 == 0)
+            printf("step %2d  position %+.3f  force %+.3f\n", t, (double)obs[0], (double)act[0]);
     }
     qsort(microseconds, CONTROL_STEPS, sizeof *microseconds, compare);
-    printf("%d denoising steps for %d actions: median %.0f us, slowest %.0f us, %zu bytes held\n", info.steps, horizon,
-           microseconds[CONTROL_STEPS / 2], microseconds[CONTROL_STEPS - 1], dmc_sampler_memory(sampler));
+    printf("%d denoising steps for %d actions: median %.0f us, slowest %.0f us, %zu bytes held\n",
+           info.steps, horizon, microseconds[CONTROL_STEPS / 2], microseconds[CONTROL_STEPS - 1],
+           dmc_sampler_memory(sampler));
 
     free(act);
     free(obs);

@@ -2,7 +2,8 @@
  *
  *     02_train [DATA.hdf5 [MODEL.dmc]]
  *
- * DATA.hdf5 is in the D4RL layout (docs/howto/real-data.md). Without it, episodes of a cart are made up in memory.
+ * DATA.hdf5 is in the D4RL layout (docs/howto/real-data.md). Without it, episodes of a cart are
+ * made up in memory.
  */
 #include <libdmc/libdmc.h>
 #include <math.h>
@@ -18,9 +19,9 @@ static void check(dmc_status status)
     exit(1);
 }
 
-/* Episodes as flat arrays: row i is one moment, timeout[i] = 1 where an episode ends. Two habits are mixed: from the same
- * state the cart is pushed either gently or hard. A regression would learn their mean, which nobody ever did; a diffusion
- * model learns both. */
+/* Episodes as flat arrays: row i is one moment, timeout[i] = 1 where an episode ends. Two habits
+ * are mixed: from the same state the cart is pushed either gently or hard. A regression would
+ * learn their mean, which nobody ever did; a diffusion model learns both. */
 static dmc_dataset *make_episodes(void)
 {
     static float obs[ROWS][2], act[ROWS][1], reward[ROWS];
@@ -41,7 +42,8 @@ static dmc_dataset *make_episodes(void)
         v += 0.1f * act[i][0];
         x += 0.1f * v;
     }
-    check(dmc_dataset_create(NULL, ROWS, 2, 1, obs[0], act[0], reward, terminal, timeout, NULL, &data));
+    check(dmc_dataset_create(NULL, ROWS, 2, 1, obs[0], act[0], reward, terminal, timeout, NULL,
+                             &data));
     return data;
 }
 
@@ -50,8 +52,8 @@ static void set_options(dmc_model_options *model, dmc_train_options *train)
     /* Always: init fills every field with its default, then change what you need. */
     check(dmc_model_options_init(model, sizeof *model));
     check(dmc_train_options_init(train, sizeof *train));
-    model->horizon = 4;      /* actions per sample             */
-    model->hidden = 64;      /* width of the network           */
+    model->horizon = 4; /* actions per sample             */
+    model->hidden = 64; /* width of the network           */
     model->blocks = 2;
     model->train_steps = 10; /* diffusion steps                */
     train->steps = 800;      /* updates                        */
@@ -67,7 +69,8 @@ static double train(dmc_trainer *trainer, int32_t steps)
     while (m.step < steps) {
         check(dmc_trainer_step(trainer, steps / 4, &m));
         check(dmc_trainer_evaluate(trainer, &held_out));
-        printf("update %4d  loss %.4f  held-out loss %.4f  %.1f s\n", m.step, m.loss, held_out, m.seconds);
+        printf("update %4d  loss %.4f  held-out loss %.4f  %.1f s\n", m.step, m.loss, held_out,
+               m.seconds);
     }
     return held_out;
 }
@@ -83,11 +86,13 @@ int main(int argc, char **argv)
     dmc_trainer *trainer;
     double before;
 
-    if (argc > 1) check(dmc_dataset_open(NULL, argv[1], NULL, &data));
-    else data = make_episodes();
+    if (argc > 1)
+        check(dmc_dataset_open(NULL, argv[1], NULL, &data));
+    else
+        data = make_episodes();
     check(dmc_dataset_get_info(data, &info));
-    printf("%d episodes, %llu steps, observation %d, action %d\n", info.episodes, (unsigned long long)info.steps, info.obs_dim,
-           info.act_dim);
+    printf("%d episodes, %llu steps, observation %d, action %d\n", info.episodes,
+           (unsigned long long)info.steps, info.obs_dim, info.act_dim);
 
     /* The model takes widths, normalisation and action limits from the data. */
     set_options(&mo, &to);
@@ -100,7 +105,8 @@ int main(int argc, char **argv)
     check(dmc_trainer_publish(trainer, &model));
     check(dmc_model_save(model, path));
     check(dmc_model_load(NULL, path, &again));
-    printf("%s: %llu parameters, held-out loss %.4f -> %.4f\n", path, (unsigned long long)dmc_model_parameters(again), before, after);
+    printf("%s: %llu parameters, held-out loss %.4f -> %.4f\n", path,
+           (unsigned long long)dmc_model_parameters(again), before, after);
 
     dmc_model_destroy(again);
     dmc_model_destroy(model);

@@ -1,7 +1,8 @@
-/* 04_own_reward.c — alignment to a wish of your own: a reward function with its gradient instead of a critic.
+/* 04_own_reward.c — alignment to a wish of your own: a reward function with its gradient instead of
+ * a critic.
  *
- * A policy has learnt to answer with anything between -1 and 1. The reward prefers answers near TARGET. After alignment
- * the answers have moved there; the program checks that they have.
+ * A policy has learnt to answer with anything between -1 and 1. The reward prefers answers near
+ * TARGET. After alignment the answers have moved there; the program checks that they have.
  */
 #include <libdmc/libdmc.h>
 #include <math.h>
@@ -18,9 +19,10 @@ static void check(dmc_status status)
     exit(1);
 }
 
-/* n samples z (n,horizon,cols) in the dataset's units, here (n,1,1); obs (n,n_obs*obs_dim) are the conditions.
- * r = -(z - target)^2, and dr/dz where it is asked for. */
-static int32_t prefer_target(void *user, size_t n, const float *z, const float *obs, float *r, float *grad)
+/* n samples z (n,horizon,cols) in the dataset's units, here (n,1,1); obs (n,n_obs*obs_dim) are the
+ * conditions. r = -(z - target)^2, and dr/dz where it is asked for. */
+static int32_t prefer_target(void *user, size_t n, const float *z, const float *obs, float *r,
+                             float *grad)
 {
     const float target = *(const float *)user;
     (void)obs;
@@ -107,7 +109,7 @@ int main(void)
     o.eval_every = 25;
     rl.method = DMC_RL_QVPG; /* follows the reward's gradient; ppo and reinforce need none */
     rl.updates = 150;
-    rl.kl = 0.02;            /* how strongly the policy is held where it was */
+    rl.kl = 0.02; /* how strongly the policy is held where it was */
 
     check(dmc_aligner_create(NULL, model, data, NULL, &o, &aligner)); /* no critic */
     check(dmc_aligner_set_reward(aligner, prefer_target, &target, 1));
@@ -115,7 +117,8 @@ int main(void)
     check(dmc_aligner_publish(aligner, &aligned));
 
     const double before = look("before", model), after = look("aligned", aligned);
-    printf("reward   %.4f -> %.4f after %d updates, KL %.3f\n", report.before, report.after, report.updates, report.kl);
+    printf("reward   %.4f -> %.4f after %d updates, KL %.3f\n", report.before, report.after,
+           report.updates, report.kl);
     dmc_model_destroy(aligned);
     dmc_aligner_destroy(aligner);
     dmc_model_destroy(model);

@@ -1,4 +1,5 @@
-/* cli_args.c — the command line of every command: GNU long options, then operands and section.key=value. */
+/* cli_args.c — the command line of every command: GNU long options, then operands and
+ * section.key=value. */
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -33,7 +34,8 @@ static const flag flags[] = {
 };
 enum { FLAGS = sizeof flags / sizeof *flags };
 
-bool cli_word_in(const char *list, const char *name)
+/* "name" is one of the words of `list`. */
+static bool word_in(const char *list, const char *name)
 {
     const size_t n = strlen(name);
     for (const char *p = list; (p = strstr(p, name)) != NULL; p += n)
@@ -47,7 +49,8 @@ int cli_whole_number(const char *what, const char *text, long min, long max, int
     errno = 0;
     const long v = strtol(text, &end, 10);
     if (end == text || *end || errno || v < min || v > max)
-        return cli_complain(CLI_BAD_INPUT, "%s = \"%s\", must be a whole number %ld..%ld", what, text, min, max);
+        return cli_complain(CLI_BAD_INPUT, "%s = \"%s\", must be a whole number %ld..%ld", what,
+                            text, min, max);
     *out = (int32_t)v;
     return CLI_OK;
 }
@@ -56,9 +59,11 @@ void cli_args_help(const cli_command *command, FILE *f)
 {
     for (const flag *g = flags; g < flags + FLAGS; g++) {
         char left[64];
-        if (!cli_word_in(command->flags, g->name)) continue;
-        snprintf(left, sizeof left, "-%c, --%s%s%s", g->letter, g->name, g->value ? " " : "", g->value ? g->value : "");
-        fprintf(f, "  %-24s %s%s%s%s\n", left, g->doc, g->sets ? " (" : "", g->sets ? g->sets : "", g->sets ? ")" : "");
+        if (!word_in(command->flags, g->name)) continue;
+        snprintf(left, sizeof left, "-%c, --%s%s%s", g->letter, g->name, g->value ? " " : "",
+                 g->value ? g->value : "");
+        fprintf(f, "  %-24s %s%s%s%s\n", left, g->doc, g->sets ? " (" : "", g->sets ? g->sets : "",
+                g->sets ? ")" : "");
     }
 }
 
@@ -92,11 +97,13 @@ static int take_word(cli_args *args, const char *word)
 {
     const char *name = args->command->name;
     if (strchr(word, '=')) {
-        if (!*args->command->sections) return cli_complain(CLI_USAGE, "%s takes no settings: \"%s\"", name, word);
+        if (!*args->command->sections)
+            return cli_complain(CLI_USAGE, "%s takes no settings: \"%s\"", name, word);
         return add_override(args, word, NULL);
     }
     if (args->operands == args->command->most)
-        return cli_complain(CLI_USAGE, "%s: \"%s\" is too much; try  dmc help %s", name, word, name);
+        return cli_complain(CLI_USAGE, "%s: \"%s\" is too much; try  dmc help %s", name, word,
+                            name);
     args->operand[args->operands++] = word;
     return CLI_OK;
 }
@@ -106,8 +113,9 @@ static void list_flags(const cli_command *c, struct option *longs, char *shorts)
 {
     *shorts++ = ':'; /* tell a missing value from an unknown flag */
     for (int i = 0; i < FLAGS; i++) {
-        if (!cli_word_in(c->flags, flags[i].name)) continue;
-        *longs++ = (struct option){flags[i].name, flags[i].value ? required_argument : no_argument, NULL, flags[i].letter};
+        if (!word_in(c->flags, flags[i].name)) continue;
+        *longs++ = (struct option){flags[i].name, flags[i].value ? required_argument : no_argument,
+                                   NULL, flags[i].letter};
         *shorts++ = flags[i].letter;
         if (flags[i].value) *shorts++ = ':';
     }
@@ -126,7 +134,9 @@ static const flag *find_letter(int letter)
 static int refuse_flag(const char *command, int reason, const char *word)
 {
     const char *problem = reason == ':' ? "needs a value" : "is not known here";
-    if (optopt && reason != ':') return cli_complain(CLI_USAGE, "%s: -%c %s; try  dmc help %s", command, optopt, problem, command);
+    if (optopt && reason != ':')
+        return cli_complain(CLI_USAGE, "%s: -%c %s; try  dmc help %s", command, optopt, problem,
+                            command);
     return cli_complain(CLI_USAGE, "%s: %s %s; try  dmc help %s", command, word, problem, command);
 }
 
@@ -138,13 +148,14 @@ static int parse(int argc, char **argv, cli_args *args)
     list_flags(args->command, longs, shorts);
     opterr = 0;
     while ((found = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-        if (found == '?' || found == ':') return refuse_flag(args->command->name, found, argv[optind - 1]);
+        if (found == '?' || found == ':')
+            return refuse_flag(args->command->name, found, argv[optind - 1]);
         CLI_TRY(take_flag(args, find_letter(found), optarg));
     }
     for (; optind < argc; optind++) CLI_TRY(take_word(args, argv[optind]));
     if (!args->help && args->operands < args->command->least)
-        return cli_complain(CLI_USAGE, "%s needs %s; try  dmc help %s", args->command->name, args->command->operands,
-                            args->command->name);
+        return cli_complain(CLI_USAGE, "%s needs %s; try  dmc help %s", args->command->name,
+                            args->command->operands, args->command->name);
     return CLI_OK;
 }
 

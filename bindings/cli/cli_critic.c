@@ -11,7 +11,7 @@ typedef struct job {
     dmc_critic_metrics now; /* of the last call   */
     double q_sum, v_sum;    /* losses since the last report */
     int32_t counted;
-    double q_loss, v_loss;  /* as last reported   */
+    double q_loss, v_loss; /* as last reported   */
 } job;
 
 static int prepare(job *j)
@@ -23,9 +23,9 @@ static int prepare(job *j)
     CLI_CALL(dmc_dataset_get_info(j->s.data, &d));
     j->updates = j->s.set.critic.steps > 0 ? j->s.set.critic.steps : j->s.set.updates;
     j->out = j->s.set.out ? j->s.set.out : "critic.dmc";
-    CLI_TRY(cli_record_beside(&j->s.set, j->out, -1, &j->log));
-    cli_note(j->args->quiet, "data   %d episodes, %llu steps, return %.4g +- %.4g", d.episodes, (unsigned long long)d.steps,
-             d.return_mean, d.return_sd);
+    CLI_TRY(cli_record_open(&j->s.set, j->out, -1, &j->log));
+    cli_note(j->args->quiet, "data   %d episodes, %llu steps, return %.4g +- %.4g", d.episodes,
+             (unsigned long long)d.steps, d.return_mean, d.return_sd);
     cli_progress_begin(&j->progress, "critic", 0, j->updates, j->args->quiet);
     return CLI_OK;
 }
@@ -35,9 +35,10 @@ static void report(job *j)
     j->q_loss = j->q_sum / j->counted;
     j->v_loss = j->v_sum / j->counted;
     j->q_sum = j->v_sum = j->counted = 0;
-    const cli_pair line[] = {{"step", NULL, j->now.step}, {"q_loss", NULL, j->q_loss}, {"v_loss", NULL, j->v_loss},
-                             {"q_mean", NULL, j->now.q_mean}, {"v_mean", NULL, j->now.v_mean},
-                             {"seconds", NULL, cli_seconds() - j->progress.began}};
+    const cli_pair line[] = {
+        {"step", NULL, j->now.step},     {"q_loss", NULL, j->q_loss},
+        {"v_loss", NULL, j->v_loss},     {"q_mean", NULL, j->now.q_mean},
+        {"v_mean", NULL, j->now.v_mean}, {"seconds", NULL, cli_seconds() - j->progress.began}};
     cli_record_write(j->log, sizeof line / sizeof *line, line);
 }
 
@@ -51,7 +52,8 @@ static int advance(job *j)
     j->counted++;
     if (j->now.step % set->report_every == 0 || j->now.step == j->updates) report(j);
     if (j->now.step % set->save_every == 0) CLI_CALL(dmc_critic_save(j->s.critic, j->out));
-    cli_progress_show(&j->progress, j->now.step, "q-loss %.4f  v-loss %.4f  q %.3f", j->q_loss, j->v_loss, j->now.q_mean);
+    cli_progress_show(&j->progress, j->now.step, "q-loss %.4f  v-loss %.4f  q %.3f", j->q_loss,
+                      j->v_loss, j->now.q_mean);
     return CLI_OK;
 }
 
@@ -59,10 +61,15 @@ static int finish(job *j)
 {
     const int stopped = cli_signal_seen();
     CLI_CALL(dmc_critic_save(j->s.critic, j->out));
-    cli_progress_end(&j->progress, j->now.step, "q-loss %.4f  v-loss %.4f  q %.3f", j->q_loss, j->v_loss, j->now.q_mean);
-    cli_note(j->args->quiet, "%s %s", stopped ? "stopped: the critic so far is in" : "wrote", j->out);
-    const cli_pair line[] = {{"out", j->out, 0}, {"step", NULL, j->now.step}, {"q_loss", NULL, j->q_loss},
-                             {"v_loss", NULL, j->v_loss}, {"q_mean", NULL, j->now.q_mean},
+    cli_progress_end(&j->progress, j->now.step, "q-loss %.4f  v-loss %.4f  q %.3f", j->q_loss,
+                     j->v_loss, j->now.q_mean);
+    cli_note(j->args->quiet, "%s %s", stopped ? "stopped: the critic so far is in" : "wrote",
+             j->out);
+    const cli_pair line[] = {{"out", j->out, 0},
+                             {"step", NULL, j->now.step},
+                             {"q_loss", NULL, j->q_loss},
+                             {"v_loss", NULL, j->v_loss},
+                             {"q_mean", NULL, j->now.q_mean},
                              {"seconds", NULL, cli_seconds() - j->progress.began}};
     if (j->args->json) cli_record_write(stdout, sizeof line / sizeof *line, line);
     return stopped ? 128 + stopped : CLI_OK;

@@ -1,8 +1,8 @@
 /* cli_eval.c — dmc eval: how well a model predicts episodes it was not trained on.
  *
- * The error of a prediction is mean |action - recorded action| over the rows and dimensions of a window, in the
- * dataset's units. Two predictions that need no model show what the figure is worth: the last action again, and the
- * mean action of the training episodes.
+ * The error of a prediction is mean |action - recorded action| over the rows and dimensions of a
+ * window, in the dataset's units. Two predictions that need no model show what the figure is
+ * worth: the last action again, and the mean action of the training episodes.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -36,7 +36,7 @@ static const float *row_at(const float *x, int32_t row, int32_t cols)
     return x + (size_t)row * (size_t)cols;
 }
 
-/* ---- the data ----------------------------------------------------------------------------------------- */
+/* ---- the data -------------------------------------------------------------------------------- */
 
 static int look_at_data(job *j)
 {
@@ -75,16 +75,18 @@ static int find_moment(const job *j, int64_t at, moment *m)
     return cli_complain(CLI_FAILED, "there are fewer held-out moments than counted");
 }
 
-/* ---- errors ------------------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
-/* Mean absolute error of predicted rows p, p + stride, ... against what was recorded until the episode's end. */
+/* Mean absolute error of predicted rows p, p + stride, ... against what was recorded until the
+ * episode's end. */
 static double error_of(const job *j, const moment *m, const float *p, int32_t stride)
 {
     const int32_t rows = m->len - m->row < j->horizon ? m->len - m->row : j->horizon;
     double sum = 0;
     for (int32_t i = 0; i < rows; i++)
         for (int32_t a = 0; a < j->act_dim; a++)
-            sum += fabs((double)row_at(p, i, stride)[a] - (double)row_at(m->act, m->row + i, j->act_dim)[a]);
+            sum += fabs((double)row_at(p, i, stride)[a] -
+                        (double)row_at(m->act, m->row + i, j->act_dim)[a]);
     return sum / rows / j->act_dim;
 }
 
@@ -104,7 +106,8 @@ static void add_errors(job *j, const moment *m, int32_t g)
     j->average += error_of(j, m, j->mean, 0);
 }
 
-/* Show the sampler the last n_obs observations of every moment; the first of an episode is repeated. */
+/* Show the sampler the last n_obs observations of every moment; the first of an episode is
+ * repeated. */
 static int draw(job *j, const moment *m, uint64_t group)
 {
     const size_t s = (size_t)j->obs_dim, rows = (size_t)GROUP * (size_t)j->horizon;
@@ -114,7 +117,8 @@ static int draw(job *j, const moment *m, uint64_t group)
             const int32_t row = m[g].row > back ? m[g].row - back : 0;
             memcpy(j->obs + (size_t)g * s, row_at(m[g].obs, row, j->obs_dim), s * sizeof *j->obs);
         }
-        CLI_CALL(dmc_sampler_sample(j->sampler, j->obs, GROUP * s, j->act, rows * (size_t)j->act_dim));
+        CLI_CALL(
+            dmc_sampler_sample(j->sampler, j->obs, GROUP * s, j->act, rows * (size_t)j->act_dim));
     }
     CLI_CALL(dmc_sampler_candidates(j->sampler, j->drawn, rows * CANDIDATES * (size_t)j->cols));
     return CLI_OK;
@@ -135,7 +139,7 @@ static int measure(job *j)
     return CLI_OK;
 }
 
-/* ---- the command -------------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static int measure_loss(job *j)
 {
@@ -153,26 +157,31 @@ static int allocate(job *j)
     j->act = calloc(rows * (size_t)j->act_dim, sizeof *j->act);
     j->drawn = calloc(rows * CANDIDATES * (size_t)j->cols, sizeof *j->drawn);
     j->mean = calloc((size_t)j->act_dim, sizeof *j->mean);
-    return j->obs && j->act && j->drawn && j->mean ? CLI_OK : cli_complain(CLI_FAILED, "out of memory");
+    return j->obs && j->act && j->drawn && j->mean ? CLI_OK
+                                                   : cli_complain(CLI_FAILED, "out of memory");
 }
 
 static int prepare(job *j)
 {
     CLI_TRY(cli_session_open(j->args, &j->s));
     j->windows = WINDOWS;
-    if (j->args->count) CLI_TRY(cli_whole_number("--count", j->args->count, 1, 1000000, &j->windows));
+    if (j->args->count)
+        CLI_TRY(cli_whole_number("--count", j->args->count, 1, 1000000, &j->windows));
     CLI_TRY(cli_session_data(&j->s));
     CLI_TRY(cli_session_model(&j->s));
-    CLI_TRY(measure_loss(j)); /* also refuses a dataset of other widths, or without held-out episodes */
+    CLI_TRY(
+        measure_loss(j)); /* also refuses a dataset of other widths, or without held-out episodes */
     dmc_sampler_options o = j->s.set.sampler;
     o.batch = GROUP;
     o.candidates = CANDIDATES;
     o.select = DMC_SELECT_FIRST;
     CLI_CALL(dmc_sampler_create(j->s.ctx, j->s.model, NULL, &o, &j->sampler));
-    CLI_CALL(dmc_model_sizes(j->s.model, &j->horizon, &j->cols, &j->n_obs, &j->obs_dim, &j->act_dim));
+    CLI_CALL(
+        dmc_model_sizes(j->s.model, &j->horizon, &j->cols, &j->n_obs, &j->obs_dim, &j->act_dim));
     CLI_TRY(allocate(j));
     CLI_TRY(look_at_data(j));
-    if (j->positions < 1) return cli_complain(CLI_BAD_INPUT, "the held-out episodes have no row after the first");
+    if (j->positions < 1)
+        return cli_complain(CLI_BAD_INPUT, "the held-out episodes have no row after the first");
     if (j->windows > j->positions) j->windows = (int32_t)j->positions;
     return CLI_OK;
 }
@@ -180,15 +189,20 @@ static int prepare(job *j)
 static void print_result(const job *j)
 {
     const double n = j->windows;
-    const cli_pair line[] = {{"windows", NULL, n}, {"candidates", NULL, CANDIDATES}, {"held_out_loss", NULL, j->loss},
-                             {"error_sample", NULL, j->sample / n}, {"error_best", NULL, j->best / n},
-                             {"error_repeat_last", NULL, j->repeat / n}, {"error_mean_action", NULL, j->average / n}};
+    const cli_pair line[] = {{"windows", NULL, n},
+                             {"candidates", NULL, CANDIDATES},
+                             {"held_out_loss", NULL, j->loss},
+                             {"error_sample", NULL, j->sample / n},
+                             {"error_best", NULL, j->best / n},
+                             {"error_repeat_last", NULL, j->repeat / n},
+                             {"error_mean_action", NULL, j->average / n}};
     if (j->args->json) {
         cli_record_write(stdout, sizeof line / sizeof *line, line);
         return;
     }
     printf("held-out denoising loss          %10.5f\n", j->loss);
-    printf("mean absolute action error over %d held-out windows of %d rows, dataset units:\n", j->windows, j->horizon);
+    printf("mean absolute action error over %d held-out windows of %d rows, dataset units:\n",
+           j->windows, j->horizon);
     printf("  model, one sample              %10.5g\n", j->sample / n);
     printf("  model, best of %d samples       %10.5g\n", CANDIDATES, j->best / n);
     printf("  baseline: last action again    %10.5g\n", j->repeat / n);

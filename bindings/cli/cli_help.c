@@ -5,19 +5,23 @@
 
 static void print_commands(void)
 {
-    puts("dmc — diffusion models for control\n\nusage: dmc COMMAND [FLAGS] [section.key=value ...]\n");
+    puts("dmc — diffusion models for control\n\nusage: dmc COMMAND [FLAGS] [section.key=value "
+         "...]\n");
     for (const cli_command *c = cli_command_list(); c->name; c++)
         printf("  %-8s %-28s %s\n", c->name, c->operands, c->summary);
     printf("\nsections of a configuration file:");
     for (const char *const *s = cli_settings_sections(); *s; s++) printf(" %s", *s);
-    puts("\n\ndmc help COMMAND lists its flags, dmc help SECTION its keys. Later settings win: file, flags, key=value.\n"
-         "exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad input, 4 diverged, 130 and 143 stopped by a signal");
+    puts("\n\ndmc help COMMAND lists its flags, dmc help SECTION its keys. Later settings win: "
+         "file, flags, key=value.\n"
+         "exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad input, 4 diverged, 130 and 143 "
+         "stopped by a signal");
 }
 
 static void print_command(const cli_command *c)
 {
-    printf("dmc %s: %s\n\nusage: dmc %s%s%s%s%s\n\n", c->name, c->summary, c->name, *c->operands ? " " : "", c->operands,
-           *c->flags ? " [FLAGS]" : "", *c->sections ? " [section.key=value ...]" : "");
+    printf("dmc %s: %s\n\nusage: dmc %s%s%s%s%s\n\n", c->name, c->summary, c->name,
+           *c->operands ? " " : "", c->operands, *c->flags ? " [FLAGS]" : "",
+           *c->sections ? " [section.key=value ...]" : "");
     cli_args_help(c, stdout);
     if (*c->sections) printf("\nsections: %s (dmc help SECTION lists the keys)\n", c->sections);
 }
@@ -66,7 +70,9 @@ int cli_help(const cli_args *args)
     const char *name = args->operand[0];
     const cli_command *c = cli_command_find(name);
     const int32_t kind = cli_settings_kind(name);
-    if (!c && kind < 0) return cli_complain(CLI_USAGE, "there is no command or section \"%s\"; try  dmc help", name);
+    if (!c && kind < 0)
+        return cli_complain(CLI_USAGE, "there is no command or section \"%s\"; try  dmc help",
+                            name);
     if (c) print_command(c);
     if (c && kind >= 0) putchar('\n');
     if (kind >= 0) print_section(name, kind);

@@ -34,8 +34,8 @@ static const char *print_number(const char *p)
     return end > p ? end : p + 1;
 }
 
-/* A JSON object as lines "key value", nested objects indented, lists on one line. The text comes from the library, so it
- * is well formed. */
+/* A JSON object as lines "key value", nested objects indented, lists on one line. The text comes
+ * from the library, so it is well formed. */
 static void print_readable(const char *p)
 {
     int depth = 0, list = 0;
@@ -73,8 +73,10 @@ static int print_contract(describe_fn describe, const void *object, bool json)
     char *text = malloc(size);
     if (!text) return cli_complain(CLI_FAILED, "out of memory");
     const dmc_status status = describe(object, text, size, &size);
-    if (status >= 0 && json) printf("%s\n", text);
-    else if (status >= 0) print_readable(text);
+    if (status >= 0 && json)
+        printf("%s\n", text);
+    else if (status >= 0)
+        print_readable(text);
     free(text);
     return status < 0 ? cli_fail(status) : CLI_OK;
 }
@@ -102,7 +104,9 @@ static int inspect_model(const cli_args *args, const dmc_model *m)
 
 static int inspect_critic(const cli_args *args, const dmc_critic *c)
 {
-    if (args->tensors) return cli_complain(CLI_USAGE, "%s is a critic: --tensors lists those of a model", args->operand[0]);
+    if (args->tensors)
+        return cli_complain(CLI_USAGE, "%s is a critic: --tensors lists those of a model",
+                            args->operand[0]);
     if (!args->json) printf("%-15scritic\n", "file");
     return print_contract(describe_critic, c, args->json);
 }
@@ -120,7 +124,8 @@ int cli_inspect(const cli_args *args)
     }
     if (status != DMC_EFORMAT) return cli_fail(status);
     status = dmc_critic_load(NULL, path, NULL, &c);
-    if (status == DMC_EFORMAT) return cli_complain(CLI_BAD_INPUT, "neither a model nor a critic: %s", dmc_last_error());
+    if (status == DMC_EFORMAT)
+        return cli_complain(CLI_BAD_INPUT, "neither a model nor a critic: %s", dmc_last_error());
     if (status < 0) return cli_fail(status);
     const int code = inspect_critic(args, c);
     dmc_critic_destroy(c);

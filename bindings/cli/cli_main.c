@@ -6,19 +6,23 @@
 #define COMMON "config quiet help"
 
 static const cli_command commands[] = {
-    {"train", "", 0, 0, COMMON " data out metrics resume json", "data model train context run", "fit a diffusion model to a dataset",
-     cli_train},
+    {"train", "", 0, 0, COMMON " data out metrics resume json", "data model train context run",
+     "fit a diffusion model to a dataset", cli_train},
     {"critic", "", 0, 0, COMMON " data out metrics json", "data critic context run",
      "fit a critic (implicit Q-learning) to a dataset", cli_critic},
-    {"align", "rl|dpo|sft|cascade|sequence", 1, 1, COMMON " data model critic out adapter metrics resume json",
-     "data align rl dpo sft cascade sequence context run", "move a model towards what a critic prefers", cli_align},
-    {"sample", "", 0, 0, "config help model critic obs count json", "sampler context run", "draw actions for an observation",
-     cli_sample},
+    {"align", "rl|dpo|sft|cascade|sequence", 1, 1,
+     COMMON " data model critic out adapter metrics resume json",
+     "data align rl dpo sft cascade sequence context run",
+     "move a model towards what a critic prefers", cli_align},
+    {"sample", "", 0, 0, "config help model critic obs count json", "sampler context run",
+     "draw actions for an observation", cli_sample},
     {"eval", "", 0, 0, "config help data model count json", "data train sampler context run",
      "held-out loss and action error of a model, against baselines", cli_eval},
-    {"inspect", "FILE", 1, 1, "help tensors json", "", "print everything a model or critic file states", cli_inspect},
+    {"inspect", "FILE", 1, 1, "help tensors json", "",
+     "print everything a model or critic file states", cli_inspect},
     {"version", "", 0, 0, "help", "", "print the version", cli_version},
-    {"help", "[COMMAND|SECTION]", 0, 1, "", "", "explain a command, or list the keys of a section", cli_help},
+    {"help", "[COMMAND|SECTION]", 0, 1, "", "", "explain a command, or list the keys of a section",
+     cli_help},
     {NULL, NULL, 0, 0, NULL, NULL, NULL, NULL},
 };
 
@@ -58,7 +62,8 @@ int main(int argc, char **argv)
     cli_args args;
     if (argc < 2) return cli_complain(CLI_USAGE, "no command given; try  dmc help");
     const cli_command *command = cli_command_find(argv[1]);
-    if (!command) return cli_complain(CLI_USAGE, "there is no command \"%s\"; try  dmc help", argv[1]);
+    if (!command)
+        return cli_complain(CLI_USAGE, "there is no command \"%s\"; try  dmc help", argv[1]);
     int code = cli_args_parse(command, argc - 1, argv + 1, &args);
     if (code == CLI_OK && args.help) {
         args.operand[0] = command->name;

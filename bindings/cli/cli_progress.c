@@ -43,18 +43,22 @@ void cli_note(bool quiet, const char *format, ...)
     fputc('\n', stderr);
 }
 
-void cli_progress_begin(cli_progress *p, const char *title, int64_t first, int64_t total, bool quiet)
+void cli_progress_begin(cli_progress *p, const char *title, int64_t first, int64_t total,
+                        bool quiet)
 {
     const double now = cli_seconds();
-    *p = (cli_progress){.title = title, .first = first, .total = total, .began = now, .shown = now, .quiet = quiet};
+    *p = (cli_progress){
+        .title = title, .first = first, .total = total, .began = now, .shown = now, .quiet = quiet};
 }
 
 /* "1:05:09" or "4:09" */
 static void print_time(double seconds)
 {
     const long s = (long)(seconds + 0.5);
-    if (s >= 3600) fprintf(stderr, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
-    else fprintf(stderr, "%ld:%02ld", s / 60, s % 60);
+    if (s >= 3600)
+        fprintf(stderr, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    else
+        fprintf(stderr, "%ld:%02ld", s / 60, s % 60);
 }
 
 static void print_state(const cli_progress *p, int64_t done, const char *format, va_list args)
@@ -62,13 +66,17 @@ static void print_state(const cli_progress *p, int64_t done, const char *format,
     const double spent = cli_seconds() - p->began;
     const int64_t worked = done - p->first;
     cli_progress_clear();
-    fprintf(stderr, "%s%s%s %lld/%lld (%d%%)  ", cli_colour("\033[1m"), p->title, cli_colour("\033[0m"), (long long)done,
-            (long long)p->total, p->total > 0 ? (int)(100 * done / p->total) : 100);
+    fprintf(stderr, "%s%s%s %lld/%lld (%d%%)  ", cli_colour("\033[1m"), p->title,
+            cli_colour("\033[0m"), (long long)done, (long long)p->total,
+            p->total > 0 ? (int)(100 * done / p->total) : 100);
     vfprintf(stderr, format, args);
     fputs(done < p->total ? "  left " : "  took ", stderr);
-    if (done >= p->total) print_time(spent);
-    else if (worked > 0) print_time(spent / (double)worked * (double)(p->total - done));
-    else fputs("?", stderr);
+    if (done >= p->total)
+        print_time(spent);
+    else if (worked > 0)
+        print_time(spent / (double)worked * (double)(p->total - done));
+    else
+        fputs("?", stderr);
 }
 
 void cli_progress_show(cli_progress *p, int64_t done, const char *format, ...)

@@ -23,8 +23,10 @@ static void write_text(FILE *f, const char *text)
 
 void cli_record_number(FILE *f, double v)
 {
-    if (isfinite(v)) fprintf(f, "%.10g", v);
-    else fputs("null", f); /* JSON has no NaN */
+    if (isfinite(v))
+        fprintf(f, "%.10g", v);
+    else
+        fputs("null", f); /* JSON has no NaN */
 }
 
 void cli_record_write(FILE *f, size_t n, const cli_pair *pairs)
@@ -33,8 +35,10 @@ void cli_record_write(FILE *f, size_t n, const cli_pair *pairs)
         fputs(i ? ", " : "{", f);
         write_text(f, pairs[i].key);
         fputs(": ", f);
-        if (pairs[i].text) write_text(f, pairs[i].text);
-        else cli_record_number(f, pairs[i].number);
+        if (pairs[i].text)
+            write_text(f, pairs[i].text);
+        else
+            cli_record_number(f, pairs[i].number);
     }
     fputs("}\n", f);
     fflush(f);
@@ -51,20 +55,22 @@ void cli_record_matrix(FILE *f, int32_t rows, int32_t cols, const float *x)
     fputc(']', f);
 }
 
-/* Where the first line begins whose "step" (always the first key) is above `step`, or that is not whole. */
+/* Where the first line begins whose "step" (always the first key) is above `step`, or that is not
+ * whole. */
 static long find_end(FILE *f, int64_t step)
 {
     char line[4096];
     long end = 0;
     while (fgets(line, sizeof line, f)) {
         long long found;
-        if (sscanf(line, "{\"step\": %lld", &found) != 1 || found > step || !strchr(line, '\n')) break;
+        if (sscanf(line, "{\"step\": %lld", &found) != 1 || found > step || !strchr(line, '\n'))
+            break;
         end = ftell(f);
     }
     return end;
 }
 
-int cli_record_open(const char *path, int64_t step, FILE **f)
+static int open_log(const char *path, int64_t step, FILE **f)
 {
     *f = step < 0 ? fopen(path, "w") : fopen(path, "r+");
     if (!*f && step >= 0 && errno == ENOENT) *f = fopen(path, "w");
@@ -74,14 +80,16 @@ int cli_record_open(const char *path, int64_t step, FILE **f)
     if (fseek(*f, end, SEEK_SET) == 0 && ftruncate(fileno(*f), end) == 0) return CLI_OK;
     fclose(*f);
     *f = NULL;
-    return cli_complain(CLI_FAILED, "%s: cannot be shortened to step %lld: %m", path, (long long)step);
+    return cli_complain(CLI_FAILED, "%s: cannot be shortened to step %lld: %m", path,
+                        (long long)step);
 }
 
 char *cli_beside(const char *path, const char *ending)
 {
     const char *slash = strrchr(path, '/');
     const char *dot = strrchr(path, '.');
-    const size_t stem = dot && dot > path && (!slash || dot > slash + 1) ? (size_t)(dot - path) : strlen(path);
+    const size_t stem =
+        dot && dot > path && (!slash || dot > slash + 1) ? (size_t)(dot - path) : strlen(path);
     char *out = malloc(stem + strlen(ending) + 1);
     if (!out) return NULL;
     memcpy(out, path, stem);
@@ -89,11 +97,11 @@ char *cli_beside(const char *path, const char *ending)
     return out;
 }
 
-int cli_record_beside(const cli_settings *s, const char *out, int64_t step, FILE **f)
+int cli_record_open(const cli_settings *s, const char *out, int64_t step, FILE **f)
 {
     char *beside = s->metrics ? NULL : cli_beside(out, ".metrics.jsonl");
     if (!s->metrics && !beside) return cli_complain(CLI_FAILED, "out of memory");
-    const int code = cli_record_open(beside ? beside : s->metrics, step, f);
+    const int code = open_log(beside ? beside : s->metrics, step, f);
     free(beside);
     return code;
 }

@@ -16,10 +16,13 @@ static int prepare(job *j)
 {
     CLI_TRY(cli_session_open(j->args, &j->s));
     j->count = 1;
-    if (!j->args->obs) return cli_complain(CLI_USAGE, "sample needs --obs A,B,... or --obs - for standard input");
+    if (!j->args->obs)
+        return cli_complain(CLI_USAGE, "sample needs --obs A,B,... or --obs - for standard input");
     if (j->args->count) CLI_TRY(cli_whole_number("--count", j->args->count, 1, 1000000, &j->count));
     if (j->s.set.sampler.batch != 1)
-        return cli_complain(CLI_BAD_INPUT, "sampler.batch = %d: sample answers one observation at a time", j->s.set.sampler.batch);
+        return cli_complain(CLI_BAD_INPUT,
+                            "sampler.batch = %d: sample answers one observation at a time",
+                            j->s.set.sampler.batch);
     CLI_TRY(cli_session_model(&j->s));
     if (j->s.set.critic_path) CLI_TRY(cli_session_critic(&j->s));
     CLI_CALL(dmc_sampler_create(j->s.ctx, j->s.model, j->s.critic, &j->s.set.sampler, &j->sampler));
@@ -38,16 +41,22 @@ static int read_observation(const job *j, const char *text)
         p += strspn(p, ", \t\r\n");
         j->obs[i] = strtof(p, &end);
         if (end == p)
-            return cli_complain(CLI_BAD_INPUT, "the observation has no number at \"%.20s\" (entry %d), the model wants %d", p, i + 1,
-                                j->obs_dim);
+            return cli_complain(
+                CLI_BAD_INPUT,
+                "the observation has no number at \"%.20s\" (entry %d), the model wants %d", p,
+                i + 1, j->obs_dim);
         p = end;
     }
     p += strspn(p, ", \t\r\n");
-    if (*p) return cli_complain(CLI_BAD_INPUT, "the observation goes on at \"%.20s\", the model wants %d numbers", p, j->obs_dim);
+    if (*p)
+        return cli_complain(CLI_BAD_INPUT,
+                            "the observation goes on at \"%.20s\", the model wants %d numbers", p,
+                            j->obs_dim);
     return CLI_OK;
 }
 
-/* One line per sample; without --json one line per row of actions, and an empty line after each sample. */
+/* One line per sample; without --json one line per row of actions, and an empty line after each
+ * sample. */
 static int print_answer(const job *j)
 {
     dmc_sampler_info info = {.struct_size = sizeof info};
@@ -57,7 +66,8 @@ static int print_answer(const job *j)
         cli_record_matrix(stdout, j->horizon, j->act_dim, j->act);
         fputs(", \"q\": ", stdout);
         cli_record_number(stdout, info.q);
-        printf(", \"chosen\": %d, \"clamped\": %d, \"seconds\": %.9f}\n", info.chosen, info.clamped, 1e-9 * (double)info.nanoseconds);
+        printf(", \"chosen\": %d, \"clamped\": %d, \"seconds\": %.9f}\n", info.chosen, info.clamped,
+               1e-9 * (double)info.nanoseconds);
     } else {
         for (int32_t i = 0; i < j->horizon * j->act_dim; i++)
             printf("%.9g%c", (double)j->act[i], (i + 1) % j->act_dim ? ',' : '\n');

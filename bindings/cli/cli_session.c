@@ -12,7 +12,8 @@ int cli_session_open(const cli_args *args, cli_session *s)
     *s = (cli_session){0};
     CLI_TRY(cli_settings_load(args, &s->set));
     s->set.context.log = log_line;
-    if (args->quiet && s->set.context.log_level > DMC_LOG_WARN) s->set.context.log_level = DMC_LOG_WARN;
+    if (args->quiet && s->set.context.log_level > DMC_LOG_WARN)
+        s->set.context.log_level = DMC_LOG_WARN;
     CLI_CALL(dmc_context_create(&s->set.context, &s->ctx));
     return CLI_OK;
 }
@@ -29,19 +30,22 @@ void cli_session_close(cli_session *s)
 int cli_session_data(cli_session *s)
 {
     if (!s->set.data_path)
-        return cli_complain(CLI_USAGE, "no dataset: give --data FILE, or data.path in the configuration");
+        return cli_complain(CLI_USAGE,
+                            "no dataset: give --data FILE, or data.path in the configuration");
     CLI_CALL(dmc_dataset_open(s->ctx, s->set.data_path, &s->set.data, &s->data));
     return CLI_OK;
 }
 
 int cli_session_model(cli_session *s)
 {
-    CLI_CALL(dmc_model_load(s->ctx, s->set.model_path ? s->set.model_path : "model.dmc", &s->model));
+    CLI_CALL(
+        dmc_model_load(s->ctx, s->set.model_path ? s->set.model_path : "model.dmc", &s->model));
     return CLI_OK;
 }
 
 int cli_session_critic(cli_session *s)
 {
-    CLI_CALL(dmc_critic_load(s->ctx, s->set.critic_path ? s->set.critic_path : "critic.dmc", NULL, &s->critic));
+    CLI_CALL(dmc_critic_load(s->ctx, s->set.critic_path ? s->set.critic_path : "critic.dmc", NULL,
+                             &s->critic));
     return CLI_OK;
 }

@@ -1,5 +1,8 @@
-/* cli_settings.c — one configuration for all commands. Every section is checked whatever the command, so a misspelt key
- * is found by the first command that reads the file, not after a night of training. */
+/* cli_settings.c — one configuration for all commands.
+ *
+ * Every section is checked whatever the command, so a misspelt key is found by the first command
+ * that reads the file, not after a night of training.
+ */
 #include <stddef.h>
 #include <string.h>
 
@@ -11,11 +14,24 @@ typedef struct section {
     size_t offset; /* of the options in cli_settings              */
 } section;
 
-#define SECTION(name, KIND) {#name, DMC_OPTIONS_##KIND, offsetof(cli_settings, name)}
+#define SECTION(name, KIND)                                                                        \
+    {                                                                                              \
+#        name, DMC_OPTIONS_##KIND, offsetof(cli_settings, name)                                    \
+    }
 static const section sections[] = {
-    SECTION(data, DATASET), SECTION(model, MODEL), SECTION(train, TRAIN), SECTION(critic, CRITIC), SECTION(align, ALIGN),
-    SECTION(rl, RL), SECTION(dpo, DPO), SECTION(sft, SFT), SECTION(cascade, CASCADE), SECTION(sequence, SEQUENCE),
-    SECTION(sampler, SAMPLER), SECTION(context, CONTEXT), {"run", 0, 0},
+    SECTION(data, DATASET),
+    SECTION(model, MODEL),
+    SECTION(train, TRAIN),
+    SECTION(critic, CRITIC),
+    SECTION(align, ALIGN),
+    SECTION(rl, RL),
+    SECTION(dpo, DPO),
+    SECTION(sft, SFT),
+    SECTION(cascade, CASCADE),
+    SECTION(sequence, SEQUENCE),
+    SECTION(sampler, SAMPLER),
+    SECTION(context, CONTEXT),
+    {"run", 0, 0},
 };
 #undef SECTION
 enum { SECTIONS = sizeof sections / sizeof *sections };
@@ -25,9 +41,12 @@ static const cli_key keys[] = {
     {"run", "out", "", "file to write: model.dmc, critic.dmc or aligned.dmc unless set"},
     {"run", "model", "model.dmc", "model that align, sample and eval start from"},
     {"run", "critic", "", "critic of align (critic.dmc unless set) and, if set, of sample"},
-    {"run", "adapter", "", "align: also keep the adapter alone in this file; with resume it is read first"},
-    {"run", "metrics", "", "log, one JSON object per line: out with the ending .metrics.jsonl unless set"},
-    {"run", "resume", "0", "1: train goes on from its checkpoint (out with the ending .state), align from the adapter"},
+    {"run", "adapter", "",
+     "align: also keep the adapter alone in this file; with resume it is read first"},
+    {"run", "metrics", "",
+     "log, one JSON object per line: out with the ending .metrics.jsonl unless set"},
+    {"run", "resume", "0",
+     "1: train goes on from its checkpoint (out with the ending .state), align from the adapter"},
     {"run", "save_every", "1000", "updates between checkpoints"},
     {"run", "report_every", "100", "updates between lines of the log"},
     {"run", "updates", "10000", "critic: updates to do, where critic.steps is 0"},
@@ -74,7 +93,8 @@ static const char *run_text(const cli_settings *s, const char *key)
     return text && *text ? text : NULL;
 }
 
-static int run_number(const cli_settings *s, const char *key, int32_t initial, long min, long max, int32_t *out)
+static int run_number(const cli_settings *s, const char *key, int32_t initial, long min, long max,
+                      int32_t *out)
 {
     char what[32];
     const char *text = run_text(s, key);
@@ -102,7 +122,8 @@ static int read_own_keys(cli_settings *s)
 int cli_settings_load(const cli_args *args, cli_settings *s)
 {
     *s = (cli_settings){0};
-    CLI_CALL(dmc_config_load(args->config, (const char *const *)args->overrides, args->n_overrides, &s->config));
+    CLI_CALL(dmc_config_load(args->config, (const char *const *)args->overrides, args->n_overrides,
+                             &s->config));
     CLI_CALL(dmc_config_sections(s->config, cli_settings_sections()));
     for (int i = 0; i < SECTIONS; i++) CLI_TRY(apply_section(s, &sections[i]));
     return read_own_keys(s);

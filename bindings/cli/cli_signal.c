@@ -1,4 +1,5 @@
-/* cli_signal.c — Ctrl-C and SIGTERM as a wish to stop soon. The library never touches signals; a program may. */
+/* cli_signal.c — Ctrl-C and SIGTERM as a wish to stop soon. The library never touches signals; a
+ * program may. */
 #include <signal.h>
 
 #include "cli.h"

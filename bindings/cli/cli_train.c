@@ -1,6 +1,7 @@
 /* cli_train.c — dmc train: fit a diffusion model, log it, save it so that it can go on. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 
@@ -22,10 +23,11 @@ static void describe(const job *j)
 {
     dmc_dataset_info d = {.struct_size = sizeof d};
     if (dmc_dataset_get_info(j->s.data, &d) < 0) return;
-    cli_note(j->args->quiet, "data   %d episodes (%d held out), %llu steps, observation %d, action %d", d.episodes,
+    cli_note(j->args->quiet,
+             "data   %d episodes (%d held out), %llu steps, observation %d, action %d", d.episodes,
              d.held_out_episodes, (unsigned long long)d.steps, d.obs_dim, d.act_dim);
-    cli_note(j->args->quiet, "model  %llu parameters, %s", (unsigned long long)dmc_model_parameters(j->s.model),
-             dmc_context_device(j->s.ctx));
+    cli_note(j->args->quiet, "model  %llu parameters, %s",
+             (unsigned long long)dmc_model_parameters(j->s.model), dmc_context_device(j->s.ctx));
 }
 
 static int make_trainer(job *j)
@@ -36,7 +38,9 @@ static int make_trainer(job *j)
     CLI_CALL(dmc_trainer_create(j->s.ctx, j->s.model, j->s.data, &j->s.set.train, &j->trainer));
     j->out = j->s.set.out ? j->s.set.out : "model.dmc";
     j->state = cli_beside(j->out, ".state");
-    return j->state ? CLI_OK : cli_complain(CLI_FAILED, "out of memory");
+    if (!j->state) return cli_complain(CLI_FAILED, "out of memory");
+    if (strcmp(j->state, j->out) != 0) return CLI_OK;
+    return cli_complain(CLI_USAGE, "--out %s: this name is the checkpoint's", j->out);
 }
 
 static int measure(job *j)
@@ -52,8 +56,11 @@ static int report(job *j)
     j->loss = j->counted ? j->sum / j->counted : NAN;
     j->sum = j->counted = 0;
     CLI_TRY(measure(j));
-    const cli_pair line[] = {{"step", NULL, j->now.step}, {"loss", NULL, j->loss}, {"held_out_loss", NULL, j->held_out},
-                             {"lr", NULL, j->now.lr}, {"grad_norm", NULL, j->now.grad_norm},
+    const cli_pair line[] = {{"step", NULL, j->now.step},
+                             {"loss", NULL, j->loss},
+                             {"held_out_loss", NULL, j->held_out},
+                             {"lr", NULL, j->now.lr},
+                             {"grad_norm", NULL, j->now.grad_norm},
                              {"seconds", NULL, cli_seconds() - j->progress.began}};
     cli_record_write(j->log, sizeof line / sizeof *line, line);
     return CLI_OK;
@@ -65,9 +72,10 @@ static int prepare(job *j)
     CLI_TRY(make_trainer(j));
     if (j->s.set.resume) CLI_CALL(dmc_trainer_resume(j->trainer, j->state));
     CLI_CALL(dmc_trainer_step(j->trainer, 0, &j->now)); /* asks how many were done */
-    CLI_TRY(cli_record_beside(&j->s.set, j->out, j->s.set.resume ? j->now.step : -1, &j->log));
+    CLI_TRY(cli_record_open(&j->s.set, j->out, j->s.set.resume ? j->now.step : -1, &j->log));
     describe(j);
-    if (j->s.set.resume) cli_note(j->args->quiet, "going on after %d updates (%s)", j->now.step, j->state);
+    if (j->s.set.resume)
+        cli_note(j->args->quiet, "going on after %d updates (%s)", j->now.step, j->state);
     cli_progress_begin(&j->progress, "train", j->now.step, j->s.set.train.steps, j->args->quiet);
     j->loss = j->held_out = NAN;
     return j->s.set.resume ? measure(j) : report(j);
@@ -110,9 +118,13 @@ static int finish(job *j)
     CLI_TRY(save_state(j));
     CLI_TRY(save_model(j));
     cli_progress_end(&j->progress, j->now.step, "loss %.4f  held-out %.4f", j->loss, j->held_out);
-    cli_note(j->args->quiet, "%s %s", stopped ? "stopped; --resume goes on. The model so far is in" : "wrote", j->out);
-    const cli_pair line[] = {{"out", j->out, 0}, {"step", NULL, j->now.step}, {"loss", NULL, j->loss},
-                             {"held_out_loss", NULL, j->held_out}, {"seconds", NULL, cli_seconds() - j->progress.began}};
+    cli_note(j->args->quiet, "%s %s",
+             stopped ? "stopped; --resume goes on. The model so far is in" : "wrote", j->out);
+    const cli_pair line[] = {{"out", j->out, 0},
+                             {"step", NULL, j->now.step},
+                             {"loss", NULL, j->loss},
+                             {"held_out_loss", NULL, j->held_out},
+                             {"seconds", NULL, cli_seconds() - j->progress.began}};
     if (j->args->json) cli_record_write(stdout, sizeof line / sizeof *line, line);
     return stopped ? 128 + stopped : CLI_OK;
 }

@@ -50,15 +50,17 @@ int32_t REF(transition_fwd)(const dmc_kargs *k)
     return 0;
 }
 
-/* dz = dmu (a P [|x| < c] + b);  df = dmu a Q [|x| < c];  both 0 where masked.  c <= 0: [..] = 1 */
+/* dz = dmu (a P [open] + b);  df = dmu a Q [open];  both 0 where masked.
+ * open: c <= 0, or |x| < c, or attr inward and x dmu a > 0 (descent would bring x back inside). */
 int32_t REF(transition_bwd)(const dmc_kargs *k)
 {
     const transition r = read_row(k);
     const real *const z = k->in[0], *const f = k->in[1], *const dmu = k->dout;
     for (size_t i = 0; i < ref_dim(k, 0) * ref_dim(k, 1); i++) {
         const double x = r.P * z[i] + r.Q * f[i];
-        const double open = r.c > 0 && fabs(x) >= r.c ? 0 : 1;
         const double g = ref_get(k->par[0], i, 0) != 0 ? 0 : dmu[i];
+        const int inside = r.c <= 0 || fabs(x) < r.c;
+        const double open = inside || (k->attr[6] != 0 && x * g * r.a > 0);
         ref_put(k, 0, i, g * (r.a * r.P * open + r.b));
         ref_put(k, 1, i, g * r.a * r.Q * open);
     }

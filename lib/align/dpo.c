@@ -1,7 +1,7 @@
 /* dpo.c — direct preference optimisation of a diffusion model (paper section 3.2, eqs. 10-12; methods.md 3).
  *
  * Winner and loser of a condition are the best and worst of a pool of samples. They are noised to the same level with
- * the same noise, and with F = err_theta - err_ref (err: mean squared error in epsilon, whatever the network predicts)
+ * the same noise, and with F = err_theta - err_ref (err: mean squared error in epsilon, in velocity for v and x0 networks)
  *     L = softplus(gamma D (F_w - F_l)) + anchor err_theta,w ,   ref = the weights at the start of the stage.
  */
 #include <string.h>
@@ -162,13 +162,13 @@ static dmc_status seed(dpo *s, double *loss)
     return DMC_OK;
 }
 
-/* Forward of both networks; errors in epsilon, so that gamma means the same for every kind of prediction. */
+/* Forward of both networks; errors in the space preferences are measured in. */
 static dmc_status measure_errors(dpo *s)
 {
     DMC_TRY(dmc__denoise_error(s->noise_ref, s->err_ref));
     DMC_TRY(dmc__denoise_error(s->noise_now, s->err));
     for (int32_t i = 0; i < 2 * s->pairs; i++) {
-        const float w = (float)dmc__process_epsilon_weight(s->a->process, s->time[i]);
+        const float w = (float)dmc__process_preference_weight(s->a->process, s->time[i]);
         s->err[i] *= w;
         s->err_ref[i] *= w;
     }
@@ -188,7 +188,7 @@ static dmc_status update(void *self, int32_t u, dmc__align_note *note)
     DMC_TRY(measure_errors(s));
     DMC_TRY(seed(s, &note->loss));
     for (int32_t i = 0; i < 2 * s->pairs; i++)
-        s->derr[i] *= (float)dmc__process_epsilon_weight(s->a->process, s->time[i]); /* back to the network's error */
+        s->derr[i] *= (float)dmc__process_preference_weight(s->a->process, s->time[i]); /* back to the network's error */
     DMC_TRY(dmc__denoise_backward(s->noise_now, s->derr));
     return dmc__learner_update(s->a->learner, &opt, NULL);
 }

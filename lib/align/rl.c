@@ -87,6 +87,7 @@ static dmc_status make_chains(rl *s)
     DMC_TRY(dmc__chain_create(a->net, a->device, s->batch, 0, NULL, &s->ref));
     DMC_TRY(dmc__align_snapshot(a, &s->ref_weights));
     dmc__chain_bind(s->now, dmc__learner_weights(a->learner), dmc__learner_grads(a->learner));
+    dmc__chain_set_inward(s->now, 1);
     dmc__chain_bind(s->ref, s->ref_weights, NULL);
     return a->hooks.make_reward(a->hooks.user, s->batch, qvpg, &s->reward);
 }

@@ -76,11 +76,8 @@ void dmc__normaliser_fit(dmc__normaliser *m, const float *x, size_t rows)
             shift = ((double)m->lo[j] + m->hi[j]) / 2;
             scale = ((double)m->hi[j] - m->lo[j]) / 2;
         }
-        /* A constant column must not have rounding errors blown up, nor a scale that vanishes as a
-         * float. */
-        const int constant = m->kind != DMC__NORM_NONE && m->lo[j] == m->hi[j];
-        m->shift[j] = constant ? m->lo[j] : (float)shift;
-        m->scale[j] = constant || scale < FLT_MIN ? 1 : (float)scale;
+        m->shift[j] = (float)shift;
+        m->scale[j] = scale < FLT_MIN ? 1 : (float)scale; /* constant, or as good as */
     }
 }
 

@@ -10,6 +10,7 @@ typedef struct dmc__affine {
     dmc__device *device;
     int32_t batch, elems;    /* tensors are (batch,elems)          */
     double clip;             /* of the predicted sample, 0 = off   */
+    int32_t inward;          /* gradients that lead back inside pass the clip */
     const void *mask, *known; /* device, NULL: nothing is in-painted */
 } dmc__affine;
 

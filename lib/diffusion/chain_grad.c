@@ -65,6 +65,11 @@ const void *dmc__chain_output(const dmc__chain *c)
     return dmc__plan_value(c->feed.plan, c->feed.net->out);
 }
 
+void dmc__chain_set_inward(dmc__chain *c, int32_t inward)
+{
+    c->affine.inward = inward;
+}
+
 dmc_status dmc__chain_mean(dmc__chain *c, const dmc__rollout *r, int32_t k, const void *z, void *mu_out)
 {
     if (dmc__rollout_batch(r) != c->affine.batch || dmc__rollout_elems(r) != (size_t)c->affine.elems)

@@ -18,6 +18,9 @@ void dmc__chain_bind(dmc__chain *c, const void *weights, void *grads);
 /* mu of row k for the latents z (device (batch,T,cols)) with the roll-out's condition, side input and mask.
  * mu_out: device (batch,T,cols). */
 dmc_status dmc__chain_mean(dmc__chain *c, const dmc__rollout *r, int32_t k, const void *z, void *mu_out);
+/* 1: a clipped prediction still passes gradients that lead it back inside (exact gradients are 0 there, so a sample that was
+ * pushed onto the bound would stay for ever). 0, the default: exact. */
+void dmc__chain_set_inward(dmc__chain *c, int32_t inward);
 /* After dmc__chain_mean: dmu (device) -> parameter gradients; dz_out (may be NULL) <- dL/dz_k through both paths. scale_param
  * multiplies the parameter branch only (kappa of QV-PG; 1 otherwise). */
 dmc_status dmc__chain_backward(dmc__chain *c, const void *dmu, double scale_param, void *dz_out);

@@ -98,11 +98,7 @@ double dmc__process_snr(const dmc__process *p, int32_t i)
     return p->abar[i] / (1 - p->abar[i]);
 }
 
-double dmc__process_epsilon_weight(const dmc__process *p, int32_t i)
+double dmc__process_preference_weight(const dmc__process *p, int32_t i)
 {
-    switch (p->predict) {
-    case DMC__PREDICT_X0: return dmc__process_snr(p, i);
-    case DMC__PREDICT_V: return p->abar[i]; /* lambda / (1 + lambda) */
-    default: return 1;
-    }
+    return p->predict == DMC__PREDICT_X0 ? 1 + dmc__process_snr(p, i) : 1;
 }

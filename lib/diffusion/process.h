@@ -24,8 +24,10 @@ void dmc__process_free(dmc__process *p);
 void dmc__process_x0(const dmc__process *p, int32_t i, double *P, double *Q);
 /* Training target = p x0 + q eps at time index i. */
 void dmc__process_target(const dmc__process *p, int32_t i, double *coef_x0, double *coef_eps);
-/* |eps - eps_hat|^2 = w |target - f|^2 at time index i, whatever the network predicts (methods.md 1.2). */
-double dmc__process_epsilon_weight(const dmc__process *p, int32_t i);
+/* Factor from the network's squared error to the one preferences are measured in at time index i: epsilon for epsilon
+ * networks, velocity for v and x0 networks (methods.md 3: an epsilon error would leave the noisy steps of an x0 network, where
+ * lambda is 0, without any say). |v - v_hat|^2 = (1 + lambda) |x0 - x0_hat|^2. */
+double dmc__process_preference_weight(const dmc__process *p, int32_t i);
 /* Posterior variance beta~_i = beta_i (1-abar_{i-1})/(1-abar_i), 0 at i = 0. */
 double dmc__process_posterior_var(const dmc__process *p, int32_t i);
 /* SNR lambda_i = alpha_i^2 / sigma_i^2. */

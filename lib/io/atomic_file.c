@@ -29,59 +29,75 @@ static dmc_status temporary_name(const dmc__allocator *a, const char *path, char
     return DMC_OK;
 }
 
+static dmc_status create(dmc__atomic_file *f)
+{
+    if (unlink(f->temp) != 0 && errno != ENOENT) return dmc__file_fail(f->temp, "removed");
+    f->fd = open(f->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    return f->fd < 0 ? dmc__file_fail(f->temp, "created") : DMC_OK;
+}
+
 dmc_status dmc__atomic_begin(const dmc__allocator *a, const char *path, dmc__atomic_file *out)
 {
-    *out = (dmc__atomic_file){.alloc = a};
+    *out = (dmc__atomic_file){.alloc = a, .fd = -1};
     if (*path == '\0') return dmc__fail(DMC_EINVAL, "path = \"\", must name a file");
     dmc_status status = dmc__str_dup(a, path, &out->path);
     if (status == DMC_OK) status = temporary_name(a, path, &out->temp);
-    if (status == DMC_OK && unlink(out->temp) != 0 && errno != ENOENT)
-        status = dmc__file_fail(out->temp, "removed");
+    if (status == DMC_OK) status = create(out);
     if (status < 0) free_names(out);
     return status;
 }
 
-/* The file's bytes, or a folder's names, reach the disk. */
-static dmc_status sync_path(const char *path, int flags)
+dmc_status dmc__atomic_write(const dmc__atomic_file *f, const void *data, size_t n)
 {
-    const int fd = open(path, flags | O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return dmc__file_fail(path, "opened");
-    dmc_status status = DMC_OK;
+    const char *p = data;
+    while (n > 0) {
+        const ssize_t done = write(f->fd, p, n);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return dmc__file_fail(f->temp, "written");
+        p += done;
+        n -= (size_t)done;
+    }
+    return DMC_OK;
+}
+
+/* Bytes of a file, or names in a folder, reach the disk. */
+static dmc_status sync_file(int fd, const char *path)
+{
     /* Some file systems cannot sync a folder and say so with EINVAL. */
-    if (fsync(fd) != 0 && errno != EINVAL) status = dmc__file_fail(path, "made durable");
+    return fsync(fd) == 0 || errno == EINVAL ? DMC_OK : dmc__file_fail(path, "made durable");
+}
+
+static dmc_status sync_folder(const char *path)
+{
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return dmc__file_fail(path, "opened");
+    const dmc_status status = sync_file(fd, path);
     close(fd);
     return status;
 }
 
 /* The folder of f->path: what is before its last slash. */
-static dmc_status sync_folder(const dmc__atomic_file *f)
+static dmc_status sync_parent(const dmc__atomic_file *f)
 {
     char *slash = strrchr(f->path, '/');
-    if (!slash) return sync_path(".", O_DIRECTORY);
-    if (slash == f->path) return sync_path("/", O_DIRECTORY);
+    if (!slash) return sync_folder(".");
+    if (slash == f->path) return sync_folder("/");
     *slash = '\0';
-    const dmc_status status = sync_path(f->path, O_DIRECTORY);
+    const dmc_status status = sync_folder(f->path);
     *slash = '/';
     return status;
 }
 
-dmc_status dmc__atomic_commit(dmc__atomic_file *f)
+dmc_status dmc__atomic_finish(dmc__atomic_file *f, dmc_status status)
 {
-    dmc_status status = sync_path(f->temp, 0);
+    if (status == DMC_OK) status = sync_file(f->fd, f->temp);
+    if (close(f->fd) != 0 && status == DMC_OK) status = dmc__file_fail(f->temp, "written");
     if (status == DMC_OK && rename(f->temp, f->path) != 0)
         status = dmc__file_fail(f->path, "replaced");
-    if (status < 0) {
-        dmc__atomic_abort(f);
-        return status;
-    }
-    status = sync_folder(f);
+    if (status == DMC_OK)
+        status = sync_parent(f);
+    else
+        unlink(f->temp);
     free_names(f);
     return status;
-}
-
-void dmc__atomic_abort(dmc__atomic_file *f)
-{
-    if (!f->temp) return;
-    unlink(f->temp);
-    free_names(f);
 }

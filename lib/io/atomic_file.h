@@ -6,15 +6,16 @@
 
 typedef struct dmc__atomic_file {
     const dmc__allocator *alloc;
-    char *path; /* the place                                                      */
-    char *temp; /* path.tmp.<pid>: create and write this one; NULL when finished */
+    char *path; /* the place; NULL when finished */
+    char *temp; /* path.tmp.<number of the thread> */
+    int fd;     /* of temp */
 } dmc__atomic_file;
 
-/* Makes the names and removes what a crash may have left under the temporary one. */
+/* Creates the temporary file, in the place of one that a crash may have left. */
 dmc_status dmc__atomic_begin(const dmc__allocator *a, const char *path, dmc__atomic_file *out);
-/* fsync of the file, rename, fsync of the folder. On failure nothing is left behind. */
-dmc_status dmc__atomic_commit(dmc__atomic_file *f);
-/* Removes the temporary file; does nothing after a commit. */
-void dmc__atomic_abort(dmc__atomic_file *f);
+dmc_status dmc__atomic_write(const dmc__atomic_file *f, const void *data, size_t n);
+/* status of the writing: DMC_OK: fsync, rename, fsync of the folder. A failure, then or now, leaves nothing behind and is
+ * returned. */
+dmc_status dmc__atomic_finish(dmc__atomic_file *f, dmc_status status);
 
 #endif

@@ -1,4 +1,4 @@
-/* hdf5_dataset.h — the only place that includes HDF5. D4RL layout in and out; rules of docs/formats.md. */
+/* hdf5_dataset.h — D4RL layout in and out; rules of docs/formats.md. Only hdf5_*.c include HDF5. */
 #ifndef DMC_IO_HDF5_DATASET_H
 #define DMC_IO_HDF5_DATASET_H
 

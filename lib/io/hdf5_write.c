@@ -71,16 +71,45 @@ static bool write_sheets(hid_t file, hid_t flag, const dmc__hdf5_arrays *x)
     return true;
 }
 
-static dmc_status write_beside(const char *temp, const dmc__hdf5_arrays *x)
+/* A file that HDF5 keeps in memory: a disk that fills up while HDF5 writes leaves its library in
+ * disorder. */
+static hid_t create_in_memory(void)
 {
-    const hid_t file = H5Fcreate(temp, H5F_ACC_EXCL, H5P_DEFAULT, H5P_DEFAULT);
-    if (file < 0) return dmc__hdf5_fail(DMC_EIO, temp, "", "cannot be created");
+    enum { STEP = 1 << 20 };
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    const hid_t file = H5Pset_fapl_core(access, STEP, false) < 0
+                           ? -1
+                           : H5Fcreate("memory", H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    H5Pclose(access);
+    return file;
+}
+
+static dmc_status fail_building(const char *path)
+{
+    return dmc__hdf5_fail(DMC_ENOMEM, path, "", "cannot be built in memory");
+}
+
+/* *out is the caller's to free, also after a failure. */
+static dmc_status copy_image(hid_t file, const char *path, unsigned char **out, size_t *size)
+{
+    const ssize_t n = H5Fflush(file, H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_file_image(file, NULL, 0);
+    if (n <= 0) return fail_building(path);
+    DMC_TRY(DMC_NEW(&dmc__default_allocator, n, out));
+    *size = (size_t)n;
+    return H5Fget_file_image(file, *out, *size) == n ? DMC_OK : fail_building(path);
+}
+
+/* The bytes of the whole file */
+static dmc_status build_image(const char *path, const dmc__hdf5_arrays *x, unsigned char **out,
+                              size_t *size)
+{
+    const hid_t file = create_in_memory();
+    if (file < 0) return fail_building(path);
     const hid_t flag = bool_type();
-    const bool written = flag >= 0 && write_sheets(file, flag, x);
-    dmc_status status = written ? DMC_OK : dmc__hdf5_fail(DMC_EIO, temp, "", "cannot be written");
+    const bool built = flag >= 0 && write_sheets(file, flag, x);
+    const dmc_status status = built ? copy_image(file, path, out, size) : fail_building(path);
     if (flag >= 0) H5Tclose(flag);
-    if (H5Fclose(file) < 0 && status == DMC_OK)
-        status = dmc__hdf5_fail(DMC_EIO, temp, "", "cannot be written");
+    H5Fclose(file);
     return status;
 }
 
@@ -88,15 +117,17 @@ dmc_status dmc__hdf5_write(const char *path, const dmc__hdf5_arrays *x)
 {
     dmc__hdf5_session session;
     dmc__atomic_file file;
+    unsigned char *image = NULL;
+    size_t size = 0;
     if (x->n < 1 || x->obs_dim < 1 || x->act_dim < 1)
         return dmc__fail(DMC_ESHAPE,
                          "%s: (%zu,%d) observations, (%zu,%d) actions: nothing to write", path,
                          x->n, x->obs_dim, x->n, x->act_dim);
     DMC_TRY(dmc__atomic_begin(&dmc__default_allocator, path, &file));
     dmc__hdf5_enter(&session);
-    const dmc_status status = write_beside(file.temp, x);
+    dmc_status status = build_image(path, x, &image, &size);
     dmc__hdf5_leave(&session);
-    if (status == DMC_OK) return dmc__atomic_commit(&file);
-    dmc__atomic_abort(&file);
-    return status;
+    if (status == DMC_OK) status = dmc__atomic_write(&file, image, size);
+    DMC_FREE(&dmc__default_allocator, image, size);
+    return dmc__atomic_finish(&file, status);
 }

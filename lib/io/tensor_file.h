@@ -1,6 +1,6 @@
 /* tensor_file.h — the model file: safetensors-compatible, contract and digest in __metadata__.
  *
- * 8-byte little-endian header length, JSON header, tensor bytes. Written to name.tmp.<pid> in the same folder, fsync,
+ * 8-byte little-endian header length, JSON header, tensor bytes. Written to name.tmp.<thread> in the same folder, fsync,
  * rename, fsync of the folder. Read by mmap; every size is checked before use (header <= 16 MiB, depth <= 4, names
  * <= 256 bytes, no duplicate, rank <= 8, product(shape)*size == end-begin, sorted, no hole, no overlap, end == file
  * size), the XXH3-128 digest of the tensor bytes and of the metadata is verified before anything is handed out, and

@@ -1,14 +1,9 @@
 /* tensor_writer.c — collecting tensors and writing the model file. */
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
-#include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "../base/checked.h"
 #include "atomic_file.h"
-#include "file_open.h"
 #include "tensor_file.h"
 #include "tensor_format.h"
 
@@ -219,36 +214,15 @@ static void seal_header(const dmc__tensor_writer *w, header *h)
     memcpy(h->text + DMC__TENSOR_DIGEST_AT, digest, DMC__TENSOR_DIGEST);
 }
 
-static dmc_status write_all(int fd, const char *path, const void *data, size_t n)
-{
-    const char *p = data;
-    while (n > 0) {
-        const ssize_t done = write(fd, p, n);
-        if (done < 0 && errno == EINTR) continue;
-        if (done < 0) return dmc__file_fail(path, "written");
-        p += done;
-        n -= (size_t)done;
-    }
-    return DMC_OK;
-}
-
-static dmc_status write_file(const dmc__tensor_writer *w, const header *h, int fd, const char *path)
+static dmc_status write_file(const dmc__tensor_writer *w, const header *h,
+                             const dmc__atomic_file *f)
 {
     const uint64_t length = h->size;
-    DMC_TRY(write_all(fd, path, &length, sizeof length));
-    DMC_TRY(write_all(fd, path, h->text, h->size));
+    DMC_TRY(dmc__atomic_write(f, &length, sizeof length));
+    DMC_TRY(dmc__atomic_write(f, h->text, h->size));
     for (size_t i = 0; i < w->count; i++)
-        DMC_TRY(write_all(fd, path, w->items[i].data, w->items[i].bytes));
+        DMC_TRY(dmc__atomic_write(f, w->items[i].data, w->items[i].bytes));
     return DMC_OK;
-}
-
-static dmc_status write_beside(const dmc__tensor_writer *w, const header *h, const char *temp)
-{
-    const int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0) return dmc__file_fail(temp, "created");
-    dmc_status status = write_file(w, h, fd, temp);
-    if (close(fd) != 0 && status == DMC_OK) status = dmc__file_fail(temp, "written");
-    return status;
 }
 
 dmc_status dmc__tensor_writer_save(dmc__tensor_writer *w, const char *path)
@@ -258,13 +232,7 @@ dmc_status dmc__tensor_writer_save(dmc__tensor_writer *w, const char *path)
     DMC_TRY(print_header(w, &h));
     seal_header(w, &h);
     dmc_status status = dmc__atomic_begin(w->alloc, path, &file);
-    if (status == DMC_OK) {
-        status = write_beside(w, &h, file.temp);
-        if (status == DMC_OK)
-            status = dmc__atomic_commit(&file);
-        else
-            dmc__atomic_abort(&file);
-    }
+    if (status == DMC_OK) status = dmc__atomic_finish(&file, write_file(w, &h, &file));
     DMC_FREE(w->alloc, h.text, h.size);
     return status;
 }

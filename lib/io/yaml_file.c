@@ -13,6 +13,7 @@ enum { MOST_BYTES = 1 << 20, MOST_EVENTS = 10000 };
 typedef struct reader {
     yaml_parser_t parser;
     const char *name;
+    const char *text; /* all of it, to find lines in */
     int events;
     dmc__yaml *list;
 } reader;
@@ -77,13 +78,28 @@ static dmc_status refuse(const reader *r, yaml_mark_t at, const char *what)
                      at.column + 1, what);
 }
 
+/* Bytes that are no text have no mark of their own, only an offset. */
+static yaml_mark_t mark_of(const reader *r, size_t offset)
+{
+    yaml_mark_t at = {.index = offset};
+    for (size_t i = 0; i < offset; i++) {
+        if (r->text[i] == '\n') {
+            at.line++;
+            at.column = 0;
+        } else if (((unsigned char)r->text[i] & 0xc0) != 0x80) {
+            at.column++; /* not the inner byte of a character */
+        }
+    }
+    return at;
+}
+
 static dmc_status refuse_syntax(const reader *r)
 {
     const yaml_parser_t *p = &r->parser;
     if (p->error == YAML_MEMORY_ERROR) return dmc__fail(DMC_ENOMEM, "out of memory: %s", r->name);
-    /* bytes that are no text have no mark of their own */
-    const yaml_mark_t at = p->error == YAML_READER_ERROR ? p->mark : p->problem_mark;
-    return refuse(r, at, p->problem ? p->problem : "is not YAML");
+    const bool bytes = p->error == YAML_READER_ERROR;
+    return refuse(r, bytes ? mark_of(r, p->problem_offset) : p->problem_mark,
+                  p->problem ? p->problem : "is not YAML");
 }
 
 /* Why an event may not be there at all, or NULL. */
@@ -231,7 +247,7 @@ dmc_status dmc__yaml_parse(const dmc__allocator *a, const char *name, const char
                            dmc__yaml *out)
 {
     *out = (dmc__yaml){.alloc = a};
-    reader r = {.name = name, .list = out};
+    reader r = {.name = name, .text = text, .list = out};
     if (n > MOST_BYTES)
         return dmc__fail(DMC_EPARSE, "%s: is %zu bytes, must be at most %d", name, n, MOST_BYTES);
     if (!yaml_parser_initialize(&r.parser)) return dmc__fail(DMC_ENOMEM, "out of memory: %s", name);

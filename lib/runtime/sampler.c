@@ -310,7 +310,8 @@ static void choose(dmc__sampler *s)
     }
 }
 
-/* Actions of the chosen samples, held inside the limits the data showed. */
+/* Actions of the chosen samples, held inside the limits the data showed. A sample at the limit comes back from its
+ * normalised form a rounding error off, which is not worth a report. */
 static void extract_actions(dmc__sampler *s, float *out)
 {
     const int32_t skip = s->view.planner ? s->view.obs->n : 0, a = s->view.act->n, cols = dmc__view_cols(&s->view);
@@ -319,8 +320,8 @@ static void extract_actions(dmc__sampler *s, float *out)
         for (int32_t h = 0; h < s->view.horizon; h++)
             for (int32_t j = 0; j < a; j++) {
                 const float x = s->chosen[(size_t)b * s->elems + (size_t)h * (size_t)cols + (size_t)(skip + j)];
-                const float y = fminf(fmaxf(x, s->view.act->lo[j]), s->view.act->hi[j]);
-                s->facts.clamped += y != x;
+                const float lo = s->view.act->lo[j], hi = s->view.act->hi[j], y = fminf(fmaxf(x, lo), hi);
+                s->facts.clamped += fabsf(x - y) > 1e-6f * fmaxf(hi - lo, fabsf(y));
                 *out++ = y;
             }
 }

@@ -73,6 +73,23 @@ START_TEST(transition_gradient_masks)
 }
 END_TEST
 
+/* inward: entry 2 (x > c) passes dmu > 0, whose descent lowers x; entry 5 (x < -c) passes dmu < 0. */
+START_TEST(transition_gradient_leads_back_inside)
+{
+    const double out[] = {1, 1, -1, 1, 1, 1}, in[] = {1, 1, 1, 1, 1, -1};
+    double df[6];
+    dmc_kargs k = {.in = {step_z, step_f}, .dout = out, .din = {NULL, df}, .dim = {2, 3},
+                   .attr = {2, 1, 0.5, 3, 0.25, 1, 1}};
+    op_call_backward(DMC_OP_TRANSITION, &k);
+    ck_assert_double_eq(df[2], 0);
+    ck_assert_double_eq(df[5], 0);
+    k.dout = in;
+    op_call_backward(DMC_OP_TRANSITION, &k);
+    ck_assert_double_eq_tol(df[2], 0.5, EXACT);
+    ck_assert_double_eq_tol(df[5], -0.5, EXACT);
+}
+END_TEST
+
 START_TEST(transition_without_optional_operands)
 {
     const double want[] = {0.45, 0.5, 1.45, -0.9, 1.05, 0.85};
@@ -168,6 +185,7 @@ Suite *dmc_suite_ops_diffusion(void)
     tcase_add_test(t, diffuse_target_recovers_the_sample);
     tcase_add_test(t, transition_clips_and_inpaints);
     tcase_add_test(t, transition_gradient_masks);
+    tcase_add_test(t, transition_gradient_leads_back_inside);
     tcase_add_test(t, transition_without_optional_operands);
     tcase_add_test(t, logp_is_a_normal_density);
     tcase_add_test(t, logp_clamps_entries);

@@ -586,6 +586,8 @@ START_TEST(doubles_survive_text)
         expect_ok(dmc__number_double(dmc__number_print(v, text), &back));
         ck_assert_mem_eq(&back, &v, sizeof back);
     }
+    ck_assert_int_eq(dmc__number_double("1e999", &back), DMC_ERANGE);
+    ck_assert_int_eq(dmc__number_double("-1e999", &back), DMC_ERANGE);
     ck_assert_str_eq(dmc__number_print(0.1, text), "0.1");
     ck_assert_str_eq(dmc__number_print(1e6, text), "1000000");
     ck_assert_str_eq(dmc__number_print(NAN, text), "nan");
@@ -655,10 +657,16 @@ START_TEST(nearest_names)
     ck_assert_ptr_null(dmc__name_nearest("", names, 3));
     ck_assert_ptr_null(dmc__name_nearest("learning_rate", names, 3));
     ck_assert_ptr_null(dmc__name_nearest("horizon", names, 0));
+    ck_assert_str_eq(dmc__name_nearest("hxxxzon", names, 3), "horizon");
+    ck_assert_ptr_null(dmc__name_nearest("hxxxxon", names, 3)); /* four letters away */
     char longest[1000];
     memset(longest, 'h', sizeof longest - 1);
     longest[sizeof longest - 1] = '\0';
+    const char *const long_names[] = {longest + 743, longest + 742, longest};
     ck_assert_ptr_null(dmc__name_nearest(longest, names, 3));
+    ck_assert_ptr_eq(dmc__name_nearest(longest + 743, long_names, 3),
+                     long_names[0]); /* 256 letters */
+    ck_assert_ptr_null(dmc__name_nearest(longest, long_names, 3));
     ck_assert_str_eq(dmc__field_nearest(dmc__field_table_find(DMC_OPTIONS_MODEL), "train_step"),
                      "train_steps");
 }

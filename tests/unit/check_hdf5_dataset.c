@@ -4,6 +4,9 @@
 
 #include <hdf5.h>
 #include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <time.h>
 
 /* ---- building files
  * ------------------------------------------------------------------------------- */
@@ -61,8 +64,8 @@ static void expect_refused(const char *name, size_t max_steps, dmc_status status
 {
     dmc__hdf5_arrays x;
     const ssize_t open_before = H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL);
-    expect_failure(dmc__hdf5_read(&dmc__default_allocator, fixture_path(name), max_steps, &x), status,
-                   part);
+    expect_failure(dmc__hdf5_read(&dmc__default_allocator, fixture_path(name), max_steps, &x),
+                   status, part);
     ck_assert_ptr_nonnull(strstr(dmc_last_error(), name));
     ck_assert(!x.obs && !x.act && !x.rew && !x.terminals && !x.timeouts && x.n == 0);
     ck_assert_int_eq(H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL), open_before);
@@ -117,11 +120,13 @@ START_TEST(timeouts_may_be_absent)
 }
 END_TEST
 
+/* Also in another second. */
 START_TEST(equal_data_make_equal_files)
 {
     size_t n, m;
-    unsigned char *a = fixture_read(write_sample("a.hdf5"), &n),
-                  *b = fixture_read(write_sample("b.hdf5"), &m);
+    unsigned char *a = fixture_read(write_sample("a.hdf5"), &n);
+    for (const time_t then = time(NULL); time(NULL) == then;) usleep(10000);
+    unsigned char *b = fixture_read(write_sample("b.hdf5"), &m);
     ck_assert_uint_eq(n, m);
     ck_assert_mem_eq(a, b, n);
     free(a);
@@ -531,7 +536,8 @@ START_TEST(flags_must_be_zero_or_one)
 }
 END_TEST
 
-/* Every length near both ends; every 17th between, where HDF5 only compares it with the one it stored. */
+/* Every length near both ends; every 17th between, where HDF5 only compares it with the one it
+ * stored. */
 START_TEST(every_cut_is_refused)
 {
     size_t size;
@@ -575,7 +581,7 @@ END_TEST
 START_TEST(writing_refuses_nothing_and_nowhere)
 {
     dmc__hdf5_arrays x = sample();
-    expect_failure(dmc__hdf5_write(fixture_path("no/folder.hdf5"), &x), DMC_EIO,
+    expect_failure(dmc__hdf5_write(fixture_path("no/folder.hdf5"), &x), DMC_ENOENT,
                    "cannot be created");
     expect_failure(dmc__hdf5_write("", &x), DMC_EINVAL, "must name a file");
     x.n = 0;
@@ -584,6 +590,24 @@ START_TEST(writing_refuses_nothing_and_nowhere)
     x.act_dim = 0;
     expect_failure(dmc__hdf5_write(fixture_path("a.hdf5"), &x), DMC_ESHAPE, "(6,0) actions");
     ck_assert_int_eq(fixture_count(), 0);
+}
+END_TEST
+
+START_TEST(full_disk_leaves_nothing)
+{
+    const struct rlimit tiny = {.rlim_cur = 4096, .rlim_max = RLIM_INFINITY},
+                        all = {RLIM_INFINITY, RLIM_INFINITY};
+    const dmc__hdf5_arrays x = sample();
+    write_sample("keep.hdf5");
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &tiny), 0);
+    const dmc_status status = dmc__hdf5_write(fixture_path("keep.hdf5"), &x);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &all), 0);
+    expect_failure(status, DMC_EIO, "cannot be written");
+    ck_assert_int_eq(fixture_count(), 1);
+    dmc__hdf5_arrays y = read_ok(fixture_path("keep.hdf5"), 0);
+    expect_sample(&y, ROWS);
+    dmc__hdf5_arrays_free(&dmc__default_allocator, &y);
 }
 END_TEST
 
@@ -668,6 +692,7 @@ Suite *dmc_suite_hdf5_dataset(void)
     tcase_add_test(c, every_cut_is_refused);
     tcase_add_test(c, damaged_chunk_is_refused);
     tcase_add_test(c, writing_refuses_nothing_and_nowhere);
+    tcase_add_test(c, full_disk_leaves_nothing);
     tcase_add_test(c, settings_of_the_host_are_restored);
     tcase_add_test(c, reading_without_memory);
     suite_add_tcase(s, c);

@@ -93,6 +93,7 @@ START_TEST(getters_name_key_and_expectation)
                    "no \"none\", which must be text");
     expect_failure(dmc__json_get_number(j, "t", 0, 1, &x), DMC_EFORMAT, "\"t\" must be a number");
     expect_failure(dmc__json_get_number(j, "n", 4, 5, &x), DMC_EFORMAT, "\"n\" = 3, must be 4..5");
+    expect_failure(dmc__json_get_number(j, "n", 1, 2, &x), DMC_EFORMAT, "\"n\" = 3, must be 1..2");
     ck_assert(x == 7);
     expect_failure(dmc__json_get_numbers(j, "n", v, 1), DMC_EFORMAT,
                    "\"n\" must be a list of numbers");

@@ -6,9 +6,9 @@
 #include <math.h>
 
 enum { ROWS = 4, N = 4 };
-/* columns: spread, constant, a constant that sums with rounding, far from zero */
-static const float data[ROWS * N] = {-1, 7, 0.1f, 1e6f,     3, 7, 0.1f, 1e6f + 1,
-                                     0,  7, 0.1f, 1e6f + 2, 2, 7, 0.1f, 1e6f + 3};
+/* columns: spread, constant, a constant that is no short binary number, far from zero */
+static const float data[ROWS * N] = {0,  7, 0.1f, 1e6f,     3, 7, 0.1f, 1e6f + 1,
+                                     -1, 7, 0.1f, 1e6f + 2, 2, 7, 0.1f, 1e6f + 3};
 
 static dmc__normaliser fitted(int32_t kind, const float *x, size_t rows, int32_t n)
 {
@@ -70,7 +70,7 @@ START_TEST(minmax_reaches_the_ends)
     float y[ROWS * N];
     dmc__normaliser m = fitted(DMC__NORM_MINMAX, data, ROWS, N);
     dmc__normaliser_apply(&m, data, ROWS, y);
-    ck_assert(y[0] == -1 && y[N] == 1 && y[2 * N] == -0.5f && y[3 * N] == 0.5f);
+    ck_assert(y[0] == -0.5f && y[N] == 1 && y[2 * N] == -1 && y[3 * N] == 0.5f);
     ck_assert(y[1] == 0 && y[2] == 0); /* zero range */
     ck_assert(m.shift[1] == 7 && m.scale[1] == 1);
     ck_assert(y[3] == -1 && y[3 * N + 3] == 1);

@@ -3,9 +3,25 @@
 #include "file_fixture.h"
 
 #include <math.h>
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 static const dmc__allocator *const heap = &dmc__default_allocator;
+
+/* Stands before libc's, so that a test can see whether a save waits for the disk, and can refuse
+ * it. */
+static int syncs, sync_to_fail;
+int fsync(int fd)
+{
+    if (++syncs == sync_to_fail) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
 
 static dmc__tensor_file *opened(const char *path, int digest)
 {
@@ -221,6 +237,8 @@ START_TEST(wrong_sizes_are_named)
                    "a.dmc: tensor \"net.weight\" is (2,3), must be (3,2)");
     expect_failure(dmc__tensor_file_take(f, "net.weight", 3, shape4, v), DMC_ESHAPE,
                    "is (2,3), must be (2,3,1)");
+    expect_failure(dmc__tensor_file_take(f, "net.weight", 1, shape23, v), DMC_ESHAPE,
+                   "is (2,3), must be (2)");
     expect_failure(dmc__tensor_file_take(f, "net.bias", 2, shape23, v), DMC_EFORMAT,
                    "has no tensor \"net.bias\", which must be (2,3)");
     dmc__tensor_file_close(f);
@@ -310,6 +328,49 @@ START_TEST(failed_save_keeps_the_old_file)
 }
 END_TEST
 
+/* The file before it gets its name, and the folder after. */
+START_TEST(saves_wait_for_the_disk)
+{
+    dmc__tensor_writer *w = new_writer();
+    const float one = 1;
+    write_small("keep.dmc");
+    syncs = 0;
+    expect_ok(dmc__tensor_writer_f32(w, "other", 0, NULL, &one));
+    expect_ok(dmc__tensor_writer_save(w, fixture_path("new.dmc")));
+    ck_assert_int_eq(syncs, 2);
+    syncs = 0;
+    sync_to_fail = 1;
+    expect_failure(dmc__tensor_writer_save(w, fixture_path("keep.dmc")), DMC_EIO,
+                   "cannot be made durable");
+    sync_to_fail = 0;
+    dmc__tensor_writer_destroy(w);
+    ck_assert_int_eq(fixture_count(), 2);
+    dmc__tensor_file *f = opened(fixture_path("keep.dmc"), 1);
+    ck_assert_int_eq(dmc__tensor_file_find(f, "net.weight"), 0);
+    dmc__tensor_file_close(f);
+}
+END_TEST
+
+START_TEST(full_disk_leaves_nothing)
+{
+    static float big[4096];
+    const int32_t shape[] = {4096};
+    const struct rlimit tiny = {.rlim_cur = 8192, .rlim_max = RLIM_INFINITY},
+                        all = {RLIM_INFINITY, RLIM_INFINITY};
+    dmc__tensor_writer *w = new_writer();
+    expect_ok(dmc__tensor_writer_f32(w, "big", 1, shape, big));
+    write_small("keep.dmc");
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &tiny), 0);
+    const dmc_status status = dmc__tensor_writer_save(w, fixture_path("keep.dmc"));
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &all), 0);
+    expect_failure(status, DMC_EIO, "cannot be written");
+    dmc__tensor_writer_destroy(w);
+    ck_assert_int_eq(fixture_count(), 1);
+    dmc__tensor_file_close(opened(fixture_path("keep.dmc"), 1));
+}
+END_TEST
+
 START_TEST(stale_temporary_file_is_no_obstacle)
 {
     char stale[64];
@@ -333,6 +394,8 @@ START_TEST(things_that_are_no_files)
                    "is not a regular file");
     expect_failure(dmc__tensor_file_open(heap, fixture_write("empty", "", 0), 1, &f), DMC_EFORMAT,
                    "is 0 bytes");
+    expect_failure(dmc__tensor_file_open(heap, fixture_write("short", "1234567", 7), 1, &f),
+                   DMC_EFORMAT, "is 7 bytes, too short");
 }
 END_TEST
 
@@ -394,6 +457,11 @@ START_TEST(rewritten_metadata_is_noticed)
         "{\"__metadata__\":{\"a\":\"b\",\"dmc.xxh3\":\"00000000000000000000000000000000\"}}";
     expect_failure(dmc__tensor_file_open(heap, write_raw(0, moved, 0), 0, &f), DMC_ECORRUPT,
                    "not in its place");
+    const char *cut = "{\"__metadata__\":{\"dmc.xxh3\":\"00\"}}"; /* no room for one */
+    expect_failure(dmc__tensor_file_open(heap, write_raw(0, cut, 0), 0, &f), DMC_ECORRUPT,
+                   "not in its place");
+    expect_failure(dmc__tensor_file_open(heap, write_raw(0, cut, 0), 1, &f), DMC_EFORMAT,
+                   "does not begin with");
     const char *stale = "{\"__metadata__\":{\"dmc.xxh3\":\"00000000000000000000000000000000\"}}";
     expect_failure(dmc__tensor_file_open(heap, write_raw(0, stale, 0), 0, &f), DMC_ECORRUPT,
                    "file is damaged");
@@ -457,6 +525,7 @@ static const struct {
     {0, T1("[2147483647,2147483647,2147483647]", "[0,4]"), 4, DMC_EOVERFLOW, "\"a\" is too large"},
     {0, T1("[1073741824,1073741824,4]", "[0,0]"), 0, DMC_EFORMAT,
      "does not fill its 0 bytes"}, /* 2^64 bytes */
+    {0, PAIR("[0,8]", "[8,4]"), 16, DMC_EFORMAT, "\"b\" ends at 4, must be 8..16"},
     {0, PAIR("[0,8]", "[4,12]"), 12, DMC_EFORMAT, "\"b\" begins at 4, must begin at 8"},
     {0, PAIR("[0,8]", "[0,8]"), 8, DMC_EFORMAT, "\"b\" begins at 0, must begin at 8"},
     {0, PAIR("[0,8]", "[12,20]"), 20, DMC_EFORMAT, "\"b\" begins at 12, must begin at 8"},
@@ -590,6 +659,8 @@ Suite *dmc_suite_tensor_file(void)
     tcase_add_test(c, writer_refuses_what_the_reader_would);
     tcase_add_test(c, header_that_is_too_long_is_not_written);
     tcase_add_test(c, failed_save_keeps_the_old_file);
+    tcase_add_test(c, saves_wait_for_the_disk);
+    tcase_add_test(c, full_disk_leaves_nothing);
     tcase_add_test(c, stale_temporary_file_is_no_obstacle);
     tcase_add_test(c, things_that_are_no_files);
     tcase_add_test(c, every_prefix_is_refused);

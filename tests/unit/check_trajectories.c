@@ -87,7 +87,7 @@ START_TEST(split_is_complete_seeded_and_sized)
     static const struct {
         int32_t episodes, held;
         double share;
-    } cases[] = {{100, 5, 0.05}, {100, 50, 0.5}, {10, 1, 0.05}, {2, 1, 0.5},
+    } cases[] = {{100, 5, 0.05}, {100, 50, 0.5}, {10, 1, 0.05}, {5, 1, 0.05}, {2, 1, 0.5},
                  {3, 2, 0.5},    {1, 0, 0.5},    {7, 0, 0},     {30, 2, 0.05}};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         dmc__trajectories *t = many(cases[k].episodes, 3, cases[k].share, 1);

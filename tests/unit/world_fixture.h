@@ -3,6 +3,7 @@
 #define DMC_TESTS_WORLD_FIXTURE_H
 
 #include "../../lib/api/handles.h"
+#include "../../lib/diffusion/table.h"
 #include "../../lib/nn/params.h"
 #include "failing_alloc.h"
 #include "file_fixture.h"
@@ -157,6 +158,36 @@ static inline dmc_sampler *world_sampler(const dmc_model *m, const dmc_critic *c
     return s;
 }
 
+/* What call 0 of a policy's sampler must give, from the model's own forward pass and the numbered noise: normalised z
+ * (batch, elems) for conditions cond (batch, ...). */
+static inline void world_denoise(const dmc_model *m, const dmc_sampler_options *o, int32_t batch, const float *cond,
+                                 float *z)
+{
+    const size_t elems = (size_t)m->spec.net.horizon * (size_t)m->spec.net.cols;
+    const dmc__table_config c = {.sampler = o->sampler, .grid = o->grid, .eta = o->eta, .steps = o->steps};
+    float *f = malloc((size_t)batch * elems * sizeof *f), *t = malloc((size_t)batch * sizeof *t);
+    const double clip = m->process.clip > 0 ? m->process.clip : INFINITY;
+    dmc__table table;
+    expect_ok(dmc__table_create(&dmc__default_allocator, &m->process, &c, &table));
+    for (size_t i = 0; i < (size_t)batch * elems; i++) {
+        const dmc__stream s = {o->seed, DMC_STREAM_LATENT, 0, i / elems};
+        z[i] = (float)(o->temperature * dmc__rng_normal(&s, (uint32_t)(i % elems)));
+    }
+    for (int32_t k = 0; k < table.k; k++) {
+        const dmc__row *r = &table.row[k];
+        for (int32_t b = 0; b < batch; b++) t[b] = (float)r->index;
+        expect_ok(dmc_model_forward(m, batch, z, t, cond, f));
+        for (size_t i = 0; i < (size_t)batch * elems; i++) {
+            const dmc__stream s = {o->seed, DMC_STREAM_STEP, (uint64_t)k, i / elems};
+            const double x = fmin(fmax(r->P * z[i] + r->Q * f[i], -clip), clip);
+            z[i] = (float)(r->a * x + r->b * z[i] + r->S * dmc__rng_normal(&s, (uint32_t)(i % elems)));
+        }
+    }
+    dmc__table_free(&table);
+    free(t);
+    free(f);
+}
+
 /* Text of dmc_model_describe; the caller frees. */
 static inline char *world_describe(const dmc_model *m)
 {
@@ -167,18 +198,28 @@ static inline char *world_describe(const dmc_model *m)
     return text;
 }
 
-/* Models agree bit for bit: contract, weights, cascade. */
+/* All parameters of a graph bit for bit; what stands between them in a block is nobody's. */
+static inline void same_weights(const dmc__graph *g, dmc__device *d, const void *a, const void *b)
+{
+    for (dmc__parid i = 0; i < dmc__graph_param_count(g); i++) {
+        const dmc__param_spec *p = dmc__graph_param(g, i);
+        float *x = malloc(2 * p->size * sizeof *x);
+        expect_ok(dmc__params_get(g, d, a, i, x, p->size));
+        expect_ok(dmc__params_get(g, d, b, i, x + p->size, p->size));
+        ck_assert_msg(memcmp(x, x + p->size, p->size * sizeof *x) == 0, "%s differs", p->name);
+        free(x);
+    }
+}
+
+/* Models agree: contract, weights, cascade. */
 static inline void same_models(const dmc_model *a, const dmc_model *b)
 {
     char *x = world_describe(a), *y = world_describe(b);
     ck_assert_str_eq(x, y);
     free(x);
     free(y);
-    const dmc__net *nets[2] = {a->net, a->cascade};
-    const void *left[2] = {a->weights, a->cascade_weights}, *right[2] = {b->weights, b->cascade_weights};
-    for (int k = 0; k < 2 && nets[k]; k++)
-        ck_assert_mem_eq(left[k], right[k],
-                         dmc__graph_param_elems(nets[k]->graph) * a->ref.ctx->device->backend->elem);
+    same_weights(a->net->graph, a->ref.ctx->device, a->weights, b->weights);
+    if (a->cascade) same_weights(a->cascade->graph, a->ref.ctx->device, a->cascade_weights, b->cascade_weights);
 }
 
 /* A context over this allocator. */

@@ -1,4 +1,5 @@
 """_array.py — numpy arrays as C pointers, without copies: the memory is passed as it is or not at all."""
+
 from __future__ import annotations
 
 from ctypes import c_void_p
@@ -19,11 +20,17 @@ class ArrayOf:
     def check(self, name: str, array: Any) -> np.ndarray:
         """The array itself; a TypeError that says what to do if it cannot be passed as it is."""
         if not isinstance(array, np.ndarray):
-            raise TypeError(f"{name} must be a numpy array of {self.dtype}, is a {type(array).__name__}")
+            raise TypeError(
+                f"{name} must be a numpy array of {self.dtype}, is a {type(array).__name__}"
+            )
         if array.dtype != self.dtype:
-            raise TypeError(f"{name} must be of {self.dtype}, is of {array.dtype}: use {name}.astype('{self.dtype}')")
+            raise TypeError(
+                f"{name} must be of {self.dtype}, is of {array.dtype}: use {name}.astype('{self.dtype}')"
+            )
         if not (array.flags.c_contiguous and array.flags.aligned):
-            raise TypeError(f"{name} must be C-contiguous, has strides {array.strides}: use numpy.ascontiguousarray({name})")
+            raise TypeError(
+                f"{name} must be C-contiguous, has strides {array.strides}: use numpy.ascontiguousarray({name})"
+            )
         return array
 
     def from_param(self, array: np.ndarray | None) -> c_void_p | None:

@@ -2,10 +2,24 @@
 
 Options are not among them: they are set by name (options.py). tests/python compares sizes and offsets with the C compiler.
 """
+
 from __future__ import annotations
 
-from ctypes import (CFUNCTYPE, POINTER, Structure, c_char_p, c_double, c_float, c_int32, c_int64, c_size_t, c_uint32,
-                    c_uint64, c_void_p, sizeof)
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    Structure,
+    c_char_p,
+    c_double,
+    c_float,
+    c_int32,
+    c_int64,
+    c_size_t,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+    sizeof,
+)
 from typing import Annotated, Any, Callable, TypeVar, get_type_hints
 
 Int = Annotated[int, c_int32]
@@ -26,8 +40,12 @@ class Record(Structure):
 
     def asdict(self) -> dict[str, Any]:
         """The fields by name."""
-        names = [name for name, *_ in self._fields_ if name not in ("struct_size", "reserved0")]
-        return {name.lstrip("_"): getattr(self, name.lstrip("_")) for name in names}
+        names = [
+            name.lstrip("_")
+            for name, *_ in self._fields_
+            if name not in ("struct_size", "reserved0")
+        ]
+        return {name.rstrip("_"): getattr(self, name) for name in names}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.asdict().items())})"
@@ -39,7 +57,11 @@ R = TypeVar("R", bound=type[Record])
 def record(cls: R) -> R:
     """Lay out the annotated attributes of a Record, in order, behind struct_size."""
     hints = get_type_hints(cls, include_extras=True)
-    own = [(name, hints[name].__metadata__[0]) for name in cls.__annotations__ if hasattr(hints[name], "__metadata__")]
+    own = [
+        (name, hints[name].__metadata__[0])
+        for name in cls.__annotations__
+        if hasattr(hints[name], "__metadata__")
+    ]
     cls._fields_ = [("struct_size", c_uint32), *own]
     return cls
 
@@ -47,6 +69,7 @@ def record(cls: R) -> R:
 @record
 class DatasetInfo(Record):
     """What Dataset.info returns: counts, and undiscounted returns per episode."""
+
     obs_dim: Int
     act_dim: Int
     episodes: Int
@@ -62,6 +85,7 @@ class DatasetInfo(Record):
 @record
 class TrainMetrics(Record):
     """What Trainer.step returns: `step` counts all updates so far, `loss` is the mean over this call's."""
+
     step: Int
     loss: Real
     grad_norm: Real
@@ -72,6 +96,7 @@ class TrainMetrics(Record):
 @record
 class CriticMetrics(Record):
     """What Critic.step returns: losses are means over this call's updates, q_mean and v_mean of the last batch."""
+
     step: Int
     q_loss: Real
     v_loss: Real
@@ -83,6 +108,7 @@ class CriticMetrics(Record):
 @record
 class SamplerInfo(Record):
     """What Sampler.info returns of the last sample call: `chosen` is -1 for the mean, `q` NaN without a critic."""
+
     steps: Int
     chosen: Int
     clamped: Int
@@ -93,9 +119,10 @@ class SamplerInfo(Record):
 @record
 class AlignProgress(Record):
     """One line of a running alignment, given to the progress function; NaN where the method has no such number."""
+
     update: Int
     updates: Int
-    _pass: Annotated[int, c_int32]
+    pass_: Int
     _stage: Text
     score: Real
     best: Real
@@ -106,15 +133,21 @@ class AlignProgress(Record):
 
     @property
     def stage(self) -> str:
-        """ "rl", "dpo", "sft" or "cascade"."""
-        return self.stage_text
+        """Of a sequence, or the method itself: rl, dpo, sft, cascade."""
+        return self._stage.decode()
 
-    stage_text: str
+    @classmethod
+    def of(cls, borrowed: AlignProgress) -> AlignProgress:
+        """A copy of what C lends for one call, with a text of its own."""
+        copy = cls.from_buffer_copy(borrowed)
+        copy._stage = borrowed._stage
+        return copy
 
 
 @record
 class AlignReport(Record):
     """What an alignment method achieved. `stopped` is True if the progress function ended it early."""
+
     updates: Int
     rollbacks: Int
     accepted: Int
@@ -130,8 +163,17 @@ class AlignReport(Record):
 
 class OptionInfo(Structure):
     """A row of a field table: options.describe makes an Option of it."""
-    _fields_ = [("key", c_char_p), ("doc", c_char_p), ("choices", c_char_p), ("initial", c_char_p), ("type", c_int32),
-                ("reserved0", c_int32), ("min", c_double), ("max", c_double)]
+
+    _fields_ = [
+        ("key", c_char_p),
+        ("doc", c_char_p),
+        ("choices", c_char_p),
+        ("initial", c_char_p),
+        ("type", c_int32),
+        ("reserved0", c_int32),
+        ("min", c_double),
+        ("max", c_double),
+    ]
 
 
 _floats = POINTER(c_float)
@@ -139,12 +181,15 @@ REWARD_FN = CFUNCTYPE(c_int32, c_void_p, c_size_t, _floats, _floats, _floats, _f
 SCORE_FN = CFUNCTYPE(c_int32, c_void_p, c_void_p, POINTER(c_double), POINTER(c_double))
 PROGRESS_FN = CFUNCTYPE(c_int32, c_void_p, POINTER(AlignProgress))
 RESET_FN = CFUNCTYPE(c_int32, c_void_p, c_int32, c_uint64, _floats)
-STEP_FN = CFUNCTYPE(c_int32, c_void_p, c_int32, _floats, _floats, POINTER(c_double), POINTER(c_int32))
+STEP_FN = CFUNCTYPE(
+    c_int32, c_void_p, c_int32, _floats, _floats, POINTER(c_double), POINTER(c_int32)
+)
 
 
 @record
 class Env(Record):
     """dmc_env: the callbacks behind evaluate."""
+
     obs_dim: Int
     act_dim: Int
     max_steps: Int

@@ -1,10 +1,11 @@
 """_version.py — which libdmc this package is for: the number of the headers beside it.
 
-In the source tree include/libdmc/version.h says it; setup.py replaces this file by the bare numbers.
+In the source tree include/libdmc/version.h says it; setup.py puts bare numbers in place of this file.
 """
+
 import re
 from pathlib import Path
 
 _HEADER = Path(__file__).resolve().parents[3] / "include" / "libdmc" / "version.h"
-MAJOR, MINOR, PATCH = (int(re.search(rf"#define DMC_VERSION_{part} (\d+)", _HEADER.read_text())[1])
-                       for part in ("MAJOR", "MINOR", "PATCH"))
+_NUMBERS = dict(re.findall(r"#define DMC_VERSION_(\w+) (\d+)", _HEADER.read_text()))
+MAJOR, MINOR, PATCH = (int(_NUMBERS[part]) for part in ("MAJOR", "MINOR", "PATCH"))

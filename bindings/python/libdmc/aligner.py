@@ -1,0 +1,188 @@
+"""aligner.py — move a model towards a reward without leaving what it knows."""
+
+from __future__ import annotations
+
+from ctypes import byref, c_void_p
+from functools import partial
+from typing import Any, Callable, Mapping, Optional, Union
+
+from ._arguments import Floats, Path, path
+from ._callbacks import Guard, copy_in, copy_out
+from ._check import STOPPED
+from ._handle import Handle, used, used_or_null
+from ._lib import lib
+from ._records import PROGRESS_FN, REWARD_FN, SCORE_FN, AlignProgress, AlignReport
+from .context import Context, where
+from .critic import Critic
+from .dataset import Dataset
+from .model import Model
+from .options import Options, Value
+
+Reward = Callable[[Floats, Floats, bool], Union[Floats, tuple[Floats, Floats]]]
+Score = Callable[[Model], Union[float, tuple[float, float]]]
+Progress = Callable[[AlignProgress], Any]
+Settings = Optional[Mapping[str, Value]]
+
+
+class Aligner(Handle):
+    """Holds an adapter over a frozen model and trains it by reinforcement (rl), preferences (dpo),
+    best samples (sft), a second network (cascade), or several of them in passes (sequence).
+
+    Rewards come from the critic or from set_reward. Each method starts from the adapter as it is,
+    keeps the best weights and returns an AlignReport. An exception in a callback, Ctrl-C too, ends
+    the method and is raised by it. Options: libdmc.options.describe("align"); of the methods "rl",
+    "dpo", "sft", "cascade", "sequence".
+    """
+
+    _destroy = "dmc_aligner_destroy"
+    _one_thread = True
+
+    def __init__(
+        self,
+        model: Model,
+        dataset: Dataset,
+        critic: Optional[Critic] = None,
+        *,
+        context: Optional[Context] = None,
+        **options: Value,
+    ):
+        super().__init__(
+            lib.dmc_aligner_create,
+            where(context),
+            used("model", model, Model),
+            used("dataset", dataset, Dataset),
+            used_or_null("critic", critic, Critic),
+            Options("align", options),
+        )
+        self._context = model._context
+        self._sizes, self._planner = model.sizes, model.describe()["role"] == "planner"
+        self._guard = Guard()
+        self._callbacks: dict[str, Any] = {}
+        self.set_progress(None)
+
+    def _run(self, function: Callable[..., int], *arguments: Any) -> int:
+        return self._guard.run(function, *arguments)
+
+    # ---- callbacks
+
+    def set_reward(self, function: Optional[Reward], gradient: bool = False) -> None:
+        """function(z, obs, want_grad) -> r (n,), or (r, dr/dz) if want_grad; None: the critic again.
+
+        z (n,horizon,columns) are samples, obs (n,n_obs*obs_dim) their conditions (a planner's first
+        state), both in the dataset's units. gradient=True promises the derivative, without which
+        rl(method="qvpg") is refused.
+        """
+        call = None if function is None else self._reward(function)
+        self._set("reward", lib.dmc_aligner_set_reward, REWARD_FN, call, int(gradient))
+
+    def _reward(self, function: Reward) -> Callable[..., None]:
+        s = self._sizes
+        condition = s.obs_dim if self._planner else s.n_obs * s.obs_dim
+
+        def call(_: Any, n: int, z: Any, obs: Any, r: Any, grad: Any) -> None:
+            samples, conditions = copy_in(z, n, s.horizon, s.z_cols), copy_in(obs, n, condition)
+            result = function(samples, conditions, bool(grad))
+            values, slope = result if isinstance(result, tuple) else (result, None)
+            copy_out(r, "the reward", values, n)
+            if grad:
+                copy_out(grad, "the gradient of the reward", slope, n, s.horizon, s.z_cols)
+
+        return call
+
+    def set_score(self, function: Optional[Score]) -> None:
+        """function(model) -> score, or (mean, standard error); higher is better.
+
+        None: the reward on a fixed bank of conditions.
+        """
+        call = None if function is None else self._score(function)
+        self._set("score", lib.dmc_aligner_set_score, SCORE_FN, call)
+
+    def _score(self, function: Score) -> Callable[..., None]:
+        context = self._context
+
+        def call(_: Any, borrowed: int, mean: Any, se: Any) -> None:
+            # The model is only lent: give away a copy, which may outlive the call.
+            result = function(Model._in(context, lib.dmc_model_clone, c_void_p(borrowed)))
+            mean[0], se[0] = map(float, result if isinstance(result, tuple) else (result, 0))
+
+        return call
+
+    def set_progress(self, function: Optional[Progress]) -> None:
+        """function(progress) after every update.
+
+        A true result stops the method, which keeps the best weights so far.
+        """
+
+        def call(_: Any, progress: Any) -> bool:
+            return function is not None and bool(function(AlignProgress.of(progress.contents)))
+
+        self._set("progress", lib.dmc_aligner_set_progress, PROGRESS_FN, call)
+
+    def _set(self, name: str, setter: Any, prototype: Any, call: Any, *more: int) -> None:
+        """Give C a callback, or NULL for None; then let go of the one before."""
+        callback = prototype() if call is None else self._guard.wrap(prototype, call)
+        self._call(setter, callback, None, *more)
+        self._callbacks[name] = callback
+
+    # ---- methods
+
+    def rl(self, **options: Value) -> AlignReport:
+        """Policy gradients over the last denoising steps: method="qvpg", "ppo" or "reinforce"."""
+        return self._align(lib.dmc_align_rl, Options("rl", options))
+
+    def dpo(self, **options: Value) -> AlignReport:
+        """Preferences between the best and the worst of a pool of candidates."""
+        return self._align(lib.dmc_align_dpo, Options("dpo", options))
+
+    def sft(self, **options: Value) -> AlignReport:
+        """Supervised fine-tuning on the best of a pool of candidates."""
+        return self._align(lib.dmc_align_sft, Options("sft", options))
+
+    def cascade(self, **options: Value) -> AlignReport:
+        """A second network that improves the samples of the first."""
+        return self._align(lib.dmc_align_cascade, Options("cascade", options))
+
+    def sequence(
+        self,
+        *,
+        rl_options: Settings = None,
+        dpo_options: Settings = None,
+        sft_options: Settings = None,
+        cascade_options: Settings = None,
+        **options: Value,
+    ) -> AlignReport:
+        """Several methods in passes: order="rl,dpo,sft", passes=2, cascade=1."""
+        stages = {
+            "rl": rl_options,
+            "dpo": dpo_options,
+            "sft": sft_options,
+            "cascade": cascade_options,
+        }
+        return self._align(
+            lib.dmc_align_sequence,
+            Options("sequence", options),
+            *(Options(kind, dict(settings or {})) for kind, settings in stages.items()),
+        )
+
+    def _align(self, method: Callable[..., int], *options: Options) -> AlignReport:
+        report = AlignReport()
+        report.stopped = self._call(method, *options, byref(report)) == STOPPED
+        return report
+
+    # ---- results
+
+    def reset(self) -> None:
+        """Forget the adapter: back to the foundation."""
+        self._call(lib.dmc_aligner_reset)
+
+    def publish(self) -> Model:
+        """A new model with the adapter merged, and the cascade if one was trained."""
+        return Model._in(self._context, partial(self._call, lib.dmc_aligner_publish))
+
+    def save(self, file: Path) -> None:
+        """Write the adapter alone."""
+        self._call(lib.dmc_aligner_save, path(file))
+
+    def load(self, file: Path) -> None:
+        """Read an adapter made for the same foundation."""
+        self._call(lib.dmc_aligner_load, path(file))

@@ -1,0 +1,109 @@
+"""critic.py — implicit Q-learning: what an action is worth, and in which direction it would be worth more."""
+
+from __future__ import annotations
+
+import json
+from ctypes import byref
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+
+from ._arguments import Floats, Path, floats, path, whole
+from ._handle import Handle, used, used_or_null
+from ._lib import lib
+from ._records import CriticMetrics
+from .context import Context, where
+from .dataset import Dataset
+from .options import Options, Value
+
+
+class Twins(NamedTuple):
+    """The two Q functions, (n,) each; the smaller is the careful estimate."""
+
+    q1: Floats
+    q2: Floats
+
+
+class Critic(Handle):
+    """Made by Critic.create or Critic.load. All calls take the dataset's own units.
+
+    Options: libdmc.options.describe("critic"), e.g. tau=0.9, gamma=0.99, hidden=256.
+    """
+
+    _destroy = "dmc_critic_destroy"
+    _one_thread = True
+
+    def __init__(self) -> None:
+        raise TypeError("use Critic.create or Critic.load")
+
+    @classmethod
+    def create(
+        cls, dataset: Dataset, *, context: Optional[Context] = None, **options: Value
+    ) -> Critic:
+        """An untrained critic for the dataset's widths."""
+        return cls._make(
+            lib.dmc_critic_create,
+            where(context),
+            used("dataset", dataset, Dataset),
+            Options("critic", options),
+        )
+
+    @classmethod
+    def load(
+        cls, file: Path, dataset: Optional[Dataset] = None, *, context: Optional[Context] = None
+    ) -> Critic:
+        """Read a critic; it can learn on only if a dataset is given."""
+        return cls._make(
+            lib.dmc_critic_load,
+            where(context),
+            path(file),
+            used_or_null("dataset", dataset, Dataset),
+        )
+
+    def save(self, file: Path) -> None:
+        """Write in the model-file format, atomically."""
+        self._call(lib.dmc_critic_save, path(file))
+
+    def describe(self) -> dict[str, Any]:
+        """Options, widths and normalisers."""
+        contract: dict[str, Any] = json.loads(self._text(lib.dmc_critic_describe))
+        return contract
+
+    def step(self, n: int = 1) -> CriticMetrics:
+        """Do n updates on the dataset. Ctrl-C waits for their end."""
+        metrics = CriticMetrics()
+        self._call(lib.dmc_critic_step, whole("n", n), byref(metrics))
+        return metrics
+
+    def _widths(self) -> tuple[int, int]:
+        if not hasattr(self, "_widths_read"):
+            contract = self.describe()
+            self._widths_read = int(contract["obs_dim"]), int(contract["act_dim"])
+        return self._widths_read
+
+    def q(self, obs: Floats, act: Floats) -> Twins:
+        """Q of obs (n,S) and act (n,A)."""
+        n = self._rows(obs, act)
+        twins = Twins(np.empty(n, np.float32), np.empty(n, np.float32))
+        self._call(lib.dmc_critic_q, n, obs, act, *twins)
+        return twins
+
+    def v(self, obs: Floats) -> Floats:
+        """V of obs (n,S), (n,)."""
+        n = len(floats("obs", obs, (-1, self._widths()[0])))
+        out = np.empty(n, np.float32)
+        self._call(lib.dmc_critic_v, n, obs, out)
+        return out
+
+    def action_gradient(self, obs: Floats, act: Floats) -> Floats:
+        """d mean(q1,q2) / d act of obs (n,S) and act (n,A), (n,A)."""
+        out = np.empty((self._rows(obs, act), self._widths()[1]), np.float32)
+        self._call(lib.dmc_critic_action_gradient, len(out), obs, act, out)
+        return out
+
+    def _rows(self, obs: Floats, act: Floats) -> int:
+        """How many rows obs and act have, after a check of their shapes."""
+        obs_dim, act_dim = self._widths()
+        n = len(floats("obs", obs, (-1, obs_dim)))
+        floats("act", act, (n, act_dim))
+        return n

@@ -1,0 +1,106 @@
+"""sampler.py — draw actions from a model."""
+
+from __future__ import annotations
+
+from ctypes import byref
+from typing import Optional
+
+import numpy as np
+
+from ._arguments import Floats, Small, floats, small_floats, u64, whole
+from ._handle import Handle, used, used_or_null
+from ._lib import lib
+from ._records import SamplerInfo
+from ._resource import Resource
+from .context import Context, where
+from .critic import Critic
+from .model import Model
+from .options import Options, Value
+
+
+class Sampler(Handle):
+    """Takes all memory when it is made. One thread at a time; any number of samplers may share a model.
+
+    Options: libdmc.options.describe("sampler"), e.g. sampler="ddim", steps=5, batch=8, candidates=16, select="greedy".
+    """
+
+    _destroy = "dmc_sampler_destroy"
+    _one_thread = True
+
+    def __init__(
+        self,
+        model: Model,
+        critic: Optional[Critic] = None,
+        *,
+        context: Optional[Context] = None,
+        **options: Value,
+    ):
+        chosen = Options("sampler", options)
+        super().__init__(
+            lib.dmc_sampler_create,
+            where(context),
+            used("model", model, Model),
+            used_or_null("critic", critic, Critic),
+            chosen,
+        )
+        self._made_with = self._use().needs
+        self.sizes = model.sizes
+        self.batch, self.candidate_count = int(chosen["batch"]), int(chosen["candidates"])
+
+    def sample(self, obs: Small, out: Optional[Floats] = None) -> Floats:
+        """One control step: actions (batch,horizon,act_dim), in the dataset's units and inside the model's limits.
+
+        obs (batch,obs_dim) is the newest observation; older ones are kept inside. With batch = 1 it may be (obs_dim,), and the
+        answer is (horizon,act_dim). `out` receives the actions instead of a new array. After a DmcNumericError (an observation
+        or a result that is not finite) `out` holds the last good actions and is safe to send.
+        """
+        s = self.sizes
+        rows = [(self.batch, s.obs_dim)] + [(s.obs_dim,)] * (self.batch == 1)
+        obs = small_floats("obs", obs, *rows)
+        shape = (self.batch, s.horizon, s.act_dim)[2 - obs.ndim :]
+        if out is None:
+            out = np.empty(shape, np.float32)
+        elif not floats("out", out, shape).flags.writeable:
+            raise TypeError("out is read-only")
+        self._call(lib.dmc_sampler_sample, obs, obs.size, out, out.size)
+        return out
+
+    def info(self) -> SamplerInfo:
+        """Details of the last sample call: steps, candidate chosen, clamped entries, Q, nanoseconds."""
+        info = SamplerInfo()
+        self._call(lib.dmc_sampler_get_info, byref(info))
+        return info
+
+    def plan(self, b: int = 0) -> Floats:
+        """The chosen sample of condition b: a policy's (horizon,act_dim), a planner's (horizon,obs_dim+act_dim)."""
+        out = np.empty((self.sizes.horizon, self.sizes.z_cols), np.float32)
+        self._call(lib.dmc_sampler_plan, whole("b", b), out, out.size)
+        return out
+
+    def candidates(self) -> Floats:
+        """All samples of the last call, (batch,candidates,horizon,columns)."""
+        out = np.empty(
+            (self.batch, self.candidate_count, self.sizes.horizon, self.sizes.z_cols), np.float32
+        )
+        self._call(lib.dmc_sampler_candidates, out, out.size)
+        return out
+
+    def reset(self, seed: int = 0) -> None:
+        """Forget past observations and start the noise over with this seed."""
+        self._call(lib.dmc_sampler_reset, u64("seed", seed))
+
+    def rebind(self, model: Model) -> None:
+        """Use the weights of another model of the same contract from now on."""
+
+        def rebind(sampler: Resource, new: Resource) -> int:
+            status: int = lib.dmc_sampler_rebind(sampler, new)
+            if status >= 0:
+                sampler.need(*self._made_with, new)  # the first model's network stays in use
+            return status
+
+        self._call(rebind, used("model", model, Model))
+
+    @property
+    def memory(self) -> int:
+        """Bytes held."""
+        return self._call(lib.dmc_sampler_memory)

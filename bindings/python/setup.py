@@ -1,0 +1,56 @@
+"""setup.py — a wheel of the package with the library inside:  make && pip wheel --no-build-isolation --no-deps bindings/python"""
+
+import sys
+from pathlib import Path
+from runpy import run_path
+
+from setuptools import Distribution, setup
+from setuptools.command.build_py import build_py
+
+try:
+    from wheel.bdist_wheel import bdist_wheel
+except ImportError:
+    bdist_wheel = None
+
+HERE = Path(__file__).resolve().parent
+VERSION = tuple(
+    run_path(str(HERE / "libdmc" / "_version.py"))[part] for part in ("MAJOR", "MINOR", "PATCH")
+)
+SONAME = f"libdmc.so.{VERSION[0]}"
+
+
+class BuildWithLibrary(build_py):
+    """Beside the Python files: the library, and the version in place of the code that reads it from the C headers."""
+
+    def run(self):
+        super().run()
+        library = HERE.parents[1] / "build" / "release" / SONAME
+        if not library.exists():
+            sys.exit(f"{library} is not there: run make first")
+        target = Path(self.build_lib) / "libdmc"
+        self.copy_file(str(library), str(target / SONAME))
+        (target / "_version.py").write_text(
+            '"""_version.py — which libdmc this package is for."""\n'
+            "MAJOR, MINOR, PATCH = {}, {}, {}\n".format(*VERSION)
+        )
+
+
+class BinaryDistribution(Distribution):
+    """Not the same on every machine, though Python compiles nothing."""
+
+    def has_ext_modules(self):
+        return True
+
+
+commands = {"build_py": BuildWithLibrary}
+if bdist_wheel:
+
+    class AnyPythonWheel(bdist_wheel):
+        """One machine, but any Python 3: ctypes does not care."""
+
+        def get_tag(self):
+            return "py3", "none", super().get_tag()[2]
+
+    commands["bdist_wheel"] = AnyPythonWheel
+
+setup(version=".".join(map(str, VERSION)), cmdclass=commands, distclass=BinaryDistribution)

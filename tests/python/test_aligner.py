@@ -1,0 +1,306 @@
+"""Alignment with Python functions as reward, score and progress; what happens when they fail."""
+
+import signal
+
+import numpy as np
+import pytest
+
+import libdmc as dmc
+from conftest import ACT, OBS
+
+BATCH = 16
+
+
+@pytest.fixture
+def aligner(model, dataset):
+    with dmc.Aligner(
+        model,
+        dataset,
+        batch=BATCH,
+        candidates=4,
+        eval_every=5,
+        eval_conditions=8,
+        lora_rank=4,
+        lr=3e-3,
+    ) as aligner:
+        yield aligner
+
+
+def towards(target):
+    """Reward -(z - target)^2 of the first action, with its gradient."""
+
+    def reward(z, obs, want_grad):
+        away = z - np.float32(target)
+        r = -(away[:, 0, 0] ** 2)
+        return (r, -2 * away) if want_grad else r
+
+    return reward
+
+
+def mean_action(model):
+    with dmc.Sampler(model, batch=256) as sampler:
+        return sampler.sample(np.zeros((256, OBS), np.float32)).mean()
+
+
+def test_a_reward_with_its_gradient_moves_the_policy(aligner, model):
+    aligner.set_reward(towards(0.8), gradient=True)
+    report = aligner.rl(method="qvpg", updates=60, kl=0.0)
+    with aligner.publish() as aligned:
+        before, after = mean_action(model), mean_action(aligned)
+    assert report.after > report.before and abs(after - 0.8) < 0.7 * abs(before - 0.8)
+    aligner.reset()
+    with aligner.publish() as forgotten:
+        assert mean_action(forgotten) == before
+
+
+@pytest.mark.parametrize(
+    "method, options",
+    [
+        ("rl", {"method": "ppo"}),
+        ("rl", {"method": "reinforce"}),
+        ("dpo", {"refresh": 5}),
+        ("sft", {"conditions": 8}),
+        ("cascade", {"conditions": 8}),
+    ],
+)
+def test_every_method_runs_on_a_function(aligner, method, options):
+    aligner.set_reward(lambda z, obs, want_grad: -abs(z[:, 0, 0] - 0.5))
+    report = getattr(aligner, method)(updates=10, **options)
+    assert 0 < report.updates <= 10 and report.after >= report.before and report.seconds > 0
+
+
+def test_what_the_reward_function_is_given(aligner, arrays):
+    calls = []
+
+    def reward(z, obs, want_grad):
+        calls.append((z, obs, want_grad))
+        return towards(0)(z, obs, want_grad)
+
+    aligner.set_reward(reward, gradient=True)
+    aligner.rl(updates=2)
+    assert {want for _, _, want in calls} == {True, False}
+    for z, obs, _ in calls:
+        assert (
+            z.shape == (BATCH, 1, ACT)
+            and obs.shape == (BATCH, OBS)
+            and z.dtype == obs.dtype == np.float32
+        )
+        assert z.flags.owndata and obs.flags.owndata  # C's memory is only lent
+    seen = np.concatenate([obs for _, obs, _ in calls])
+    assert all(
+        (abs(arrays[0] - row).max(1) < 1e-4).any() for row in seen
+    )  # conditions come from the data
+
+
+def test_a_planner_gets_plans_and_first_states(planner, dataset):
+    shapes = set()
+
+    def reward(z, obs, want_grad):
+        shapes.add((z.shape, obs.shape))
+        assert np.allclose(z[:, 0, :OBS], obs, atol=1e-5)
+        return z[:, :, OBS].mean(1)
+
+    with dmc.Aligner(planner, dataset, batch=BATCH, eval_every=5) as aligner:
+        aligner.set_reward(reward)
+        aligner.dpo(updates=2)
+    assert shapes == {((BATCH, 4, OBS + ACT), (BATCH, OBS))}
+
+
+class Broken(Exception):
+    pass
+
+
+def test_a_failing_reward_is_raised_as_it_is(aligner, model):
+    calls = []
+
+    def reward(z, obs, want_grad):
+        calls.append(1)
+        if len(calls) == 4:
+            raise Broken("the fourth call")
+        return z[:, 0, 0]
+
+    aligner.set_reward(reward)
+    with pytest.raises(Broken, match="the fourth call") as raised:
+        aligner.dpo(updates=50, refresh=1)
+    assert raised.traceback[-1].name == "reward" and len(calls) == 4
+    aligner.set_reward(lambda z, obs, want_grad: z[:, 0, 0])
+    assert aligner.dpo(updates=5).updates == 5  # and the aligner lives on
+
+
+@pytest.mark.parametrize(
+    "returned, error, words",
+    [
+        (np.zeros(3), dmc.DmcShapeError, r"the reward has the shape \(3,\), must be \(16,\)"),
+        (np.zeros((16, 1)), dmc.DmcShapeError, "the reward has the shape"),
+        (np.zeros(16, complex), TypeError, "cast"),
+        (None, dmc.DmcShapeError, "the reward"),
+        (np.full(16, np.nan), dmc.DmcNumericError, "the reward callback gave nan"),
+        ("text", dmc.DmcShapeError, "the reward"),
+    ],
+)
+def test_rewards_of_the_wrong_form(aligner, returned, error, words):
+    aligner.set_reward(lambda z, obs, want_grad: returned)
+    with pytest.raises(error, match=words):
+        aligner.dpo(updates=2)
+
+
+def test_a_promised_gradient_must_come(aligner):
+    aligner.set_reward(lambda z, obs, want_grad: np.zeros(len(z)), gradient=True)
+    with pytest.raises(dmc.DmcShapeError, match="the gradient of the reward has the shape"):
+        aligner.rl(method="qvpg", updates=2)
+    aligner.set_reward(lambda z, obs, want_grad: np.zeros(len(z)))
+    with pytest.raises(dmc.DmcArgumentError, match="needs a reward with a gradient"):
+        aligner.rl(method="qvpg", updates=2)
+
+
+def test_no_reward(aligner, dataset, model, critic):
+    with pytest.raises(dmc.DmcStateError, match="no reward"):
+        aligner.dpo(updates=2)
+    with dmc.Aligner(model, dataset, critic, batch=BATCH) as other:
+
+        def fails(*_):
+            raise Broken
+
+        other.set_reward(fails)
+        with pytest.raises(Broken):
+            other.dpo(updates=2)
+        other.set_reward(None)
+        assert other.dpo(updates=2).updates == 2
+
+
+def test_progress(aligner):
+    lines = []
+    aligner.set_reward(towards(0.5))
+    aligner.set_progress(lines.append)
+    report = aligner.sequence(
+        passes=1,
+        order="dpo,sft",
+        dpo_options={"updates": 6},
+        sft_options={"updates": 4, "conditions": 8},
+    )
+    assert [(p.stage, p.update, p.updates, p.pass_) for p in lines] == [
+        ("dpo", u, 6, 1) for u in range(1, 7)
+    ] + [("sft", u, 4, 1) for u in range(1, 5)]
+    assert "stage='dpo'" in repr(lines[0]) and lines[-1].asdict()["pass"] == 1
+    assert report.updates == 10 and not report.stopped
+
+
+def test_progress_stops(aligner):
+    aligner.set_reward(towards(0.5))
+    aligner.set_progress(lambda p: p.update == 3)
+    report = aligner.dpo(updates=50)
+    assert report.stopped and report.updates == 3
+    aligner.set_progress(None)
+    assert not aligner.dpo(updates=4).stopped
+
+
+def test_a_failing_progress_function(aligner):
+    aligner.set_reward(towards(0.5))
+
+    def progress(p):
+        raise Broken
+
+    aligner.set_progress(progress)
+    with pytest.raises(Broken):
+        aligner.dpo(updates=5)
+
+
+def test_score(aligner):
+    models = []
+
+    def score(model):
+        models.append(model)
+        return float(len(models)), 0.1
+
+    aligner.set_reward(towards(0.5))
+    aligner.set_score(score)
+    report = aligner.dpo(updates=10)
+    assert len(models) == 3 and (report.before, report.after, report.after_se) == (
+        1.0,
+        3.0,
+        pytest.approx(0.1),
+    )
+    assert isinstance(mean_action(models[0]), np.floating)  # a copy, good for longer than the call
+    aligner.set_score(lambda model: 5)
+    assert aligner.dpo(updates=5).before == 5
+
+    def fails(model):
+        raise Broken("no simulator")
+
+    aligner.set_score(fails)
+    with pytest.raises(Broken, match="no simulator"):
+        aligner.dpo(updates=5)
+    aligner.set_score(lambda model: (1, 2, 3))
+    with pytest.raises(ValueError):
+        aligner.dpo(updates=5)
+    aligner.set_score(None)
+    assert aligner.dpo(updates=5).updates == 5
+
+
+@pytest.mark.parametrize("name", ["reward", "progress"])
+def test_control_c(aligner, name):
+    handler, calls = signal.getsignal(signal.SIGINT), []
+
+    def reward(z, obs, want_grad):
+        calls.append("reward")
+        if name == "reward" and len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return z[:, 0, 0]
+
+    def progress(p):
+        if name == "progress":
+            signal.raise_signal(signal.SIGINT)
+
+    aligner.set_reward(reward)
+    aligner.set_progress(progress)
+    with pytest.raises(KeyboardInterrupt):
+        aligner.dpo(updates=10000, refresh=1)
+    assert signal.getsignal(signal.SIGINT) is handler and len(calls) < 20
+
+
+def test_a_callback_cannot_call_its_aligner(aligner):
+    aligner.set_reward(lambda z, obs, want_grad: aligner.reset())
+    with pytest.raises(dmc.DmcStateError, match="this Aligner is in use"):
+        aligner.dpo(updates=2)
+
+
+def test_adapter_file(aligner, model, dataset, tmp_path):
+    aligner.set_reward(towards(0.8), gradient=True)
+    aligner.rl(updates=20, kl=0.0)
+    aligner.save(tmp_path / "adapter")
+    with dmc.Aligner(model, dataset, batch=BATCH, candidates=4, lora_rank=4) as other:
+        other.load(tmp_path / "adapter")
+        with aligner.publish() as a, other.publish() as b:
+            for x, y in zip(a.tensors().values(), b.tensors().values()):
+                assert np.allclose(x, y, atol=1e-6)
+            assert any(
+                not np.array_equal(x, y)
+                for x, y in zip(a.tensors().values(), model.tensors().values())
+            )
+    (tmp_path / "adapter").write_bytes((tmp_path / "adapter").read_bytes()[:-5])
+    with pytest.raises((dmc.DmcCorruptError, dmc.DmcFormatError)):
+        aligner.load(tmp_path / "adapter")
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda a: a.rl(update=3), 'did you mean "updates"'),
+        (lambda a: a.sequence(order="rl,ddpo"), "ddpo"),
+        (lambda a: a.sequence(rl_options={"las_k": 1}), 'did you mean "last_k"'),
+    ],
+)
+def test_misspelt_options(aligner, call, words):
+    with pytest.raises(dmc.DmcKeyError, match=words):
+        call(aligner)
+
+
+def test_options_of_the_aligner(model, dataset):
+    with pytest.raises(dmc.DmcArgumentError, match="not a multiple"):
+        dmc.Aligner(model, dataset, batch=10, candidates=3)
+    with pytest.raises(dmc.DmcKeyError, match="nothing_matches"):
+        dmc.Aligner(model, dataset, lora_targets="nothing_matches")
+    with dmc.Aligner(
+        model, dataset, batch=8, lora_targets=["affine_in*", "affine_out*"]
+    ) as aligner:
+        aligner.reset()  # reads the patterns again, long after the call that gave them

@@ -1,0 +1,163 @@
+"""Sampling: shapes, seeds, choices, threads, and what is safe to send when something is not finite."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import libdmc as dmc
+from conftest import ACT, OBS
+
+
+def test_equal_seeds_give_equal_actions(model, obs):
+    with dmc.Sampler(model, batch=5, seed=1) as a, dmc.Sampler(
+        model, batch=5, seed=1
+    ) as b, dmc.Sampler(model, batch=5, seed=2) as c:
+        first = a.sample(obs)
+        assert np.array_equal(first, b.sample(obs)) and not np.array_equal(first, c.sample(obs))
+        assert not np.array_equal(first, a.sample(obs))
+        a.reset(1)
+        assert np.array_equal(first, a.sample(obs))
+
+
+def test_actions_stay_inside_the_data(model, arrays, obs):
+    with dmc.Sampler(model, batch=5, temperature=3) as sampler:
+        actions = np.concatenate([sampler.sample(obs) for _ in range(20)])
+    assert (
+        actions.min() >= arrays[1].min()
+        and actions.max() <= arrays[1].max()
+        and actions.std() > 0.05
+    )
+
+
+@pytest.mark.parametrize("select", ["greedy", "softmax"])
+def test_the_critic_chooses(model, critic, obs, select):
+    with dmc.Sampler(model, critic, batch=5, candidates=6, select=select, beta=1e6) as sampler:
+        actions = sampler.sample(obs)
+        candidates = sampler.candidates()
+        assert candidates.shape == (5, 6, 1, ACT)
+        q = np.minimum(*critic.q(np.repeat(obs, 6, 0), candidates.reshape(30, ACT))).reshape(5, 6)
+        best = q.argmax(1)
+        info = sampler.info()
+        assert info.chosen == best[0] and info.steps == 5 and info.nanoseconds > 0
+        assert info.q == pytest.approx(q[0].max(), abs=1e-4)
+        plans = np.stack([sampler.plan(b) for b in range(5)])
+        assert np.array_equal(plans, candidates[np.arange(5), best])
+        low, high = model.describe()["action"]["min"], model.describe()["action"]["max"]
+        assert np.array_equal(actions, np.clip(plans, np.float32(low), np.float32(high)))
+    with pytest.raises(dmc.DmcArgumentError, match="greedy needs a critic"):
+        dmc.Sampler(model, select="greedy")
+
+
+def test_expectation(model, obs):
+    with dmc.Sampler(model, batch=5, candidates=4, select="expectation") as sampler:
+        sampler.sample(obs)
+        assert sampler.info().chosen == -1 and np.isnan(sampler.info().q)
+        assert np.allclose(sampler.plan(2), sampler.candidates()[2].mean(0), atol=1e-5)
+
+
+def test_a_planner_keeps_the_state(planner, obs):
+    with dmc.Sampler(planner, batch=5) as sampler:
+        assert sampler.sample(obs).shape == (5, 4, ACT)
+        for b in range(5):
+            assert sampler.plan(b).shape == (4, OBS + ACT)
+            assert np.allclose(sampler.plan(b)[0, :OBS], obs[b], atol=1e-5)
+        with pytest.raises(dmc.DmcRangeError, match="b = 5"):
+            sampler.plan(5)
+
+
+def test_observations_that_are_not_finite(model):
+    with dmc.Sampler(model) as sampler:
+        out = sampler.sample([0.5, 0])
+        good = out.copy()
+        out[:] = 99
+        with pytest.raises(dmc.DmcNumericError, match="obs has a value that is not finite"):
+            sampler.sample([np.nan, 0], out=out)
+        assert np.array_equal(out, good)
+
+
+def test_rebind(dataset, model, planner, obs):
+    with model.clone() as other, dmc.Sampler(model, batch=5) as sampler:
+        before = sampler.sample(obs)
+        bias = "affine_out.bias"
+        other.set_tensor(bias, other.get_tensor(bias) + np.float32(0.2))
+        sampler.rebind(other)
+        sampler.reset()
+        assert not np.array_equal(before, sampler.sample(obs))
+        sampler.rebind(model)
+        sampler.reset()
+        assert np.array_equal(before, sampler.sample(obs))
+        with pytest.raises(dmc.DmcShapeError, match="rebind"):
+            sampler.rebind(planner)
+        assert sampler.memory > 1000
+
+
+def test_history(dataset):
+    """With n_obs = 2 the answer depends on the observation before."""
+    with dmc.Model.create(
+        dataset, n_obs=2, hidden=16, blocks=1, emb_dim=8, train_steps=3
+    ) as model, dmc.Sampler(model) as sampler:
+
+        def answer(first):
+            sampler.reset(5)
+            sampler.sample(first)
+            return sampler.sample([0.0, 0.0]).copy()
+
+        assert np.array_equal(answer([1, 0]), answer([1, 0])) and not np.array_equal(
+            answer([1, 0]), answer([-1, 0])
+        )
+
+
+@pytest.mark.parametrize(
+    "options", [{"steps": 6}, {"batch": 0}, {"candidates": 5000}, {"eta": -0.1}]
+)
+def test_refused_options(model, options):
+    with pytest.raises(dmc.DmcRangeError, match=next(iter(options))):
+        dmc.Sampler(model, **options)
+
+
+def test_a_critic_of_other_widths_is_refused(model):
+    rows = [np.random.default_rng(0).random(s, np.float32) for s in [(20, 3), (20, 1), 20]]
+    with dmc.Dataset.from_arrays(*rows, np.zeros(20, bool)) as wide, dmc.Critic.create(
+        wide, hidden=8
+    ) as critic:
+        with pytest.raises(dmc.DmcShapeError, match="observations of 3"):
+            dmc.Sampler(model, critic)
+        with pytest.raises(dmc.DmcShapeError, match="observations of 3"):
+            dmc.Trainer(model, wide)
+
+
+def test_two_samplers_in_two_threads_share_a_model(model, critic, obs):
+    def run(seed, rounds=60):
+        with dmc.Sampler(
+            model, critic, batch=5, candidates=3, select="greedy", seed=seed
+        ) as sampler:
+            return np.stack([sampler.sample(obs) for _ in range(rounds)])
+
+    expected, got = {seed: run(seed) for seed in (1, 2)}, {}
+    threads = [
+        threading.Thread(target=lambda seed=seed: got.update({seed: run(seed)}))
+        for seed in expected
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert all(np.array_equal(got[seed], expected[seed]) for seed in expected)
+
+
+def test_other_threads_run_while_c_works(model):
+    """This thread finds the sampler in use; if C kept Python's lock, it could only look before or after."""
+    obs, found = np.zeros((4096, OBS), np.float32), 0
+    with dmc.Sampler(model, batch=4096, candidates=4) as sampler:
+        for _ in range(3):
+            thread = threading.Thread(target=lambda: sampler.sample(obs))
+            thread.start()
+            while thread.is_alive():
+                try:
+                    sampler.info()
+                except dmc.DmcStateError:
+                    found += 1
+                    break
+            thread.join(30)
+    assert found == 3

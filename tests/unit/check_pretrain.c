@@ -1,0 +1,479 @@
+/* check_pretrain.c — fitting a model to data: it learns, it goes on where it stopped to the last bit, it refuses nonsense. */
+#include "world_fixture.h"
+
+#include "../../lib/io/tensor_file.h"
+
+Suite *dmc_suite_pretrain(void);
+
+static dmc_context *ctx;
+static dmc_dataset *data;
+static dmc_model *policy, *planner;
+
+static void setup(void)
+{
+    const dmc_model_options o = world_policy(), p = world_planner();
+    fixture_make();
+    expect_ok(dmc_context_create(NULL, &ctx));
+    data = world_data(ctx);
+    policy = world_model(ctx, data, &o);
+    planner = world_model(ctx, data, &p);
+}
+
+static void teardown(void)
+{
+    dmc_model_destroy(planner);
+    dmc_model_destroy(policy);
+    dmc_dataset_destroy(data);
+    dmc_context_destroy(ctx);
+    fixture_remove();
+}
+
+static const dmc_model *either(int i)
+{
+    return i ? planner : policy;
+}
+
+static dmc_train_options options(void)
+{
+    dmc_train_options o;
+    dmc_train_options_init(&o, sizeof o);
+    o.steps = 60;
+    o.batch = 32;
+    o.warmup = 5;
+    o.lr = 3e-3;
+    o.ema = 0.9;
+    o.mask_share = 0.5;
+    o.seed = 4;
+    return o;
+}
+
+static dmc_trainer *trainer(const dmc_model *m, const dmc_train_options *o)
+{
+    dmc_trainer *t;
+    expect_ok(dmc_trainer_create(NULL, m, data, o, &t));
+    return t;
+}
+
+static dmc_train_metrics train(dmc_trainer *t, int32_t n)
+{
+    dmc_train_metrics m = {.struct_size = sizeof m};
+    expect_ok(dmc_trainer_step(t, n, &m));
+    return m;
+}
+
+static void same_trainers(const dmc_trainer *a, const dmc_trainer *b)
+{
+    dmc_model *x, *y;
+    expect_ok(dmc_trainer_publish(a, &x));
+    expect_ok(dmc_trainer_publish(b, &y));
+    same_models(x, y);
+    dmc_model_destroy(y);
+    dmc_model_destroy(x);
+}
+
+/* ---- learning --------------------------------------------------------------------------------------- */
+
+START_TEST(the_loss_falls)
+{
+    dmc_train_options o = options();
+    double before, after;
+    o.steps = 400;
+    o.mask_share = 0;
+    dmc_trainer *t = trainer(either(_i), &o);
+    expect_ok(dmc_trainer_evaluate(t, &before));
+    const double first = train(t, 20).loss;
+    train(t, 360);
+    const double last = train(t, 20).loss;
+    expect_ok(dmc_trainer_evaluate(t, &after));
+    ck_assert_msg(last < 0.6 * first, "loss %g at first, %g at last", first, last);
+    ck_assert_msg(after < 0.6 * before, "held out: %g before, %g after", before, after);
+    dmc_trainer_destroy(t);
+}
+END_TEST
+
+START_TEST(metrics_say_what_was_done)
+{
+    dmc_train_options o = options();
+    o.grad_clip = 1e-9;
+    dmc_trainer *t = trainer(policy, &o);
+    dmc_train_metrics m = train(t, 1);
+    ck_assert_int_eq(m.step, 1);
+    ck_assert_double_eq_tol(m.lr, o.lr / 5, 1e-12); /* first step of the warm-up */
+    ck_assert_double_gt(m.grad_norm, 1e-3);         /* before clipping */
+    m = train(t, 58);
+    ck_assert_int_eq(m.step, 59);
+    m = train(t, 1);
+    ck_assert_double_eq_tol(m.lr, 0.5 * o.lr * (1 + cos(3.14159265358979 * 54 / 55)), 1e-12);
+    ck_assert_double_ge(m.seconds, 0);
+    ck_assert_double_eq(train(t, 1).lr, 0); /* past the end of the schedule */
+    m = train(t, 0);
+    ck_assert_int_eq(m.step, 61);
+    ck_assert_double_eq(m.loss, 0);
+    expect_failure(dmc_trainer_step(t, -1, NULL), DMC_ERANGE, "n = -1");
+    expect_ok(dmc_trainer_step(t, 1, NULL));
+    dmc_trainer_destroy(t);
+}
+END_TEST
+
+/* After one update: average = 0.9 start + 0.1 weights; with ema = 0 it is the weights. */
+START_TEST(the_average_is_published)
+{
+    dmc_train_options o = options();
+    float start[4], weights[4], average[4];
+    dmc_model *m;
+    for (int k = 0; k < 2; k++) {
+        o.ema = k ? 0.9 : 0;
+        dmc_trainer *t = trainer(policy, &o);
+        expect_ok(dmc_trainer_publish(t, &m));
+        same_models(m, policy); /* nothing learnt yet */
+        dmc_model_destroy(m);
+        train(t, 1);
+        expect_ok(dmc_trainer_publish(t, &m));
+        expect_ok(dmc_model_get_tensor(m, "affine_out.bias", k ? average : weights, 4));
+        dmc_model_destroy(m);
+        dmc_trainer_destroy(t);
+    }
+    expect_ok(dmc_model_get_tensor(policy, "affine_out.bias", start, 4));
+    for (int i = 0; i < 4; i++) {
+        ck_assert_float_ne(start[i], weights[i]);
+        ck_assert_double_eq_tol(average[i], 0.9 * start[i] + 0.1 * weights[i], 1e-7);
+    }
+}
+END_TEST
+
+/* The loss is linear in the weight of the first action. */
+START_TEST(the_first_action_has_its_weight)
+{
+    dmc_train_options o = options();
+    double loss[3];
+    for (int k = 0; k < 3; k++) {
+        o.action_weight = 5 * (k + 1);
+        dmc_trainer *t = trainer(planner, &o);
+        loss[k] = train(t, 1).loss;
+        dmc_trainer_destroy(t);
+    }
+    ck_assert_double_gt(loss[1], loss[0] + 0.05);
+    ck_assert_double_eq_tol(loss[2] - loss[1], loss[1] - loss[0], 1e-5 * loss[2]);
+}
+END_TEST
+
+/* Rows that are known do not count: with a mask everywhere the same batch loses less. */
+START_TEST(masked_rows_do_not_count)
+{
+    dmc_train_options o = options();
+    double loss[2];
+    for (int k = 0; k < 2; k++) {
+        o.mask_share = k;
+        dmc_trainer *t = trainer(planner, &o);
+        loss[k] = train(t, 1).loss;
+        dmc_trainer_destroy(t);
+    }
+    ck_assert_double_lt(loss[1], 0.8 * loss[0]);
+}
+END_TEST
+
+/* ---- the same numbers ------------------------------------------------------------------------------- */
+
+START_TEST(calls_may_be_split)
+{
+    const dmc_train_options o = options();
+    dmc_trainer *a = trainer(either(_i), &o), *b = trainer(either(_i), &o);
+    double loss;
+    train(a, 20);
+    for (int k = 0; k < 4; k++) {
+        train(b, 5);
+        expect_ok(dmc_trainer_evaluate(b, &loss)); /* looking changes nothing */
+    }
+    same_trainers(a, b);
+    dmc_trainer_destroy(b);
+    dmc_trainer_destroy(a);
+}
+END_TEST
+
+START_TEST(threads_do_not_change_the_numbers)
+{
+    dmc_context_options c;
+    dmc_context *two;
+    dmc_context_options_init(&c, sizeof c);
+    c.threads = 2;
+    expect_ok(dmc_context_create(&c, &two));
+    const dmc_train_options o = options();
+    dmc_trainer *a = trainer(either(_i), &o), *b;
+    expect_ok(dmc_trainer_create(two, either(_i), data, &o, &b));
+    train(a, 10);
+    train(b, 10);
+    same_trainers(a, b);
+    dmc_trainer_destroy(b);
+    dmc_trainer_destroy(a);
+    dmc_context_destroy(two);
+}
+END_TEST
+
+START_TEST(evaluation_is_fixed)
+{
+    const dmc_train_options o = options();
+    dmc_trainer *a = trainer(either(_i), &o), *b = trainer(either(_i), &o);
+    double x, y, z;
+    expect_ok(dmc_trainer_evaluate(a, &x));
+    expect_ok(dmc_trainer_evaluate(a, &y));
+    ck_assert_double_eq(x, y);
+    ck_assert_double_gt(x, 0);
+    train(b, 10);
+    expect_ok(dmc_trainer_evaluate(b, &z));
+    ck_assert_double_ne(x, z);
+    dmc_trainer_destroy(b);
+    dmc_trainer_destroy(a);
+}
+END_TEST
+
+START_TEST(evaluation_needs_episodes)
+{
+    dmc_dataset_options d;
+    dmc_trainer *t;
+    double loss = 7;
+    dmc_dataset_options_init(&d, sizeof d);
+    d.held_out = 0;
+    dmc_dataset *all = world_data_with(ctx, &d);
+    expect_ok(dmc_trainer_create(NULL, policy, all, NULL, &t));
+    expect_failure(dmc_trainer_evaluate(t, &loss), DMC_ESTATE, "holds no episodes out");
+    dmc_trainer_destroy(t);
+    dmc_dataset_destroy(all);
+}
+END_TEST
+
+/* ---- stopping and going on -------------------------------------------------------------------------- */
+
+static void same_files(const char *a, const char *b)
+{
+    size_t n, m;
+    unsigned char *x = fixture_read(fixture_path(a), &n), *y = fixture_read(fixture_path(b), &m);
+    ck_assert_uint_eq(n, m);
+    ck_assert_mem_eq(x, y, n);
+    free(x);
+    free(y);
+}
+
+START_TEST(it_goes_on_to_the_last_bit)
+{
+    const dmc_train_options o = options();
+    dmc_trainer *a = trainer(either(_i), &o), *b = trainer(either(_i), &o);
+    train(a, 30);
+    expect_ok(dmc_trainer_save(a, fixture_path("half")));
+    const dmc_train_metrics one = train(a, 30);
+    train(b, 3); /* whatever it did before is forgotten */
+    expect_ok(dmc_trainer_resume(b, fixture_path("half")));
+    ck_assert_int_eq(train(b, 0).step, 30);
+    const dmc_train_metrics other = train(b, 30);
+    ck_assert_double_eq(one.loss, other.loss);
+    ck_assert_double_eq(one.grad_norm, other.grad_norm);
+    same_trainers(a, b);
+    expect_ok(dmc_trainer_save(a, fixture_path("a")));
+    expect_ok(dmc_trainer_save(b, fixture_path("b")));
+    same_files("a", "b"); /* weights and moments as well */
+    dmc_trainer_destroy(b);
+    dmc_trainer_destroy(a);
+}
+END_TEST
+
+/* A state that is refused leaves the trainer as it was. */
+static void must_not_resume(dmc_trainer *t, const char *path, dmc_status want, const char *part)
+{
+    const dmc_train_options o = options();
+    dmc_trainer *fresh = trainer(policy, &o);
+    expect_failure(dmc_trainer_resume(t, path), want, part);
+    ck_assert_int_eq(train(t, 0).step, 0);
+    same_trainers(t, fresh);
+    dmc_trainer_destroy(fresh);
+}
+
+START_TEST(states_that_are_refused)
+{
+    const dmc_train_options o = options();
+    dmc_trainer *t = trainer(policy, &o), *other = trainer(planner, &o);
+    size_t n;
+    expect_ok(dmc_trainer_save(other, fixture_path("planner")));
+    expect_ok(dmc_model_save(policy, fixture_path("model")));
+    must_not_resume(t, fixture_path("none"), DMC_ENOENT, "none");
+    must_not_resume(t, fixture_path("planner"), DMC_ESHAPE, "values");
+    must_not_resume(t, fixture_path("model"), DMC_EFORMAT, "it is not a training checkpoint");
+    train(other, 1);
+    expect_ok(dmc_trainer_save(other, fixture_path("state")));
+    unsigned char *bytes = fixture_read(fixture_path("state"), &n);
+    bytes[n - 100] ^= 4;
+    must_not_resume(t, fixture_write("bad", bytes, n), DMC_ECORRUPT, "damaged");
+    must_not_resume(t, fixture_write("bad", bytes, n / 2), DMC_ECORRUPT, "damaged");
+    free(bytes);
+    expect_failure(dmc_trainer_resume(t, NULL), DMC_EINVAL, "path is NULL");
+    expect_failure(dmc_trainer_save(t, NULL), DMC_EINVAL, "path is NULL");
+    dmc_trainer_destroy(other);
+    dmc_trainer_destroy(t);
+}
+END_TEST
+
+/* Counters from a stranger must not become a step that does not exist. */
+START_TEST(counters_are_checked)
+{
+    static const double counters[][2] = {{-1, 0}, {1e16, 0}, {0, -5}};
+    const dmc_train_options o = options();
+    dmc_trainer *t = trainer(policy, &o);
+    dmc__tensor_file *f;
+    dmc__tensor_writer *w;
+    expect_ok(dmc_trainer_save(t, fixture_path("state")));
+    expect_ok(dmc__tensor_file_open(&dmc__default_allocator, fixture_path("state"), 1, &f));
+    expect_ok(dmc__tensor_writer_create(&dmc__default_allocator, &w));
+    expect_ok(dmc__tensor_writer_meta(w, "dmc.checkpoint", "1"));
+    for (int32_t i = 0; i < 3; i++) {
+        int32_t rank, shape[8];
+        const size_t n = dmc__tensor_file_elems(f, i);
+        float *x = malloc(n * sizeof *x);
+        dmc__tensor_file_shape(f, i, &rank, shape);
+        expect_ok(dmc__tensor_file_read(f, i, x, n));
+        expect_ok(dmc__tensor_writer_f32(w, dmc__tensor_file_name(f, i), rank, shape, x));
+        free(x);
+    }
+    expect_ok(dmc__tensor_writer_f64(w, "counters", 1, (const int32_t[]){2}, counters[_i]));
+    expect_ok(dmc__tensor_writer_save(w, fixture_path("forged")));
+    dmc__tensor_writer_destroy(w);
+    dmc__tensor_file_close(f);
+    must_not_resume(t, fixture_path("forged"), DMC_EFORMAT, "counters are");
+    dmc_trainer_destroy(t);
+}
+END_TEST
+
+/* ---- refusals --------------------------------------------------------------------------------------- */
+
+START_TEST(an_infinite_loss_changes_nothing)
+{
+    dmc_train_options o = options();
+    dmc_train_metrics m = {.struct_size = sizeof m};
+    dmc_model *bomb = world_scaled(policy, 1e15f), *after;
+    dmc_trainer *t = trainer(bomb, &o);
+    expect_failure(dmc_trainer_step(t, 3, &m), DMC_ENUMERIC, "the loss of update 1 is not finite");
+    ck_assert_int_eq(m.step, 0);
+    expect_ok(dmc_trainer_publish(t, &after));
+    same_models(bomb, after);
+    dmc_model_destroy(after);
+    dmc_trainer_destroy(t);
+    dmc_model_destroy(bomb);
+}
+END_TEST
+
+START_TEST(data_of_other_widths)
+{
+    const float obs[4] = {0, 1, 2, 3}, act[2] = {0, 1}, rew[2] = {0};
+    const uint8_t end[2] = {0, 1};
+    dmc_dataset *d;
+    dmc_trainer *t = (dmc_trainer *)(uintptr_t)1;
+    expect_ok(dmc_dataset_create(ctx, 2, 2, 1, obs, act, rew, end, NULL, NULL, &d));
+    expect_failure(dmc_trainer_create(NULL, policy, d, NULL, &t), DMC_ESHAPE,
+                   "observations of 2 and actions of 1, the model wants 3 and 2");
+    ck_assert_ptr_null(t);
+    dmc_dataset_destroy(d);
+}
+END_TEST
+
+START_TEST(arguments_are_checked)
+{
+    dmc_train_options o = options();
+    dmc_trainer *t = (dmc_trainer *)(uintptr_t)1;
+    dmc_context_options c;
+    dmc_context *ref;
+    double loss;
+    o.batch = 0;
+    expect_failure(dmc_trainer_create(NULL, policy, data, &o, &t), DMC_ERANGE, "batch = 0, must be 1..65536");
+    ck_assert_ptr_null(t);
+    o = options();
+    o.ema = 1;
+    expect_failure(dmc_trainer_create(NULL, policy, data, &o, &t), DMC_ERANGE, "ema");
+    expect_failure(dmc_trainer_create(NULL, NULL, data, NULL, &t), DMC_EINVAL, "m is NULL");
+    expect_failure(dmc_trainer_create(NULL, policy, NULL, NULL, &t), DMC_EINVAL, "d is NULL");
+    expect_failure(dmc_trainer_create(NULL, policy, data, NULL, NULL), DMC_EINVAL, "out is NULL");
+    dmc_context_options_init(&c, sizeof c);
+    c.device = "ref";
+    expect_ok(dmc_context_create(&c, &ref));
+    expect_failure(dmc_trainer_create(ref, policy, data, NULL, &t), DMC_EINVAL, "device is ref");
+    ck_assert_ptr_null(t);
+    dmc_context_destroy(ref);
+    expect_failure(dmc_trainer_step(NULL, 1, NULL), DMC_EINVAL, "t is NULL");
+    expect_failure(dmc_trainer_evaluate(NULL, &loss), DMC_EINVAL, "t is NULL");
+    dmc_trainer_destroy(NULL);
+}
+END_TEST
+
+typedef struct make_args {
+    dmc_context *ctx;
+    dmc_model *m;
+} make_args;
+
+static dmc_status create_in(void *user, void **out)
+{
+    const make_args *a = user;
+    const dmc_train_options o = options();
+    return dmc_trainer_create(a->ctx, a->m, data, &o, (dmc_trainer **)out);
+}
+
+static dmc_status publish_in(void *t, void **out)
+{
+    return dmc_trainer_publish(t, (dmc_model **)out);
+}
+
+static void destroy(void *t)
+{
+    dmc_trainer_destroy(t);
+}
+
+static void destroy_model(void *m)
+{
+    dmc_model_destroy(m);
+}
+
+START_TEST(creating_without_memory)
+{
+    failing_alloc f = {0};
+    const dmc_model_options p = world_planner();
+    make_args a = {.ctx = world_context(&f, "cpu")};
+    dmc_trainer *t;
+    a.m = world_model(a.ctx, data, &p);
+    world_without_memory(&f, &a, create_in, destroy);
+    expect_ok(dmc_trainer_create(a.ctx, a.m, data, NULL, &t));
+    world_without_memory(&f, t, publish_in, destroy_model);
+    dmc_trainer_destroy(t);
+    dmc_model_destroy(a.m);
+    dmc_context_destroy(a.ctx);
+    ck_assert_int_eq(f.live, 0);
+}
+END_TEST
+
+static void add_case(Suite *s, TCase *c)
+{
+    tcase_add_checked_fixture(c, setup, teardown);
+    suite_add_tcase(s, c);
+}
+
+Suite *dmc_suite_pretrain(void)
+{
+    Suite *s = suite_create("pretrain");
+    TCase *c = tcase_create("learning");
+    add_case(s, c);
+    tcase_add_loop_test(c, the_loss_falls, 0, 2);
+    tcase_add_test(c, metrics_say_what_was_done);
+    tcase_add_test(c, the_average_is_published);
+    tcase_add_test(c, the_first_action_has_its_weight);
+    tcase_add_test(c, masked_rows_do_not_count);
+    c = tcase_create("again");
+    add_case(s, c);
+    tcase_add_loop_test(c, calls_may_be_split, 0, 2);
+    tcase_add_loop_test(c, threads_do_not_change_the_numbers, 0, 2);
+    tcase_add_loop_test(c, evaluation_is_fixed, 0, 2);
+    tcase_add_test(c, evaluation_needs_episodes);
+    tcase_add_loop_test(c, it_goes_on_to_the_last_bit, 0, 2);
+    c = tcase_create("refusals");
+    add_case(s, c);
+    tcase_add_test(c, states_that_are_refused);
+    tcase_add_loop_test(c, counters_are_checked, 0, 3);
+    tcase_add_test(c, an_infinite_loss_changes_nothing);
+    tcase_add_test(c, data_of_other_widths);
+    tcase_add_test(c, arguments_are_checked);
+    tcase_add_test(c, creating_without_memory);
+    return s;
+}

@@ -1,0 +1,217 @@
+/* check_view.c — windows, conditions, masks and weights as a model sees them, at the ends of episodes most of all. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../kernels/kernels.h"
+#include "../../lib/data/view.h"
+
+Suite *dmc_suite_view(void);
+
+enum { S = 2, A = 1, ROWS = 7 };
+
+/* Episodes of 4 and 3 rows; row i holds observations 10 i, 10 i + 1 and action 100 + i. */
+static dmc__trajectories *data;
+static dmc__normaliser obs, act;
+
+static void make_normaliser(dmc__normaliser *n, int32_t width, float shift, float scale)
+{
+    ck_assert_int_eq(dmc__normaliser_create(&dmc__default_allocator, DMC__NORM_GAUSSIAN, width, n), DMC_OK);
+    for (int32_t i = 0; i < width; i++) {
+        n->shift[i] = shift + (float)i;
+        n->scale[i] = scale;
+    }
+}
+
+static void setup(void)
+{
+    float o[ROWS * S], a[ROWS], r[ROWS] = {0};
+    const uint8_t end[ROWS] = {0, 0, 0, 1, 0, 0, 0};
+    for (int i = 0; i < ROWS; i++) {
+        o[S * i] = (float)(10 * i);
+        o[S * i + 1] = (float)(10 * i + 1);
+        a[i] = (float)(100 + i);
+    }
+    ck_assert_int_eq(
+        dmc__trajectories_create(&dmc__default_allocator, ROWS, S, A, o, a, r, end, NULL, 0, 0, &data), DMC_OK);
+    make_normaliser(&obs, S, 1, 2);
+    make_normaliser(&act, A, 100, 4);
+}
+
+static void teardown(void)
+{
+    dmc__normaliser_free(&act);
+    dmc__normaliser_free(&obs);
+    dmc__trajectories_destroy(data);
+}
+
+static dmc__view view(int32_t planner, int32_t horizon, int32_t n_obs)
+{
+    return (dmc__view){.data = data, .obs = &obs, .act = &act, .planner = planner, .horizon = horizon, .n_obs = n_obs};
+}
+
+/* Normalised values of a row. */
+static float state(int row, int j)
+{
+    return ((float)(10 * row + j) - (float)(1 + j)) / 2;
+}
+
+static float action(int row)
+{
+    return (float)row / 4;
+}
+
+#define expect_floats(x, n, ...)                                                                       \
+    do {                                                                                               \
+        const float want_[] = {__VA_ARGS__};                                                           \
+        ck_assert_uint_eq(sizeof want_ / sizeof *want_, (n));                                          \
+        for (size_t i_ = 0; i_ < (n); i_++)                                                            \
+            ck_assert_msg((x)[i_] == want_[i_], #x "[%zu] = %g, want %g", i_, (double)(x)[i_], (double)want_[i_]); \
+    } while (0)
+
+START_TEST(sizes)
+{
+    const dmc__view p = view(0, 3, 4), q = view(1, 3, 4);
+    ck_assert_int_eq(dmc__view_cols(&p), A);
+    ck_assert_int_eq(dmc__view_cond(&p), 4 * S);
+    ck_assert_uint_eq(dmc__view_elems(&p), 3 * A);
+    ck_assert_int_eq(dmc__view_cols(&q), S + A);
+    ck_assert_int_eq(dmc__view_cond(&q), 0);
+    ck_assert_uint_eq(dmc__view_elems(&q), 3 * (S + A));
+}
+END_TEST
+
+START_TEST(a_policy_in_the_middle)
+{
+    const dmc__view v = view(0, 2, 2);
+    float z[2], cond[4], mask[2], weight[2];
+    dmc__view_sample(&v, (dmc__position){0, 1}, z, cond, mask, weight);
+    expect_floats(z, 2, action(1), action(2));
+    expect_floats(cond, 4, state(0, 0), state(0, 1), state(1, 0), state(1, 1));
+    expect_floats(mask, 2, 0, 0);
+    expect_floats(weight, 2, 1, 1);
+}
+END_TEST
+
+/* The last row of the first episode: actions are held and do not count, nothing of the next episode is seen. */
+START_TEST(a_policy_at_the_end)
+{
+    const dmc__view v = view(0, 3, 1);
+    float z[3], cond[2], mask[3], weight[3];
+    dmc__view_sample(&v, (dmc__position){0, 3}, z, cond, mask, weight);
+    expect_floats(z, 3, action(3), action(3), action(3));
+    expect_floats(weight, 3, 1, 0, 0);
+    expect_floats(cond, 2, state(3, 0), state(3, 1));
+}
+END_TEST
+
+/* The first row of the second episode: its observation is repeated, nothing of the one before is seen. */
+START_TEST(a_policy_at_the_start)
+{
+    const dmc__view v = view(0, 1, 3);
+    float z[1], cond[6];
+    dmc__view_sample(&v, (dmc__position){1, 0}, z, cond, NULL, NULL);
+    expect_floats(z, 1, action(4));
+    expect_floats(cond, 6, state(4, 0), state(4, 1), state(4, 0), state(4, 1), state(4, 0), state(4, 1));
+}
+END_TEST
+
+START_TEST(a_planner_at_the_end)
+{
+    const dmc__view v = view(1, 4, 1);
+    float z[12], mask[12], weight[12];
+    dmc__view_sample(&v, (dmc__position){1, 1}, z, NULL, mask, weight); /* rows 5, 6, then 6 held */
+    expect_floats(z, 12, state(5, 0), state(5, 1), action(5), state(6, 0), state(6, 1), action(6), state(6, 0), state(6, 1),
+                  action(6), state(6, 0), state(6, 1), action(6));
+    expect_floats(mask, 12, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    expect_floats(weight, 12, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0);
+}
+END_TEST
+
+/* A position in the data and the same observations from outside make the same condition. */
+START_TEST(conditions_agree)
+{
+    const float raw[6] = {0, 1, 10, 11, 20, 21};
+    const dmc__view p = view(0, 2, 3), q = view(1, 2, 1), late = view(1, 2, 3);
+    float a[6], b[6], mask[2][6], known[2][6];
+    dmc__view_condition(&p, (dmc__position){0, 2}, a, NULL, NULL);
+    dmc__view_observe(&p, raw, b, NULL, NULL);
+    ck_assert_mem_eq(a, b, sizeof a);
+    dmc__view_condition(&q, (dmc__position){0, 2}, NULL, mask[0], known[0]);
+    dmc__view_observe(&q, raw + 4, NULL, mask[1], known[1]);
+    for (int i = 0; i < 2; i++) {
+        expect_floats(mask[i], 6, 1, 1, 0, 0, 0, 0);
+        expect_floats(known[i], 6, state(2, 0), state(2, 1), 0, 0, 0, 0);
+    }
+    dmc__view_observe(&late, raw, NULL, mask[1], known[1]); /* of several, a planner takes the newest */
+    ck_assert_mem_eq(known[0], known[1], sizeof known[0]);
+}
+END_TEST
+
+START_TEST(dataset_units_come_back)
+{
+    const dmc__view p = view(0, 2, 1), q = view(1, 2, 1);
+    float z[6], cond[2], back[6];
+    dmc__view_sample(&p, (dmc__position){0, 1}, z, cond, NULL, NULL);
+    dmc__view_denormalise(&p, z, back);
+    expect_floats(back, 2, 101, 102);
+    dmc__view_sample(&q, (dmc__position){0, 1}, z, NULL, NULL, NULL);
+    dmc__view_denormalise(&q, z, z); /* in place */
+    expect_floats(z, 6, 10, 11, 101, 20, 21, 102);
+}
+END_TEST
+
+/* Rows before h and row h's state are known, h uniform in 1..T-1, so at least the last action is left to predict. */
+START_TEST(causal_masks)
+{
+    enum { T = 4, DRAWS = 3000, C = S + A };
+    const dmc__view v = view(1, T, 1);
+    int32_t count[T] = {0};
+    for (uint64_t i = 0; i < DRAWS; i++) {
+        const dmc__stream s = {5, DMC_STREAM_MASK, 0, i};
+        float z[T * C], mask[T * C], weight[T * C];
+        int32_t known = 0;
+        dmc__view_sample(&v, (dmc__position){0, 2}, z, NULL, mask, weight); /* two rows are padding */
+        dmc__view_causal_mask(&v, &s, mask, weight);
+        while (known < T * C && mask[known] == 1) known++;
+        ck_assert_int_eq(known % C, S);
+        count[known / C]++;
+        for (int32_t j = 0; j < T * C; j++) {
+            ck_assert_float_eq(mask[j], j < known ? 1 : 0);
+            ck_assert_float_eq(weight[j], j < known || j >= 2 * C ? 0 : 1);
+        }
+    }
+    ck_assert_int_eq(count[0], 0);
+    for (int32_t h = 1; h < T; h++) ck_assert_int_lt(abs(count[h] - DRAWS / (T - 1)), 110); /* 4 sigma */
+}
+END_TEST
+
+START_TEST(no_causal_mask_without_rows_or_states)
+{
+    const dmc__stream s = {5, DMC_STREAM_MASK, 0, 0};
+    const dmc__view p = view(0, 4, 1), q = view(1, 1, 1);
+    float mask[4] = {0, 1, 2, 3}, weight[4] = {4, 5, 6, 7};
+    dmc__view_causal_mask(&p, &s, mask, weight);
+    dmc__view_causal_mask(&q, &s, mask, weight);
+    expect_floats(mask, 4, 0, 1, 2, 3);
+    expect_floats(weight, 4, 4, 5, 6, 7);
+}
+END_TEST
+
+Suite *dmc_suite_view(void)
+{
+    Suite *s = suite_create("view");
+    TCase *c = tcase_create("view");
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, sizes);
+    tcase_add_test(c, a_policy_in_the_middle);
+    tcase_add_test(c, a_policy_at_the_end);
+    tcase_add_test(c, a_policy_at_the_start);
+    tcase_add_test(c, a_planner_at_the_end);
+    tcase_add_test(c, conditions_agree);
+    tcase_add_test(c, dataset_units_come_back);
+    tcase_add_test(c, causal_masks);
+    tcase_add_test(c, no_causal_mask_without_rows_or_states);
+    suite_add_tcase(s, c);
+    return s;
+}
