@@ -50,7 +50,6 @@ MACHINE := $(or $(shell $(CC) -dumpmachine 2>/dev/null),$(shell uname -m)-unknow
 X86 := $(filter x86_64-%,$(MACHINE))
 has_header = $(shell echo '\#include <$1>' | $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo 1)
 package_flags = $(shell $(PKG_CONFIG) $1 2>/dev/null)
-XSMM := $(if $(X86),$(call has_header,libxsmm.h))
 SECCOMP := $(call has_header,seccomp.h)
 
 # ---- flags ---------------------------------------------------------------------------------------------------------
@@ -65,7 +64,7 @@ OPT := $(or $(OPT_$(BUILD)),$(error BUILD=$(BUILD): must be release, asan, ubsan
 # does not fit its buffer is cut on purpose, hence no warning about it.
 WERROR ?= -Werror
 WARN := $(if $(findstring -fsanitize,$(OPT)),-w,-Wall -Wextra -Wstrict-prototypes -Wvla -Wno-format-truncation $(WERROR))
-DEFINES := -D_GNU_SOURCE $(if $(X86),-DDMC_HAVE_X86=1) $(if $(XSMM),-DDMC_HAVE_XSMM=1)
+DEFINES := -D_GNU_SOURCE $(if $(X86),-DDMC_HAVE_X86=1)
 FLAGS_all := -std=c11 $(DEFINES) -fvisibility=hidden -fPIC $(WARN) $(OPT)
 FLAGS_kernel := -O3 -fno-math-errno
 # The reference defines what an op means, so nothing may be fused behind its back.
@@ -79,7 +78,7 @@ endif
 FLAGS_public := -Iinclude
 FLAGS_test := -Iinclude -I. -I$(O)/gen $(FLAGS_lib) $(if $(SECCOMP),-DDMC_HAVE_SECCOMP=1)
 
-LIBS := $(if $(XSMM),-lxsmm -lxsmmnoblas) -lsleef -lpthreadpool \
+LIBS := -lsleef -lpthreadpool \
         $(or $(call package_flags,--libs hdf5 yaml-0.1 jansson libxxhash),-lhdf5 -lyaml -ljansson -lxxhash) \
         -lm -ldl -lpthread
 TEST_LIBS := $(or $(call package_flags,--libs check),-lcheck) $(if $(SECCOMP),-lseccomp) $(LIBS)
@@ -181,7 +180,7 @@ $(O)/libdmc.so: $(O)/$(SONAME)
 
 $(O)/libdmc.pc: pkgconfig/libdmc.pc.in FORCE
 	$(call if_changed,sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
-	    -e 's|@VERSION@|$(VERSION)|' -e 's|@XSMM@|$(if $(XSMM),-lxsmm -lxsmmnoblas )|' $<)
+	    -e 's|@VERSION@|$(VERSION)|' $<)
 
 # $1 = where the program looks for libdmc.so, as seen from itself.
 link_public = $(call link,,-L$(O) -ldmc -lm -Wl$(comma)-rpath$(comma)'$$ORIGIN/$1')
@@ -259,7 +258,7 @@ test-fuzz: $(addprefix $(O)/,$(FUZZ_FILES)) ## whatever reads files, against mut
 
 test-fast: test-unit test-ops
 
-test-python: $(O)/libdmc.so ## the Python package
+test-python: $(O)/libdmc.so $(O)/dmc ## the Python package
 	$(if $(wildcard tests/python/*.py),$(call run,LIBDMC=$(CURDIR)/$(O)/libdmc.so PYTHONPATH=bindings/python \
 	    PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p no:cacheprovider tests/python),@echo "0 passed: tests/python has no tests yet")
 
@@ -305,6 +304,11 @@ bench: $(call program,tests/bench) ## timings as JSON in build/bench
 	@mkdir -p build/bench
 	$(call run_folder,tests/bench)
 
+.PHONY: real-data
+DMC_DATA ?= ../shared/data
+real-data: all ## train on the recorded PushT and hopper data in DMC_DATA, with baselines
+	$(call run,DMC_DATA=$(DMC_DATA) sh examples/pusht/run.sh)
+
 .PHONY: goldens
 goldens: build/.deps-dev ## compute the golden files again (PyTorch)
 	$(call run,$(PYTHON) tests/golden/gen_golden.py)
@@ -318,7 +322,7 @@ demo-run: $(filter %/nav1d,$(EXAMPLES))
 
 # ---- packages ------------------------------------------------------------------------------------------------------
 
-DEPS_build := build-essential pkg-config $(if $(X86),libxsmm-dev) libsleef-dev libpthreadpool-dev libhdf5-dev libyaml-dev \
+DEPS_build := build-essential pkg-config libsleef-dev libpthreadpool-dev libhdf5-dev libyaml-dev \
               libjansson-dev librandom123-dev libxxhash-dev
 DEPS_demo := $(DEPS_build) gnuplot-nox
 DEPS_check := $(DEPS_demo) check libseccomp-dev python3 python3-numpy python3-h5py python3-pytest

@@ -1,4 +1,7 @@
-"""setup.py — a wheel of the package with the library inside:  make && pip wheel --no-build-isolation --no-deps bindings/python"""
+"""setup.py — a wheel of the package with the library inside, after make:
+
+pip wheel --no-build-isolation --no-deps bindings/python
+"""
 
 import sys
 from pathlib import Path
@@ -13,6 +16,8 @@ except ImportError:
     bdist_wheel = None
 
 HERE = Path(__file__).resolve().parent
+BUILD = HERE.parents[1] / "build"
+SCRATCH = BUILD / "python"  # what setuptools would leave beside the sources
 VERSION = tuple(
     run_path(str(HERE / "libdmc" / "_version.py"))[part] for part in ("MAJOR", "MINOR", "PATCH")
 )
@@ -20,11 +25,11 @@ SONAME = f"libdmc.so.{VERSION[0]}"
 
 
 class BuildWithLibrary(build_py):
-    """Beside the Python files: the library, and the version in place of the code that reads it from the C headers."""
+    """Beside the Python files: the library, and the version as numbers."""
 
     def run(self):
         super().run()
-        library = HERE.parents[1] / "build" / "release" / SONAME
+        library = BUILD / "release" / SONAME
         if not library.exists():
             sys.exit(f"{library} is not there: run make first")
         target = Path(self.build_lib) / "libdmc"
@@ -53,4 +58,10 @@ if bdist_wheel:
 
     commands["bdist_wheel"] = AnyPythonWheel
 
-setup(version=".".join(map(str, VERSION)), cmdclass=commands, distclass=BinaryDistribution)
+SCRATCH.mkdir(parents=True, exist_ok=True)
+setup(
+    version=".".join(map(str, VERSION)),
+    cmdclass=commands,
+    distclass=BinaryDistribution,
+    options={"build": {"build_base": str(SCRATCH)}, "egg_info": {"egg_base": str(SCRATCH)}},
+)

@@ -94,7 +94,8 @@ static int32_t write_bars(const char *out, const nav1d_study *s)
 
 static void script_study(FILE *f, const char *out, const nav1d_study *s, double optimum)
 {
-    fprintf(f, "set title '%s: 16 episodes, greedy by Q'\nset xrange [0:12]\nset yrange [-1.1:1.1]\nset xlabel 't'\nset ylabel 's'\n"
+    fprintf(f,
+            "set title '%s: 16 episodes, greedy by Q'\nset xrange [0:12]\nset yrange [-1.1:1.1]\nset xlabel 't'\nset ylabel 's'\n"
                "unset style data\nset key top right\nunset xtics\nset xtics 2\n"
                "plot '%s/%s-foundation.dat' w l lc rgb '#b0b0b0' t 'foundation', '%s/%s-aligned.dat' w l lc rgb '#1f77b4' t "
                "'after the sequence', '%s/targets.dat' w p pt 7 ps 1 lc rgb '#d62728' t 'targets'\n",

@@ -89,7 +89,8 @@ static int32_t progress(void *user, const dmc_align_progress *p)
 {
     const nav1d_study *s = user;
     if (p->update % 100 == 0 || p->update == p->updates)
-        fprintf(stderr, "%-8s %-8s pass %d  update %4d/%d  score %.2f  best %.2f  loss %.4f\n", s->role, p->stage, p->pass, p->update,
+        fprintf(stderr, "%-8s %-8s pass %d  update %4d/%d  score %.2f  best %.2f  loss %.4f\n", s->role, p->stage, p->pass,
+                p->update,
                 p->updates, p->score, p->best, p->loss);
     return 0;
 }

@@ -32,7 +32,7 @@ typedef struct dmc_align_options {
     double weight_decay;    /* default 0                                                                   */
     double grad_clip;       /* global norm; default 1                                                      */
     double std_floor;       /* sigma floor of stochastic steps, also used in log-probabilities; default 0.1 */
-    double row_discount;    /* planner: row h of a plan counts row_discount^h in the critic's reward; 0 = row 0 only; default 0.99 */
+    double row_discount;    /* planner: row h of a plan counts row_discount^h in the reward; 0 = row 0 only; default 0.99 */
     uint64_t seed;          /* default 0                                                                   */
     const char *lora_targets; /* comma-separated patterns with * over tensor names; default "*" (all linear and conv) */
 } dmc_align_options;
@@ -59,9 +59,9 @@ typedef struct dmc_rl_options {
 typedef struct dmc_dpo_options {
     uint32_t struct_size;
     int32_t updates;        /* default 800                                                                 */
-    int32_t refresh;        /* updates between new preference pairs; default 100                           */
+    int32_t refresh;        /* updates between new preference pairs; default 25                            */
     int32_t pool;           /* candidates per condition from which best and worst are taken; default 16    */
-    double gamma;           /* per summed squared error (scaled by the dimension inside); default 2        */
+    double gamma;           /* per summed squared error (scaled by the dimension inside); default 5        */
     double anchor;          /* weight of the winner's denoising loss; default 0.1                          */
     double margin;          /* pairs closer than margin * std(reward) are dropped; default 0.25            */
 } dmc_dpo_options;

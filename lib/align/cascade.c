@@ -288,7 +288,8 @@ dmc_status dmc__cascade_run(dmc__align *a, const dmc__cascade_config *c, dmc__al
     casc s = {.a = a, .c = *c, .batch = a->config.batch, .elems = dmc__align_elems(a), .cond = (size_t)dmc__view_cond(&a->view)};
     DMC_TRY(dmc__align_need_reward(a));
     if (a->process->steps < 2)
-        return dmc__fail(DMC_ESTATE, "dmc_align_cascade: train_steps = %d, must be at least 2 to share a latent", a->process->steps);
+        return dmc__fail(DMC_ESTATE, "dmc_align_cascade: train_steps = %d, must be at least 2 to share a latent",
+                         a->process->steps);
     if (c->fork_min > c->fork_max)
         return dmc__fail(DMC_EINVAL, "dmc_align_cascade: fork_min = %g is above fork_max = %g", c->fork_min, c->fork_max);
     DMC_TRY_GOTO(status, make_host(&s), done);

@@ -53,7 +53,8 @@ static dmc_status use_critic(dmc_aligner *a)
     const dmc_critic *c = a->critic;
     if (!c) return DMC_OK;
     if (c->obs.n != a->model->obs.n || c->act.n != a->model->act.n)
-        return dmc__fail(DMC_ESHAPE, "dmc_aligner_create: the critic is for observations of %d and actions of %d, the model for %d and %d",
+        return dmc__fail(DMC_ESHAPE,
+                         "dmc_aligner_create: the critic is for observations of %d and actions of %d, the model for %d and %d",
                          c->obs.n, c->act.n, a->model->obs.n, a->model->act.n);
     a->map_elems = 2 * ((size_t)c->obs.n + (size_t)c->act.n);
     DMC_TRY(DMC_NEW(&a->ref.ctx->alloc, a->map_elems, &a->map));
@@ -148,7 +149,8 @@ dmc_status dmc_aligner_set_progress(dmc_aligner *a, dmc_progress_fn fn, void *us
 static dmc_status check_report(const char *function, const dmc_align_report *r)
 {
     if (r && r->struct_size != sizeof *r)
-        return dmc__fail(DMC_EINVAL, "%s: report->struct_size = %u, set it to sizeof *report = %zu", function, r->struct_size, sizeof *r);
+        return dmc__fail(DMC_EINVAL, "%s: report->struct_size = %u, set it to sizeof *report = %zu", function, r->struct_size,
+                         sizeof *r);
     return DMC_OK;
 }
 
@@ -166,7 +168,8 @@ static dmc_status take_rl(const dmc_rl_options *o, dmc__rl_config *c)
     dmc_rl_options t;
     DMC_TRY(dmc__field_take(DMC_OPTIONS_RL, o, &t));
     *c = (dmc__rl_config){.method = t.method, .updates = t.updates, .last_k = t.last_k, .kappa = t.kappa, .epochs = t.epochs,
-                          .kl_exact = t.kl_kind == DMC_KL_EXACT, .kappa_gamma = t.kappa_gamma, .clip = t.clip, .kl = t.kl, .advantage_clip = t.advantage_clip};
+                          .kl_exact = t.kl_kind == DMC_KL_EXACT, .kappa_gamma = t.kappa_gamma, .clip = t.clip, .kl = t.kl,
+                                  .advantage_clip = t.advantage_clip};
     return DMC_OK;
 }
 

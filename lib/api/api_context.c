@@ -10,7 +10,8 @@ dmc_status dmc_context_create(const dmc_context_options *o, dmc_context **out)
     *out = NULL;
     DMC_TRY(dmc__field_take(DMC_OPTIONS_CONTEXT, o, &c));
     if (!c.alloc != !c.free)
-        return dmc__fail(DMC_EINVAL, "dmc_context_create: alloc and free must be given together; %s is NULL", c.alloc ? "free" : "alloc");
+        return dmc__fail(DMC_EINVAL, "dmc_context_create: alloc and free must be given together; %s is NULL",
+                         c.alloc ? "free" : "alloc");
     const dmc__allocator own = {c.alloc, c.free, c.alloc_user};
     const dmc__log log = {c.log, c.log_user, c.log_level};
     return dmc__context_open(c.alloc ? &own : &dmc__default_allocator, &log, c.device, c.threads, c.parallel_for,

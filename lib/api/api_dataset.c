@@ -121,7 +121,8 @@ dmc_status dmc_dataset_get_info(const dmc_dataset *d, dmc_dataset_info *info)
     DMC_NEED("dmc_dataset_get_info", d);
     DMC_NEED("dmc_dataset_get_info", info);
     if (info->struct_size != sizeof *info)
-        return dmc__fail(DMC_EINVAL, "dmc_dataset_get_info: info->struct_size = %u, set it to sizeof *info = %zu", info->struct_size,
+        return dmc__fail(DMC_EINVAL, "dmc_dataset_get_info: info->struct_size = %u, set it to sizeof *info = %zu",
+                         info->struct_size,
                          sizeof *info);
     const dmc__trajectories *t = d->data;
     size_t longest = 0;
@@ -133,7 +134,8 @@ dmc_status dmc_dataset_get_info(const dmc_dataset *d, dmc_dataset_info *info)
     return DMC_OK;
 }
 
-dmc_status dmc_dataset_episode(const dmc_dataset *d, int32_t i, const float **obs, const float **act, const float **rew, int32_t *len)
+dmc_status dmc_dataset_episode(const dmc_dataset *d, int32_t i, const float **obs, const float **act, const float **rew,
+                               int32_t *len)
 {
     DMC_NEED("dmc_dataset_episode", d);
     const dmc__trajectories *t = d->data;

@@ -41,8 +41,10 @@ static dmc_status fill_spec(const dmc_model_options *o, const dmc__trajectories 
     s->net.cond = o->role == DMC_ROLE_PLANNER ? 0 : s->n_obs * t->obs_dim;
     if (o->clip > 0 && (o->act_norm == DMC_NORM_GAUSSIAN || (o->role == DMC_ROLE_PLANNER && o->obs_norm == DMC_NORM_GAUSSIAN)) &&
         o->clip < 3)
-        return dmc__fail(DMC_EINVAL, "dmc_model_create: clip = %g would cut off a gaussian-normalised %s beyond %g sigma; use clip = 0, "
-                                     "clip >= 3 or minmax", o->clip, o->act_norm == DMC_NORM_GAUSSIAN ? "action" : "state", o->clip);
+        return dmc__fail(DMC_EINVAL,
+                         "dmc_model_create: clip = %g would cut off a gaussian-normalised %s beyond %g sigma; use clip = 0, "
+                                     "clip >= 3 or minmax", o->clip, o->act_norm == DMC_NORM_GAUSSIAN ? "action" : "state",
+                                             o->clip);
     return parse_mult(o->mult, &s->net);
 }
 
@@ -112,7 +114,8 @@ dmc_status dmc_model_describe(const dmc_model *m, char *buf, size_t size, size_t
     return status;
 }
 
-dmc_status dmc_model_sizes(const dmc_model *m, int32_t *horizon, int32_t *z_cols, int32_t *n_obs, int32_t *obs_dim, int32_t *act_dim)
+dmc_status dmc_model_sizes(const dmc_model *m, int32_t *horizon, int32_t *z_cols, int32_t *n_obs, int32_t *obs_dim,
+                           int32_t *act_dim)
 {
     DMC_NEED("dmc_model_sizes", m);
     if (horizon) *horizon = m->spec.net.horizon;
@@ -152,7 +155,8 @@ dmc_status dmc_model_forward(const dmc_model *m, int32_t batch, const float *z, 
     DMC_NEED("dmc_model_forward", t);
     DMC_NEED("dmc_model_forward", out);
     if (batch < 1 || batch > 65536) return dmc__fail(DMC_ERANGE, "dmc_model_forward: batch = %d, must be 1..65536", batch);
-    if (m->spec.net.cond && !cond) return dmc__fail(DMC_EINVAL, "dmc_model_forward: cond is NULL, a policy needs (batch,%d)", m->spec.net.cond);
+    if (m->spec.net.cond && !cond) return dmc__fail(DMC_EINVAL, "dmc_model_forward: cond is NULL, a policy needs (batch,%d)",
+                                                    m->spec.net.cond);
     DMC_TRY(dmc__plan_create(m->net->graph, m->ref.ctx->device, batch, DMC__PLAN_INFER, NULL, &p));
     const dmc_status status = run_forward(m, p, batch, z, t, cond, out);
     dmc__plan_destroy(p);

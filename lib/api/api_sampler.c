@@ -6,7 +6,8 @@
 static dmc_status check_critic(const dmc_model *m, const dmc_critic *critic)
 {
     if (critic->obs.n != m->obs.n || critic->act.n != m->act.n)
-        return dmc__fail(DMC_ESHAPE, "dmc_sampler_create: the critic is for observations of %d and actions of %d, the model for %d and %d",
+        return dmc__fail(DMC_ESHAPE,
+                         "dmc_sampler_create: the critic is for observations of %d and actions of %d, the model for %d and %d",
                          critic->obs.n, critic->act.n, m->obs.n, m->act.n);
     return DMC_OK;
 }
@@ -74,7 +75,8 @@ dmc_status dmc_sampler_sample(dmc_sampler *s, const float *obs, size_t n_obs, fl
     const size_t want = batch * (size_t)dmc__sampler_model(s->run)->obs.n;
     if (n_obs != want) return dmc__fail(DMC_ESHAPE, "dmc_sampler_sample: n_obs = %zu, must be batch * obs_dim = %zu", n_obs, want);
     if (n_out != actions_of(s))
-        return dmc__fail(DMC_ESHAPE, "dmc_sampler_sample: n_out = %zu, must be batch * horizon * act_dim = %zu", n_out, actions_of(s));
+        return dmc__fail(DMC_ESHAPE, "dmc_sampler_sample: n_out = %zu, must be batch * horizon * act_dim = %zu", n_out,
+                         actions_of(s));
     return dmc__sampler_sample(s->run, obs, out);
 }
 
@@ -83,10 +85,12 @@ dmc_status dmc_sampler_get_info(const dmc_sampler *s, dmc_sampler_info *info)
     DMC_NEED("dmc_sampler_get_info", s);
     DMC_NEED("dmc_sampler_get_info", info);
     if (info->struct_size != sizeof *info)
-        return dmc__fail(DMC_EINVAL, "dmc_sampler_get_info: info->struct_size = %u, set it to sizeof *info = %zu", info->struct_size,
+        return dmc__fail(DMC_EINVAL, "dmc_sampler_get_info: info->struct_size = %u, set it to sizeof *info = %zu",
+                         info->struct_size,
                          sizeof *info);
     const dmc__sampler_facts *f = dmc__sampler_get_facts(s->run);
-    *info = (dmc_sampler_info){.struct_size = sizeof *info, .steps = f->steps, .chosen = f->chosen, .clamped = f->clamped, .q = f->q,
+    *info = (dmc_sampler_info){.struct_size = sizeof *info, .steps = f->steps, .chosen = f->chosen, .clamped = f->clamped,
+                               .q = f->q,
                                .nanoseconds = f->nanoseconds};
     return DMC_OK;
 }
@@ -97,7 +101,8 @@ dmc_status dmc_sampler_plan(const dmc_sampler *s, int32_t b, float *out, size_t 
     DMC_NEED("dmc_sampler_plan", out);
     const int32_t batch = dmc__sampler_get_config(s->run)->batch;
     if (b < 0 || b >= batch) return dmc__fail(DMC_ERANGE, "dmc_sampler_plan: b = %d, must be 0..%d", b, batch - 1);
-    if (n != elems_of(s)) return dmc__fail(DMC_ESHAPE, "dmc_sampler_plan: n = %zu, must be horizon * columns = %zu", n, elems_of(s));
+    if (n != elems_of(s)) return dmc__fail(DMC_ESHAPE, "dmc_sampler_plan: n = %zu, must be horizon * columns = %zu", n,
+                                           elems_of(s));
     memcpy(out, dmc__sampler_chosen(s->run, b), n * sizeof *out);
     return DMC_OK;
 }
@@ -109,7 +114,8 @@ dmc_status dmc_sampler_candidates(const dmc_sampler *s, float *out, size_t n)
     const dmc__sampler_config *c = dmc__sampler_get_config(s->run);
     const size_t want = (size_t)c->batch * (size_t)c->candidates * elems_of(s);
     if (n != want)
-        return dmc__fail(DMC_ESHAPE, "dmc_sampler_candidates: n = %zu, must be batch * candidates * horizon * columns = %zu", n, want);
+        return dmc__fail(DMC_ESHAPE, "dmc_sampler_candidates: n = %zu, must be batch * candidates * horizon * columns = %zu", n,
+                         want);
     dmc__sampler_candidates(s->run, out);
     return DMC_OK;
 }
@@ -140,7 +146,8 @@ dmc_status dmc_evaluate(dmc_sampler *s, const dmc_env *env, int32_t episodes, in
     DMC_NEED("dmc_evaluate", env);
     DMC_NEED("dmc_evaluate", returns);
     if (env->struct_size != sizeof *env)
-        return dmc__fail(DMC_EINVAL, "dmc_evaluate: env->struct_size = %u, set it to sizeof *env = %zu", env->struct_size, sizeof *env);
+        return dmc__fail(DMC_EINVAL, "dmc_evaluate: env->struct_size = %u, set it to sizeof *env = %zu", env->struct_size,
+                         sizeof *env);
     DMC_NEED("dmc_evaluate", env->reset);
     DMC_NEED("dmc_evaluate", env->step);
     const dmc__env e = {env->obs_dim, env->act_dim, env->max_steps, env->count, env->user, env->reset, env->step};

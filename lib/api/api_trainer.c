@@ -11,7 +11,8 @@ static dmc_status take_options(const dmc_train_options *o, dmc__pretrain_config 
     return DMC_OK;
 }
 
-dmc_status dmc_trainer_create(dmc_context *ctx, const dmc_model *m, const dmc_dataset *d, const dmc_train_options *o, dmc_trainer **out)
+dmc_status dmc_trainer_create(dmc_context *ctx, const dmc_model *m, const dmc_dataset *d, const dmc_train_options *o,
+                              dmc_trainer **out)
 {
     dmc__pretrain_config c;
     dmc_trainer *t;

@@ -13,12 +13,13 @@ static const dmc__field_table *const tables[] = {
     &dmc__options_context, &dmc__options_dataset, &dmc__options_model,   &dmc__options_train,
     &dmc__options_critic,  &dmc__options_sampler, &dmc__options_align,   &dmc__options_rl,
     &dmc__options_dpo,     &dmc__options_sft,     &dmc__options_cascade, &dmc__options_sequence,
+    NULL,
 };
 
 const dmc__field_table *dmc__field_table_find(int32_t kind)
 {
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        if (tables[i]->kind == kind) return tables[i];
+    for (const dmc__field_table *const *t = tables; *t; t++)
+        if ((*t)->kind == kind) return *t;
     return NULL;
 }
 

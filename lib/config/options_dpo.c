@@ -4,9 +4,9 @@
 
 #define DPO_FIELDS(X, T)                                                                          \
     X##_INT(T, updates, 800, 1, 1e9, "updates of the adapter")                                    \
-    X##_INT(T, refresh, 100, 1, 1e9, "updates between new preference pairs")                      \
+    X##_INT(T, refresh, 25, 1, 1e9, "updates between new preference pairs")                      \
     X##_INT(T, pool, 16, 2, 4096, "candidates per condition: best and worst make a pair")         \
-    X##_REAL(T, gamma, 2, 0, 1e6, "sharpness, per summed squared error")                          \
+    X##_REAL(T, gamma, 5, 0, 1e6, "sharpness, per summed squared error")                          \
     X##_REAL(T, anchor, 0.1, 0, 1e6, "weight of the winner's denoising loss")                     \
     X##_REAL(T, margin, 0.25, 0, 1e6, "pairs closer than margin * std(reward) are dropped")
 

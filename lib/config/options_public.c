@@ -15,18 +15,18 @@ static dmc_status find_table(const char *function, int32_t kind, const void *arg
     return DMC_OK;
 }
 
-/* The row of a key, or DMC_EKEY with the nearest. */
-static dmc_status find_field(const char *function, const dmc__field_table *t, const char *key,
-                             const dmc__field **f)
+/* The row of a key; NULL and DMC_EKEY with the nearest, if there is none. */
+static const dmc__field *find_field(const char *function, const dmc__field_table *t,
+                                    const char *key, dmc_status *status)
 {
-    if (!key) return dmc__fail(DMC_EINVAL, "%s: key = NULL", function);
-    *f = dmc__field_find(t, key);
-    if (*f) return DMC_OK;
+    *status = DMC_OK;
+    if (!key) *status = dmc__fail(DMC_EINVAL, "%s: key = NULL", function);
+    const dmc__field *f = key ? dmc__field_find(t, key) : NULL;
+    if (f || !key) return f;
     const char *near = dmc__field_nearest(t, key);
-    if (near)
-        return dmc__fail(DMC_EKEY, "%s: %s has no option \"%.64s\", did you mean \"%s\"?", function,
-                         t->name, key, near);
-    return dmc__fail(DMC_EKEY, "%s: %s has no option \"%.64s\"", function, t->name, key);
+    *status = dmc__fail(DMC_EKEY, "%s: %s has no option \"%.64s\"%s%s%s", function, t->name, key,
+                        near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    return NULL;
 }
 
 size_t dmc_options_size(int32_t kind)
@@ -46,10 +46,11 @@ dmc_status dmc_options_init(int32_t kind, void *options)
 dmc_status dmc_options_set(int32_t kind, void *options, const char *key, const char *value)
 {
     const dmc__field_table *t;
-    const dmc__field *f = NULL;
+    dmc_status status;
     uint32_t size;
     DMC_TRY(find_table("dmc_options_set", kind, options, "options", &t));
-    DMC_TRY(find_field("dmc_options_set", t, key, &f));
+    const dmc__field *f = find_field("dmc_options_set", t, key, &status);
+    if (!f) return status;
     if (!value) return dmc__fail(DMC_EINVAL, "dmc_options_set: value = NULL for %s", key);
     DMC_TRY(dmc__field_size(t, options, &size));
     if (f->offset >= size)
@@ -62,10 +63,11 @@ dmc_status dmc_options_get(int32_t kind, const void *options, const char *key, c
                            size_t size)
 {
     const dmc__field_table *t;
-    const dmc__field *f = NULL;
+    dmc_status status;
     char copy[DMC__OPTIONS_MAX];
     DMC_TRY(find_table("dmc_options_get", kind, options, "options", &t));
-    DMC_TRY(find_field("dmc_options_get", t, key, &f));
+    const dmc__field *f = find_field("dmc_options_get", t, key, &status);
+    if (!f) return status;
     if (!buf && size > 0) return dmc__fail(DMC_EINVAL, "dmc_options_get: buf = NULL for %s", key);
     DMC_TRY(dmc__field_merge(t, options, copy));
     const size_t length = dmc__field_print(f, copy, buf, size);

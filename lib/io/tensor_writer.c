@@ -144,6 +144,7 @@ dmc_status dmc__tensor_writer_f64(dmc__tensor_writer *w, const char *name, int32
 /* {"dtype":"F32","shape":[3,4],"data_offsets":[0,48]}; NULL without memory */
 static json_t *describe_item(const item *t, size_t begin)
 {
+    const json_int_t first = (json_int_t)begin, last = first + (json_int_t)t->bytes;
     json_t *shape = json_array();
     for (int32_t i = 0; shape && i < t->rank; i++)
         if (json_array_append_new(shape, json_integer(t->shape[i])) != 0) {
@@ -151,7 +152,7 @@ static json_t *describe_item(const item *t, size_t begin)
             return NULL;
         }
     return json_pack("{s:s, s:o, s:[I,I]}", "dtype", dmc__dtype_name(t->dtype), "shape", shape,
-                     "data_offsets", (json_int_t)begin, (json_int_t)(begin + t->bytes));
+                     "data_offsets", first, last);
 }
 
 /* __metadata__ with the digest's place first, then the tensors in order; NULL without memory or
@@ -194,7 +195,7 @@ static dmc_status print_header(const dmc__tensor_writer *w, header *h)
                            h->size, DMC__TENSOR_HEADER_MAX);
     else
         status = DMC_NEW(w->alloc, h->size, &h->text);
-    if (status == DMC_OK) {
+    if (h->text) {
         memset(h->text, ' ', h->size);
         json_dumpb(root, h->text, n, JSON_COMPACT);
     }

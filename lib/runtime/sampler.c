@@ -11,6 +11,7 @@ struct dmc__sampler {
     const dmc__model *model;
     dmc__view view;
     dmc__sampler_config config;
+    dmc__net *net, *cascade_net;     /* own ones: the model they are like may go after a rebind */
     dmc__rollout *rollout, *cascade; /* cascade NULL unless the model has one and passes > 0 */
     dmc__reward judge;               /* judge.self NULL without a critic */
     size_t elems, cond, total;       /* of one sample, one condition; batch*candidates */
@@ -65,17 +66,25 @@ static void free_host(dmc__sampler *s)
     DMC_FREE(a, s->good, batch * (size_t)s->view.horizon * (size_t)s->view.act->n);
 }
 
+/* A network like `like`, and a roll-out of it. */
+static dmc_status make_rollout(dmc__sampler *s, const dmc__net *like, const dmc__table *table, dmc__net **net,
+                               dmc__rollout **out)
+{
+    DMC_TRY(dmc__net_create(&s->ref.ctx->alloc, &like->config, net));
+    return dmc__rollout_create(*net, s->ref.ctx->device, table, (int32_t)s->total, 0, out);
+}
+
 static dmc_status make_rollouts(dmc__sampler *s)
 {
     const dmc__sampler_config *c = &s->config;
+    const dmc__model *m = s->model;
     const dmc__table_config tc = {.sampler = c->sampler, .grid = c->grid, .eta = c->eta,
-                                  .steps = c->steps ? c->steps : s->model->process.steps};
+                                  .steps = c->steps ? c->steps : m->process.steps};
     dmc__table table;
-    dmc__device *d = s->ref.ctx->device;
-    DMC_TRY(dmc__table_create(&s->ref.ctx->alloc, &s->model->process, &tc, &table));
-    dmc_status status = dmc__rollout_create(s->model->net, d, &table, (int32_t)s->total, 0, &s->rollout);
-    if (status >= 0 && s->model->cascade && c->cascade_passes > 0)
-        status = dmc__rollout_create(s->model->cascade, d, &table, (int32_t)s->total, 0, &s->cascade);
+    DMC_TRY(dmc__table_create(&s->ref.ctx->alloc, &m->process, &tc, &table));
+    dmc_status status = make_rollout(s, m->net, &table, &s->net, &s->rollout);
+    if (status >= 0 && m->cascade && c->cascade_passes > 0)
+        status = make_rollout(s, m->cascade, &table, &s->cascade_net, &s->cascade);
     dmc__table_free(&table);
     return status;
 }
@@ -165,6 +174,8 @@ void dmc__sampler_destroy(dmc__sampler *s)
     if (s->judge.self) dmc__reward_critic_free(&s->judge);
     dmc__rollout_destroy(s->cascade);
     dmc__rollout_destroy(s->rollout);
+    dmc__net_destroy(s->cascade_net);
+    dmc__net_destroy(s->net);
     free_host(s);
     DMC_FREE(&ref.ctx->alloc, s, 1);
     dmc__context_release(&ref);
@@ -394,7 +405,8 @@ static int32_t same_contract(const dmc__model *a, const dmc__model *b)
 dmc_status dmc__sampler_rebind(dmc__sampler *s, const dmc__model *m)
 {
     if (!same_contract(s->model, m) || m->ref.ctx->device->backend != s->ref.ctx->device->backend)
-        return dmc__fail(DMC_ESHAPE, "dmc_sampler_rebind: the new model's architecture, process, normalisation or device differs from the old "
+        return dmc__fail(DMC_ESHAPE,
+                         "dmc_sampler_rebind: the new model's architecture, process, normalisation or device differs from the old "
                                      "one's");
     s->model = m;
     s->view = dmc__model_view(m, NULL);

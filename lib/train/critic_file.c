@@ -115,7 +115,8 @@ static dmc_status read_critic(const dmc__tensor_file *f, dmc__critic *c)
     dmc__json_destroy(j);
     DMC_TRY(status);
     if (c->data && (c->data->obs_dim != c->obs.n || c->data->act_dim != c->act.n))
-        return dmc__fail(DMC_ESHAPE, "dmc_critic_load: the data have observations of %d and actions of %d, the critic wants %d and %d",
+        return dmc__fail(DMC_ESHAPE,
+                         "dmc_critic_load: the data have observations of %d and actions of %d, the critic wants %d and %d",
                          c->data->obs_dim, c->data->act_dim, c->obs.n, c->act.n);
     DMC_TRY(check_weights(c, f));
     DMC_TRY(dmc__critic_make_parts(c));

@@ -60,7 +60,8 @@ static dmc_status check(const dmc__sampler *s, const dmc__env *e, int32_t episod
 {
     const dmc__model *m = dmc__sampler_model(s);
     if (e->obs_dim != m->obs.n || e->act_dim != m->act.n)
-        return dmc__fail(DMC_ESHAPE, "dmc_evaluate: env has observations of %d and actions of %d, the model wants %d and %d", e->obs_dim,
+        return dmc__fail(DMC_ESHAPE, "dmc_evaluate: env has observations of %d and actions of %d, the model wants %d and %d",
+                         e->obs_dim,
                          e->act_dim, m->obs.n, m->act.n);
     if (e->count != dmc__sampler_get_config(s)->batch)
         return dmc__fail(DMC_ESHAPE, "dmc_evaluate: env->count = %d, the sampler's batch is %d", e->count,

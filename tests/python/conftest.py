@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bindings/python"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "bindings/python"))
 import libdmc as dmc  # noqa: E402
 
 EPISODES, LENGTH, OBS, ACT = 30, 20, 2, 1

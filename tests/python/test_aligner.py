@@ -1,12 +1,16 @@
 """Alignment with Python functions as reward, score and progress; what happens when they fail."""
 
+import ctypes
 import signal
+import threading
 
 import numpy as np
 import pytest
 
 import libdmc as dmc
 from conftest import ACT, OBS
+from libdmc._callbacks import Guard
+from libdmc._records import AlignProgress
 
 BATCH = 16
 
@@ -256,6 +260,45 @@ def test_control_c(aligner, name):
     with pytest.raises(KeyboardInterrupt):
         aligner.dpo(updates=10000, refresh=1)
     assert signal.getsignal(signal.SIGINT) is handler and len(calls) < 20
+
+
+def test_control_c_while_c_works(model, dataset, critic):
+    """The signal comes between two callbacks, where Python could not raise anything."""
+    began = threading.Event()
+
+    def interrupt():
+        assert began.wait(20)
+        signal.raise_signal(signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with dmc.Aligner(model, dataset, critic, batch=BATCH) as aligner:
+        aligner.set_progress(lambda p: began.set())
+        with pytest.raises(KeyboardInterrupt):
+            aligner.dpo(updates=3000)
+    thread.join(20)
+
+
+def test_c_is_told_at_once():
+    def fails():
+        raise Broken
+
+    guard = Guard()
+    function = guard.wrap(ctypes.CFUNCTYPE(ctypes.c_int32), fails)
+    assert function() == 1 and isinstance(guard.error, Broken)
+    with pytest.raises(Broken):
+        guard.run(int)
+    assert guard.error is None
+
+
+def test_progress_is_a_copy():
+    """C lends the struct and its text for the time of a call."""
+    text, lent = ctypes.create_string_buffer(b"dpo"), AlignProgress(update=3)
+    at = ctypes.addressof(lent) + AlignProgress._stage.offset
+    ctypes.c_void_p.from_address(at).value = ctypes.addressof(text)
+    kept = AlignProgress.of(lent)
+    text.value, lent.update = b"xxx", 4
+    assert (lent.stage, lent.update) == ("xxx", 4) and (kept.stage, kept.update) == ("dpo", 3)
 
 
 def test_a_callback_cannot_call_its_aligner(aligner):

@@ -2,22 +2,34 @@
 
 import gc
 import threading
-import weakref
 
 import numpy as np
 import pytest
 
 import libdmc as dmc
 from conftest import SMALL
-from libdmc._resource import Resource
+from libdmc._functions import FUNCTIONS
+from libdmc._lib import lib
 
 
-def alive():
-    """C objects that are not freed."""
-    return sum(
-        isinstance(thing, Resource) and thing._as_parameter_ is not None
-        for thing in gc.get_objects()
-    )
+@pytest.fixture
+def freed(monkeypatch):
+    """Kinds of the C objects freed since the test began, in order: "model", "sampler" ..."""
+    kinds = []
+
+    def counted(kind, destroy):
+        def call(pointer):
+            kinds.append(kind)
+            destroy(pointer)
+
+        return call
+
+    for name in FUNCTIONS:
+        if name.endswith("_destroy"):
+            monkeypatch.setattr(lib, name, counted(name[4:-8], getattr(lib, name)))
+    gc.collect()
+    kinds.clear()
+    return kinds
 
 
 def objects(dataset, model, critic):
@@ -54,13 +66,12 @@ def test_with_closes(dataset, model, critic):
         assert thing.closed
 
 
-def test_forgotten_objects_are_freed(dataset, model, critic):
-    gc.collect()
-    before = alive()
+def test_forgotten_objects_are_freed(dataset, model, critic, freed):
     made = [thing for thing, _ in objects(dataset, model, critic)]
-    assert alive() == before + len(made)
+    assert freed == []
     del made
-    assert alive() == before
+    kinds = ["aligner", "context", "critic", "dataset", "model", "sampler", "trainer"]
+    assert sorted(freed) == kinds
 
 
 def test_closed_objects_are_no_arguments(dataset, model):
@@ -88,7 +99,7 @@ def test_objects_of_the_wrong_kind_are_refused(dataset, model, critic, make, wor
         make(dataset, model, critic)
 
 
-def test_what_is_needed_outlives_its_handle(arrays):
+def test_what_is_needed_outlives_its_handle(arrays, freed):
     """Everything below is closed while something later still uses it."""
     context = dmc.Context(device="ref")
     data = dmc.Dataset.from_arrays(*arrays, context=context)
@@ -100,43 +111,48 @@ def test_what_is_needed_outlives_its_handle(arrays):
     first.close()
     trainer.step(2)
     model = trainer.publish()
+    assert freed == []
     trainer.close()
+    assert freed == ["trainer", "model"]
     sampler = dmc.Sampler(model, critic, candidates=2, select="greedy")
-    other = model.clone()
+    other, third = model.clone(), model.clone()
     critic.close()
     model.close()
     assert np.isfinite(sampler.sample([0, 0])).all()
     sampler.rebind(other)
     other.close()
-    gc.collect()
     assert np.isfinite(sampler.sample([0, 0])).all()
+    assert freed == ["trainer", "model"]
+    sampler.rebind(third)
+    assert freed == ["trainer", "model", "model"]  # other, but not the one that it was made with
     with pytest.raises(dmc.DmcStateError):
         model.describe()
+    sampler.close()
+    assert freed[3:] == ["sampler", "model", "critic", "dataset"]
+    third.close()
+    assert freed[7:] == ["model", "context"]
 
 
-def test_cycles_are_collected_in_a_safe_order(arrays):
-    """The reward function holds the aligner, which holds the rest: only the garbage collector can end that."""
+def test_cycles_are_collected_in_a_safe_order(arrays, freed):
+    """The reward holds the aligner, which holds the rest: only the garbage collector ends that."""
 
     def tie():
         data = dmc.Dataset.from_arrays(*arrays)
         model = dmc.Model.create(data, **SMALL)
         aligner = dmc.Aligner(model, data, batch=8)
         aligner.set_reward(lambda z, obs, want_grad: (aligner, z[:, 0, 0])[1])
-        return weakref.ref(aligner)
 
-    gc.collect()
     gc.disable()
-    before = alive()
     try:
-        aligner = tie()
-        assert alive() == before + 3 and aligner() is not None
+        tie()
+        assert freed == []
     finally:
         gc.enable()
     gc.collect()
-    assert alive() == before and aligner() is None
+    assert freed[0] == "aligner" and sorted(freed[1:]) == ["dataset", "model"]
 
 
-def test_a_traceback_may_hold_closed_objects(arrays):
+def test_a_traceback_may_hold_closed_objects(arrays, freed):
     """What a frame of an old exception still names is freed with close, children first."""
 
     def fail():
@@ -146,10 +162,9 @@ def test_a_traceback_may_hold_closed_objects(arrays):
             data.close()
             trainer.step(-1)
 
-    before = alive()
     with pytest.raises(dmc.DmcRangeError) as raised:
         fail()
-    assert alive() == before and raised.value
+    assert freed == ["trainer", "model", "dataset"] and raised.value
 
 
 def test_a_sampler_belongs_to_one_thread_at_a_time(model):

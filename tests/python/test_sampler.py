@@ -1,4 +1,4 @@
-"""Sampling: shapes, seeds, choices, threads, and what is safe to send when something is not finite."""
+"""Sampling: shapes, seeds, choices, threads, and what is safe to send when it fails."""
 
 import threading
 
@@ -147,7 +147,7 @@ def test_two_samplers_in_two_threads_share_a_model(model, critic, obs):
 
 
 def test_other_threads_run_while_c_works(model):
-    """This thread finds the sampler in use; if C kept Python's lock, it could only look before or after."""
+    """This thread finds the sampler in use; if C kept Python's lock, it never would."""
     obs, found = np.zeros((4096, OBS), np.float32), 0
     with dmc.Sampler(model, batch=4096, candidates=4) as sampler:
         for _ in range(3):

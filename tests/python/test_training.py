@@ -1,4 +1,4 @@
-"""From data to a policy that earns more: train, judge, align, drive; and going on after an interruption."""
+"""From data to a policy that earns more: train, judge, align, drive; and resuming."""
 
 import numpy as np
 import pytest

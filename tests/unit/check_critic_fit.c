@@ -37,15 +37,15 @@ static void rows(size_t n, float *obs, float *act)
 
 /* ---- what is learnt --------------------------------------------------------------------------------- */
 
-/* n rows of one observation and action column; rewards and ends as given. */
+/* n rows of one observation and action column, the observations 0 1 2 0 1 2 ... ; rewards and ends as given. */
 static dmc_dataset *chain(size_t n, const float *rew, const uint8_t *end, const uint8_t *cut, int32_t reward)
 {
     float obs[64], act[64];
     dmc_dataset_options o;
     dmc_dataset *d;
     for (size_t i = 0; i < n; i++) {
-        obs[i] = (float)(i % 5);
-        act[i] = (float)(i % 3);
+        obs[i] = (float)(i % 3);
+        act[i] = (float)(i % 5);
     }
     dmc_dataset_options_init(&o, sizeof o);
     o.held_out = 0;
@@ -105,6 +105,21 @@ START_TEST(the_future_ends_at_a_terminal)
     cut[19] = 1;
     dmc_dataset *d = chain(20, rew, end, cut, DMC_REWARD_RAW);
     ck_assert_double_eq_tol(learnt_value(d, 0.5), _i ? 1 : 2, 0.1);
+    dmc_dataset_destroy(d);
+}
+END_TEST
+
+/* Nothing, nothing, then 4 and the end: with a discount of 1/2 worth 1, 2 and 4. */
+START_TEST(rewards_come_back_from_the_successor)
+{
+    float rew[21];
+    uint8_t end[21];
+    for (int i = 0; i < 21; i++) {
+        end[i] = i % 3 == 2;
+        rew[i] = end[i] ? 4 : 0;
+    }
+    dmc_dataset *d = chain(21, rew, end, NULL, DMC_REWARD_RAW);
+    ck_assert_double_eq_tol(learnt_value(d, 0.5), 7.0 / 3, 0.1);
     dmc_dataset_destroy(d);
 }
 END_TEST
@@ -405,6 +420,7 @@ Suite *dmc_suite_critic_fit(void)
     add_case(s, c);
     tcase_add_loop_test(c, rewards_go_through_their_map, 0, 3);
     tcase_add_loop_test(c, the_future_ends_at_a_terminal, 0, 2);
+    tcase_add_test(c, rewards_come_back_from_the_successor);
     tcase_add_test(c, rows_without_a_successor_are_not_used);
     tcase_add_test(c, data_without_transitions);
     tcase_add_test(c, losses_fall_and_steps_count);

@@ -154,7 +154,7 @@ START_TEST(defaults_of_the_smaller_structs)
     expect_ok(dmc_dataset_options_init(&d, sizeof d));
     ck_assert(d.reward == DMC_REWARD_RAW && d.max_steps == 0 && d.held_out == 0.05 && d.seed == 0);
     expect_ok(dmc_dpo_options_init(&p, sizeof p));
-    ck_assert(p.updates == 800 && p.refresh == 100 && p.pool == 16 && p.gamma == 2);
+    ck_assert(p.updates == 800 && p.refresh == 25 && p.pool == 16 && p.gamma == 5);
     ck_assert(p.anchor == 0.1 && p.margin == 0.25);
     expect_ok(dmc_sft_options_init(&f, sizeof f));
     ck_assert(f.updates == 600 && f.rounds == 3 && f.pool == 16 && f.conditions == 512);

@@ -141,6 +141,54 @@ START_TEST(the_average_is_published)
 }
 END_TEST
 
+/* Tensor "time_mlp.0.weight" after one update without averaging. */
+static void one_update(dmc_train_options o, float w[128])
+{
+    dmc_model *m;
+    o.ema = 0;
+    dmc_trainer *t = trainer(policy, &o);
+    train(t, 1);
+    expect_ok(dmc_trainer_publish(t, &m));
+    expect_ok(dmc_model_get_tensor(m, "time_mlp.0.weight", w, 128));
+    dmc_model_destroy(m);
+    dmc_trainer_destroy(t);
+}
+
+/* AdamW: decay is apart from the gradient, p <- p - lr decay p. */
+START_TEST(weights_decay)
+{
+    dmc_train_options o = options();
+    float start[128], plain[128], decayed[128];
+    o.warmup = 0;
+    o.weight_decay = 0;
+    one_update(o, plain);
+    o.weight_decay = 0.5;
+    one_update(o, decayed);
+    expect_ok(dmc_model_get_tensor(policy, "time_mlp.0.weight", start, 128));
+    for (int i = 0; i < 128; i++) ck_assert_double_eq_tol(plain[i] - decayed[i], o.lr * 0.5 * start[i], 1e-7);
+}
+END_TEST
+
+/* A norm far below Adam's epsilon leaves next to nothing of an update. */
+START_TEST(gradients_are_clipped)
+{
+    dmc_train_options o = options();
+    float start[128], free_[128], clipped[128];
+    double far = 0, near = 0;
+    o.weight_decay = 0;
+    one_update(o, free_);
+    o.grad_clip = 1e-10;
+    one_update(o, clipped);
+    expect_ok(dmc_model_get_tensor(policy, "time_mlp.0.weight", start, 128));
+    for (int i = 0; i < 128; i++) {
+        far += fabs(free_[i] - start[i]);
+        near += fabs(clipped[i] - start[i]);
+    }
+    ck_assert_double_gt(far, 1e-2);
+    ck_assert_double_lt(near, 0.05 * far);
+}
+END_TEST
+
 /* The loss is linear in the weight of the first action. */
 START_TEST(the_first_action_has_its_weight)
 {
@@ -223,6 +271,63 @@ START_TEST(evaluation_is_fixed)
     ck_assert_double_ne(x, z);
     dmc_trainer_destroy(b);
     dmc_trainer_destroy(a);
+}
+END_TEST
+
+/* What is published is judged: the average, not the weights of the moment. */
+START_TEST(evaluation_is_of_the_average)
+{
+    double before, slow, fast;
+    dmc_train_options o = options();
+    o.lr = 0.05;
+    o.warmup = 0;
+    o.ema = 0.9999;
+    dmc_trainer *t = trainer(policy, &o);
+    expect_ok(dmc_trainer_evaluate(t, &before));
+    train(t, 10);
+    expect_ok(dmc_trainer_evaluate(t, &slow));
+    dmc_trainer_destroy(t);
+    o.ema = 0;
+    t = trainer(policy, &o);
+    train(t, 10);
+    expect_ok(dmc_trainer_evaluate(t, &fast));
+    dmc_trainer_destroy(t);
+    ck_assert_double_lt(fabs(slow - before), 0.02 * before);
+    ck_assert_double_gt(fabs(fast - before), 0.1 * before);
+}
+END_TEST
+
+/* Put 5 in place of all actions of the episodes that are (not) held out. */
+static void spoil(dmc_dataset *d, int32_t held)
+{
+    const dmc__trajectories *t = d->data;
+    for (int32_t e = 0; e < t->episodes; e++) {
+        int32_t is_held;
+        expect_ok(dmc_dataset_is_held_out(d, e, &is_held));
+        for (size_t i = t->start[e]; is_held == held && i < t->start[e + 1]; i++)
+            for (size_t j = 0; j < WORLD_A; j++) t->act[i * WORLD_A + j] = 5;
+    }
+}
+
+/* Training sees the one kind of episodes, evaluation the other. */
+START_TEST(held_out_episodes_are_kept_apart)
+{
+    const dmc_train_options o = options();
+    double loss[3], held[3];
+    for (int k = 0; k < 3; k++) {
+        dmc_dataset *d = world_data(ctx);
+        dmc_trainer *t;
+        if (k > 0) spoil(d, k == 1);
+        expect_ok(dmc_trainer_create(NULL, policy, d, &o, &t));
+        expect_ok(dmc_trainer_evaluate(t, &held[k]));
+        loss[k] = train(t, 1).loss;
+        dmc_trainer_destroy(t);
+        dmc_dataset_destroy(d);
+    }
+    ck_assert_double_eq(loss[0], loss[1]);
+    ck_assert_double_ne(held[0], held[1]);
+    ck_assert_double_ne(loss[0], loss[2]);
+    ck_assert_double_eq(held[0], held[2]);
 }
 END_TEST
 
@@ -458,6 +563,8 @@ Suite *dmc_suite_pretrain(void)
     tcase_add_loop_test(c, the_loss_falls, 0, 2);
     tcase_add_test(c, metrics_say_what_was_done);
     tcase_add_test(c, the_average_is_published);
+    tcase_add_test(c, weights_decay);
+    tcase_add_test(c, gradients_are_clipped);
     tcase_add_test(c, the_first_action_has_its_weight);
     tcase_add_test(c, masked_rows_do_not_count);
     c = tcase_create("again");
@@ -465,6 +572,8 @@ Suite *dmc_suite_pretrain(void)
     tcase_add_loop_test(c, calls_may_be_split, 0, 2);
     tcase_add_loop_test(c, threads_do_not_change_the_numbers, 0, 2);
     tcase_add_loop_test(c, evaluation_is_fixed, 0, 2);
+    tcase_add_test(c, evaluation_is_of_the_average);
+    tcase_add_test(c, held_out_episodes_are_kept_apart);
     tcase_add_test(c, evaluation_needs_episodes);
     tcase_add_loop_test(c, it_goes_on_to_the_last_bit, 0, 2);
     c = tcase_create("refusals");

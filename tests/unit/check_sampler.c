@@ -362,6 +362,10 @@ START_TEST(a_bad_observation_holds_the_last_actions)
     ask(calm, 1, &b);
     ask(calm, 2, &b);
     ck_assert_mem_eq(a.act, b.act, a.n * sizeof *a.act);
+    expect_ok(dmc_sampler_reset(s, 0)); /* what was good before a reset is not any more */
+    ck_assert_int_eq(dmc_sampler_sample(s, obs, 2 * WORLD_S, b.act, 8), DMC_ENUMERIC);
+    ck_assert_float_eq(b.act[0], 0);
+    ck_assert_float_eq(b.act[1], policy->act.lo[1]);
     dmc_sampler_destroy(calm);
     dmc_sampler_destroy(s);
 }
@@ -500,18 +504,39 @@ START_TEST(rebinding_uses_the_other_weights)
 }
 END_TEST
 
+/* A controller that swaps models may drop the old one. */
+START_TEST(the_old_model_may_go)
+{
+    dmc_sampler_options o = world_sampling(1, 2, DMC_SELECT_FIRST);
+    o.cascade_passes = 1;
+    dmc_model *old = world_cascade(policy), *new = world_cascade(policy);
+    dmc_sampler *s = world_sampler(old, NULL, &o), *t = world_sampler(new, NULL, &o);
+    answer x, y;
+    expect_ok(dmc_sampler_rebind(s, new));
+    for (int32_t i = 0; i < WORLD_S; i++) old->obs.scale[i] = NAN; /* whoever still looks will notice */
+    dmc_model_destroy(old);
+    ask(s, 1, &x);
+    ask(t, 1, &y);
+    ck_assert_mem_eq(x.all, y.all, 2 * x.elems * sizeof(float));
+    dmc_sampler_destroy(t);
+    dmc_sampler_destroy(s);
+    dmc_model_destroy(new);
+}
+END_TEST
+
 START_TEST(rebinding_needs_the_same_contract)
 {
     const dmc_sampler_options o = world_sampling(1, 1, DMC_SELECT_FIRST);
     dmc_sampler *s = world_sampler(policy, NULL, &o);
-    dmc_model_options other[5];
-    for (int i = 0; i < 5; i++) other[i] = world_policy();
+    dmc_model_options other[6];
+    for (int i = 0; i < 6; i++) other[i] = world_policy();
     other[0].hidden = 17;
     other[1].train_steps = 6;
     other[2].predict = DMC_PREDICT_X0;
     other[3].act_norm = DMC_NORM_NONE;
-    other[4].n_obs = 1;
-    for (int i = 0; i < 5; i++) {
+    other[4].obs_norm = DMC_NORM_MINMAX;
+    other[5].n_obs = 1;
+    for (int i = 0; i < 6; i++) {
         dmc_model *m = world_model(ctx, data, &other[i]);
         expect_failure(dmc_sampler_rebind(s, m), DMC_ESHAPE, "dmc_sampler_rebind: the new model's");
         dmc_model_destroy(m);
@@ -751,6 +776,7 @@ Suite *dmc_suite_sampler(void)
     tcase_add_loop_test(c, a_reset_repeats_everything, 0, 2);
     tcase_add_test(c, samples_are_numbered_through);
     tcase_add_test(c, rebinding_uses_the_other_weights);
+    tcase_add_test(c, the_old_model_may_go);
     tcase_add_test(c, rebinding_needs_the_same_contract);
     c = tcase_create("cascade");
     add_case(s, c);

@@ -4,8 +4,9 @@
     with dmc.Model.load("policy.dmc") as model, dmc.Sampler(model) as sampler:
         actions = sampler.sample(observation)          # (horizon, act_dim)
 
-Arrays are C-contiguous float32 and passed as they are; results are new arrays. Options are keywords, listed by
-dmc.options.describe. Failures are exceptions derived from DmcError. Every object has close and works in `with`.
+Arrays are C-contiguous float32 and passed as they are; results are new arrays. Options are
+keywords, listed by dmc.options.describe. Failures are exceptions derived from DmcError. Every object
+has close and works in `with`.
 """
 
 from . import _lib, options

@@ -1,4 +1,7 @@
-"""_arguments.py — Python values as C arguments: what C cannot see (shapes, wrapped integers, cut texts) is checked here."""
+"""_arguments.py — Python values as C arguments.
+
+Checked here is what C cannot see: shapes, integers that would be cut, texts that would be cut.
+"""
 
 from __future__ import annotations
 

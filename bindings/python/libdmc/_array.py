@@ -1,4 +1,4 @@
-"""_array.py — numpy arrays as C pointers, without copies: the memory is passed as it is or not at all."""
+"""_array.py — numpy arrays as C pointers: the memory is passed as it is or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 class ArrayOf:
     """A parameter `T *` of a C function: takes an array of one dtype in C order, or None for NULL.
 
-    ctypes keeps the arguments alive until the call returns, so the pointer never outlives its array.
+    ctypes keeps arguments alive until the call returns: the pointer never outlives its array.
     """
 
     def __init__(self, dtype: type):
@@ -25,11 +25,13 @@ class ArrayOf:
             )
         if array.dtype != self.dtype:
             raise TypeError(
-                f"{name} must be of {self.dtype}, is of {array.dtype}: use {name}.astype('{self.dtype}')"
+                f"{name} must be of {self.dtype}, is of {array.dtype}: "
+                f"use {name}.astype('{self.dtype}')"
             )
         if not (array.flags.c_contiguous and array.flags.aligned):
             raise TypeError(
-                f"{name} must be C-contiguous, has strides {array.strides}: use numpy.ascontiguousarray({name})"
+                f"{name} must be C-contiguous, has strides {array.strides}: "
+                f"use numpy.ascontiguousarray({name})"
             )
         return array
 

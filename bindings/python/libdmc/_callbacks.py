@@ -1,4 +1,4 @@
-"""_callbacks.py — Python functions called from C: an exception ends the C call and is raised again behind it."""
+"""_callbacks.py — Python functions called from C: their exceptions end the call and leave it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ._check import DmcShapeError
 
 
 class Guard:
-    """Carries an exception through C. Ctrl-C counts as one: Python could not raise it while C runs."""
+    """Carries an exception through C. Ctrl-C is one: Python could not raise it while C runs."""
 
     def __init__(self) -> None:
         self.error: Optional[BaseException] = None
 
     def wrap(self, prototype: Callable[..., Any], function: Callable[..., Any]) -> Any:
-        """A C function pointer that calls function and returns its result as int: 0 for None, 1 after an exception."""
+        """function as a C function pointer: returns an int, 0 for None, 1 after an exception."""
 
         def call(*arguments: Any) -> int:
             if self.error is not None:
@@ -49,7 +49,10 @@ class Guard:
         return status
 
     def _interrupt(self, number: int, frame: Any) -> None:
-        """Raised here, the exception could fall between two callbacks and be lost. The second Ctrl-C is for a callback that hangs."""
+        """Raised here, the exception could fall between two callbacks and be lost.
+
+        The second Ctrl-C is for a callback that hangs.
+        """
         if self.error is not None:
             raise KeyboardInterrupt
         self.error = KeyboardInterrupt()

@@ -1,7 +1,8 @@
 """_check.py — a negative status becomes an exception.
 
-One class per error of status.h, with the number and, as docstring, the text it has there. Each is a DmcError and also the
-builtin that Python programs catch for such a failure. A test compares the classes with the header.
+One class per error of status.h, with the number and, as docstring, the text it has there. Each is a
+DmcError and also the builtin that Python programs catch for such a failure. A test compares the
+classes with the header.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """_functions.py — every public function of libdmc: what it returns, then what it takes.
 
-tests/python/test_declarations.py compares this list with the headers, so that a change in C cannot pass unnoticed.
+tests/python/test_declarations.py compares this list with the headers.
 """
 
 from __future__ import annotations
@@ -48,20 +48,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     # dataset.h
     "dmc_dataset_options_init": (STATUS, OPTIONS, SIZE),
     "dmc_dataset_open": (STATUS, HANDLE, TEXT, OPTIONS, OUT),
-    "dmc_dataset_create": (
-        STATUS,
-        HANDLE,
-        SIZE,
-        INT,
-        INT,
-        FLOATS,
-        FLOATS,
-        FLOATS,
-        BYTES,
-        BYTES,
-        OPTIONS,
-        OUT,
-    ),
+    "dmc_dataset_create": (STATUS, HANDLE, SIZE, INT, INT, *3 * [FLOATS], *2 * [BYTES], OPTIONS, OUT),
     "dmc_dataset_save": (STATUS, HANDLE, TEXT),
     "dmc_dataset_destroy": (None, HANDLE),
     "dmc_dataset_get_info": (STATUS, HANDLE, POINTER(rec.DatasetInfo)),
@@ -130,16 +117,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "dmc_align_dpo": (STATUS, HANDLE, OPTIONS, POINTER(rec.AlignReport)),
     "dmc_align_sft": (STATUS, HANDLE, OPTIONS, POINTER(rec.AlignReport)),
     "dmc_align_cascade": (STATUS, HANDLE, OPTIONS, POINTER(rec.AlignReport)),
-    "dmc_align_sequence": (
-        STATUS,
-        HANDLE,
-        OPTIONS,
-        OPTIONS,
-        OPTIONS,
-        OPTIONS,
-        OPTIONS,
-        POINTER(rec.AlignReport),
-    ),
+    "dmc_align_sequence": (STATUS, HANDLE, *5 * [OPTIONS], POINTER(rec.AlignReport)),
     "dmc_aligner_reset": (STATUS, HANDLE),
     "dmc_aligner_publish": (STATUS, HANDLE, OUT),
     "dmc_aligner_save": (STATUS, HANDLE, TEXT),

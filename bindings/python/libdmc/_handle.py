@@ -17,7 +17,8 @@ H = TypeVar("H", bound="Handle")
 class Handle:
     """Close it, use it in `with`, or leave it to the garbage collector. close may be called twice.
 
-    An object that others still use (a model with samplers) is freed after them, whatever the order of closing.
+    An object that others still use (a model with samplers) is freed after them, whatever the order
+    of closing.
     """
 
     _destroy: ClassVar[str]
@@ -30,12 +31,15 @@ class Handle:
         *arguments: Any,
         needs: Optional[Iterable[Resource]] = None,
     ) -> None:
-        """create(*arguments, &pointer). Unless told otherwise, the new object needs the resources among the arguments."""
+        """create(*arguments, &pointer).
+
+        Unless told otherwise, the new object needs the resources among the arguments.
+        """
         pointer = c_void_p()
-        with InUse(arguments):
+        if needs is None:
+            needs = [argument for argument in arguments if isinstance(argument, Resource)]
+        with InUse((*arguments, *needs)):
             check(create(*arguments, byref(pointer)))
-            if needs is None:
-                needs = [argument for argument in arguments if isinstance(argument, Resource)]
             texts = [argument for argument in arguments if isinstance(argument, Options)]
             self._busy = Lock() if self._one_thread else None
             self._resource = Resource(pointer, getattr(lib, self._destroy), needs, texts)
@@ -79,11 +83,15 @@ class Handle:
         return resource
 
     def _call(self, function: Callable[..., int], *arguments: Any) -> int:
-        """function(object, *arguments), checked. A second thread is refused where the library allows one."""
+        """function(object, *arguments), checked.
+
+        A second thread is refused where the library allows one.
+        """
         arguments = (self._use(), *arguments)
         if self._busy is not None and not self._busy.acquire(blocking=False):
             raise DmcStateError(
-                f"this {type(self).__name__} is in use: by another thread, or by the call that runs this callback"
+                f"this {type(self).__name__} is in use: by another thread, "
+                "or by the call that runs this callback"
             )
         try:
             with InUse(arguments):

@@ -1,7 +1,8 @@
-"""_lib.py — find libdmc.so, check that it is the version this package is for, declare its functions.
+"""_lib.py — find libdmc.so, check its version, declare its functions.
 
-Looked for in this order: $LIBDMC (a file), beside this package, build/release of the source tree, the system's loader path.
-Nothing is tried after a file that exists but cannot be used: a wrong library is a mistake to be told, not to be worked around.
+Looked for in this order: $LIBDMC (a file), beside this package, build/release of the source tree,
+the system's loader path. Nothing is tried after a file that cannot be used: a wrong library is a
+mistake to be told, not to be worked around.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ def _check_version(library: CDLL, name: str) -> None:
     version = library.dmc_version().decode()
     if version.split(".")[:2] != [str(MAJOR), str(MINOR)]:
         raise ImportError(
-            f"{name} is libdmc {version}, this package is for {MAJOR}.{MINOR}.*: install the two together, "
-            "or set LIBDMC to the path of the right library"
+            f"{name} is libdmc {version}, this package is for {MAJOR}.{MINOR}.*: "
+            "install the two together, or set LIBDMC to the path of the right library"
         )
 
 
@@ -49,7 +50,8 @@ def _load() -> CDLL:
         raise ImportError(f"{name} is not libdmc {MAJOR}.{MINOR}.{PATCH}: {error}") from None
     except OSError as error:
         raise ImportError(
-            f"libdmc cannot be loaded: {error}. Set LIBDMC to the path of {SONAME}, or run make in the source tree"
+            f"libdmc cannot be loaded: {error}. "
+            f"Set LIBDMC to the path of {SONAME}, or run make in the source tree"
         ) from None
     return library
 

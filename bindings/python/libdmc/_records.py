@@ -1,25 +1,13 @@
 """_records.py — the structs that the library fills or reads once, and the types of its callbacks.
 
-Options are not among them: they are set by name (options.py). tests/python compares sizes and offsets with the C compiler.
+Options are not among them: they are set by name (options.py). tests/python/test_declarations.py
+compares sizes and offsets with the C compiler.
 """
 
 from __future__ import annotations
 
-from ctypes import (
-    CFUNCTYPE,
-    POINTER,
-    Structure,
-    c_char_p,
-    c_double,
-    c_float,
-    c_int32,
-    c_int64,
-    c_size_t,
-    c_uint32,
-    c_uint64,
-    c_void_p,
-    sizeof,
-)
+from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_double, c_float, c_int32, c_int64
+from ctypes import c_size_t, c_uint32, c_uint64, c_void_p, sizeof
 from typing import Annotated, Any, Callable, TypeVar, get_type_hints
 
 Int = Annotated[int, c_int32]
@@ -48,7 +36,8 @@ class Record(Structure):
         return {name.rstrip("_"): getattr(self, name) for name in names}
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.asdict().items())})"
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.asdict().items())
+        return f"{type(self).__name__}({fields})"
 
 
 R = TypeVar("R", bound=type[Record])
@@ -84,7 +73,7 @@ class DatasetInfo(Record):
 
 @record
 class TrainMetrics(Record):
-    """What Trainer.step returns: `step` counts all updates so far, `loss` is the mean over this call's."""
+    """What Trainer.step returns: `step` counts all updates so far, `loss` is this call's mean."""
 
     step: Int
     loss: Real
@@ -95,7 +84,7 @@ class TrainMetrics(Record):
 
 @record
 class CriticMetrics(Record):
-    """What Critic.step returns: losses are means over this call's updates, q_mean and v_mean of the last batch."""
+    """What Critic.step returns: losses are this call's means; q_mean, v_mean the last batch's."""
 
     step: Int
     q_loss: Real
@@ -107,7 +96,7 @@ class CriticMetrics(Record):
 
 @record
 class SamplerInfo(Record):
-    """What Sampler.info returns of the last sample call: `chosen` is -1 for the mean, `q` NaN without a critic."""
+    """What Sampler.info returns: `chosen` is -1 for the mean, `q` is NaN without a critic."""
 
     steps: Int
     chosen: Int
@@ -118,7 +107,7 @@ class SamplerInfo(Record):
 
 @record
 class AlignProgress(Record):
-    """One line of a running alignment, given to the progress function; NaN where the method has no such number."""
+    """What a progress function is given; NaN where the method has no such number."""
 
     update: Int
     updates: Int
@@ -146,7 +135,7 @@ class AlignProgress(Record):
 
 @record
 class AlignReport(Record):
-    """What an alignment method achieved. `stopped` is True if the progress function ended it early."""
+    """What an alignment method achieved; `stopped`: the progress function ended it early."""
 
     updates: Int
     rollbacks: Int

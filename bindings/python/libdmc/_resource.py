@@ -1,7 +1,8 @@
-"""_resource.py — a C object, freed once: after its handle let go of it, and after everything that uses it.
+"""_resource.py — a C object, freed once: after its handle let go, and after all that uses it.
 
-Python's own reference counts cannot promise that order: the garbage collector ends cycles, tracebacks among them, in any order.
-So every C object knows its users: objects made with it, and calls that it is an argument of.
+Python's own reference counts cannot promise that order: the garbage collector ends cycles,
+tracebacks among them, in any order. So every C object knows its users: objects made with it, and
+calls that it is an argument of.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ._check import DmcStateError
 
 
 class Resource:
-    """Passed to C as its pointer. `needs` must outlive it; `texts` are strings that C may read as long as it lives."""
+    """Passed to C as its pointer; `needs` must outlive it, `texts` are strings it may read."""
 
     __slots__ = ("_as_parameter_", "_destroy", "needs", "_users", "_released", "texts")
     _lock: ClassVar[RLock] = (

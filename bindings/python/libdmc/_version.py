@@ -1,6 +1,6 @@
 """_version.py — which libdmc this package is for: the number of the headers beside it.
 
-In the source tree include/libdmc/version.h says it; setup.py puts bare numbers in place of this file.
+In the source tree include/libdmc/version.h says it; setup.py puts bare numbers in a built package.
 """
 
 import re

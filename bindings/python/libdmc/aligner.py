@@ -66,7 +66,7 @@ class Aligner(Handle):
     # ---- callbacks
 
     def set_reward(self, function: Optional[Reward], gradient: bool = False) -> None:
-        """function(z, obs, want_grad) -> r (n,), or (r, dr/dz) if want_grad; None: the critic again.
+        """function(z, obs, want_grad) -> r (n,), or (r, dr/dz) if want_grad; None: the critic.
 
         z (n,horizon,columns) are samples, obs (n,n_obs*obs_dim) their conditions (a planner's first
         state), both in the dataset's units. gradient=True promises the derivative, without which

@@ -11,9 +11,10 @@ from .options import Options, Value
 
 
 class Context(Handle):
-    """Options: libdmc.options.describe("context"), e.g. Context(threads=4), Context(device="ref64").
+    """Options: libdmc.options.describe("context"), e.g. threads=4, device="ref64".
 
-    May be shared by any number of objects and threads. Without a context an object runs on one thread of the CPU.
+    May be shared by any number of objects and threads. Without a context an object runs on one
+    thread of the CPU.
     """
 
     _destroy = "dmc_context_destroy"

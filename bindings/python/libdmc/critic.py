@@ -1,4 +1,4 @@
-"""critic.py — implicit Q-learning: what an action is worth, and in which direction it would be worth more."""
+"""critic.py — implicit Q-learning: what an action is worth, and in which direction it gains."""
 
 from __future__ import annotations
 

@@ -38,7 +38,10 @@ class Dataset(Handle):
 
     @classmethod
     def open(cls, file: Path, *, context: Optional[Context] = None, **options: Value) -> Dataset:
-        """Read an HDF5 file in the D4RL layout: observations, actions, rewards, terminals, timeouts. Files are not trusted."""
+        """Read an HDF5 file in the D4RL layout; files are not trusted.
+
+        Datasets: observations (n,S), actions (n,A), rewards, terminals, and timeouts if there.
+        """
         return cls._make(
             lib.dmc_dataset_open, where(context), path(file), Options("dataset", options)
         )
@@ -55,7 +58,7 @@ class Dataset(Handle):
         context: Optional[Context] = None,
         **options: Value,
     ) -> Dataset:
-        """Copy arrays: obs (n,S), act (n,A), rew (n,) of float32; terminals and timeouts (n,) of bool or uint8.
+        """Copy arrays: obs (n,S), act (n,A), rew (n,); terminals, timeouts (n,) of bool or uint8.
 
         Episodes end at a terminal, a timeout or the end of the arrays.
         """
@@ -92,22 +95,16 @@ class Dataset(Handle):
         """Rows of episode i, as new arrays."""
 
         def copy_rows(dataset: Resource, i: int) -> int:
-            status: int = lib.dmc_dataset_episode(
-                dataset, i, byref(obs), byref(act), byref(rew), byref(length)
-            )
+            out = [*map(byref, pointers), byref(length)]
+            status: int = lib.dmc_dataset_episode(dataset, i, *out)
             if status >= 0:
-                rows.extend(
-                    [
-                        copy_in(obs, length.value, sizes.obs_dim),
-                        copy_in(act, length.value, sizes.act_dim),
-                        copy_in(rew, length.value),
-                    ]
-                )
+                rows.extend(copy_in(p, length.value, *w) for p, w in zip(pointers, widths))
             return status
 
         rows: list[Floats] = []
         sizes, length = self.info(), c_int32()
-        obs, act, rew = (POINTER(c_float)() for _ in range(3))
+        widths: list[tuple[int, ...]] = [(sizes.obs_dim,), (sizes.act_dim,), ()]
+        pointers = [POINTER(c_float)() for _ in widths]
         self._call(copy_rows, whole("i", i))
         return Episode(*rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ctypes import byref
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +18,7 @@ from .sampler import Sampler
 
 
 class Env(Protocol):
-    """`count` independent copies of a simulator, stepped together so that one sampler call serves all of them."""
+    """`count` independent copies of a simulator, stepped together: one sampler call serves all."""
 
     max_steps: int
     """An episode is cut here."""
@@ -52,8 +53,8 @@ def evaluate(
 ) -> NDArray[np.float64]:
     """Undiscounted returns (episodes,) of the episodes first_seed, first_seed + 1, ...
 
-    The sampler is reset with `seed`, so equal calls give equal numbers. `exec` rows of each answer are executed before the next.
-    An exception in the simulator ends the roll-out and is raised.
+    The sampler is reset with `seed`, so equal calls give equal numbers. `exec` rows of each answer
+    are executed before the next. An exception in the simulator ends the roll-out and is raised.
     """
     guard, sizes = Guard(), sampler.sizes
     if whole("episodes", episodes) < 1:
@@ -67,16 +68,7 @@ def evaluate(
         step=guard.wrap(rec.STEP_FN, _step(env, sizes.obs_dim, sizes.act_dim)),
     )
     returns = np.empty(episodes)
-    sampler._call(
-        lambda s: guard.run(
-            lib.dmc_evaluate,
-            s,
-            byref(callbacks),
-            episodes,
-            whole("exec", exec),
-            u64("first_seed", first_seed),
-            u64("seed", seed),
-            returns,
-        )
-    )
+    seeds = u64("first_seed", first_seed), u64("seed", seed)
+    run = partial(guard.run, lib.dmc_evaluate)
+    sampler._call(run, byref(callbacks), episodes, whole("exec", exec), *seeds, returns)
     return returns

@@ -1,4 +1,4 @@
-"""model.py — a diffusion model for control: network, noise process, normaliser and the contract with a controller."""
+"""model.py — a diffusion model for control: network, noise process, normaliser, contract."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ class Sizes(NamedTuple):
 
 
 class Model(Handle):
-    """Made by Model.create, Model.load, or published by a Trainer or an Aligner. May be shared by samplers and threads.
+    """Made by Model.create or Model.load, or published by a Trainer or an Aligner.
 
-    A policy draws actions (horizon, act_dim) given observations; a planner draws rows [state | action].
-    Options: libdmc.options.describe("model"), e.g. role="planner", horizon=32, network="unet1d_janner".
+    A policy draws actions (horizon,act_dim) given observations; a planner draws rows
+    [state | action], (horizon,obs_dim+act_dim). May be shared by samplers and threads.
+    Options: libdmc.options.describe("model"), e.g. role="planner", horizon=32.
     """
 
     _destroy = "dmc_model_destroy"
@@ -71,7 +72,7 @@ class Model(Handle):
 
     @classmethod
     def _in(cls, context: Optional[Resource], create: Callable[..., int], *arguments: Any) -> Model:
-        """A model needs nothing of what it was made from but the context, which clones and published models share."""
+        """A model needs nothing of what it was made from but the context; its copies share it."""
         model = cls._make(create, *arguments, needs=() if context is None else (context,))
         model._context = context
         return model
@@ -96,14 +97,15 @@ class Model(Handle):
     def forward(self, z: Floats, t: Floats, cond: Optional[Floats] = None) -> Floats:
         """The network alone, f(z, t, cond), in normalised units.
 
-        z (B,horizon,z_cols); t (B,), 0..T-1; cond (B,n_obs*obs_dim) for a policy, None for a planner. Returns (B,horizon,z_cols).
+        z (B,horizon,z_cols); t (B,), 0..T-1; cond (B,n_obs*obs_dim) for a policy, None for a
+        planner. Returns (B,horizon,z_cols).
         """
         sizes = self.sizes
         batch = len(floats("z", z, (-1, sizes.horizon, sizes.z_cols)))
         floats("t", t, (batch,))
         if cond is not None:
             floats("cond", cond, (batch, sizes.n_obs * sizes.obs_dim))
-        out = np.empty_like(z)
+        out = np.empty(z.shape, np.float32)
         self._call(lib.dmc_model_forward, batch, z, t, cond, out)
         return out
 

@@ -1,4 +1,4 @@
-"""options.py — options by name, as the library lists them; no layout of a struct is written down here.
+"""options.py — options by name, as the library lists them; no struct's layout is known here.
 
 >>> libdmc.options.describe("sampler")["eta"]
 Option(key='eta', doc='ddim: noise, from 0 (deterministic) to 1 (as ddpm)', ...)
@@ -90,7 +90,7 @@ def _to_text(key: str, value: Value) -> str:
 
 
 class Options:
-    """An options struct of the library, with its texts kept alive beside it. It is passed to C as its address."""
+    """An options struct, passed to C as its address, with the texts it points to."""
 
     def __init__(self, kind: str, values: dict[str, Value]):
         self.kind = number_of(kind)

@@ -19,9 +19,10 @@ from .options import Options, Value
 
 
 class Sampler(Handle):
-    """Takes all memory when it is made. One thread at a time; any number of samplers may share a model.
+    """Takes all memory when it is made. One thread at a time; many samplers may share a model.
 
-    Options: libdmc.options.describe("sampler"), e.g. sampler="ddim", steps=5, batch=8, candidates=16, select="greedy".
+    Options: libdmc.options.describe("sampler"), e.g. sampler="ddim", steps=5, batch=8,
+    candidates=16, select="greedy".
     """
 
     _destroy = "dmc_sampler_destroy"
@@ -48,11 +49,12 @@ class Sampler(Handle):
         self.batch, self.candidate_count = int(chosen["batch"]), int(chosen["candidates"])
 
     def sample(self, obs: Small, out: Optional[Floats] = None) -> Floats:
-        """One control step: actions (batch,horizon,act_dim), in the dataset's units and inside the model's limits.
+        """One control step: actions (batch,horizon,act_dim), in the dataset's units and limits.
 
-        obs (batch,obs_dim) is the newest observation; older ones are kept inside. With batch = 1 it may be (obs_dim,), and the
-        answer is (horizon,act_dim). `out` receives the actions instead of a new array. After a DmcNumericError (an observation
-        or a result that is not finite) `out` holds the last good actions and is safe to send.
+        obs (batch,obs_dim) is the newest observation; older ones are kept inside. With batch = 1 it
+        may be (obs_dim,), and the answer is (horizon,act_dim). `out` receives the actions in place
+        of a new array. After a DmcNumericError (an observation or a result is not finite) `out` holds
+        the last good actions and is safe to send.
         """
         s = self.sizes
         rows = [(self.batch, s.obs_dim)] + [(s.obs_dim,)] * (self.batch == 1)
@@ -66,13 +68,13 @@ class Sampler(Handle):
         return out
 
     def info(self) -> SamplerInfo:
-        """Details of the last sample call: steps, candidate chosen, clamped entries, Q, nanoseconds."""
+        """Of the last sample call: steps, candidate chosen, clamped entries, Q, nanoseconds."""
         info = SamplerInfo()
         self._call(lib.dmc_sampler_get_info, byref(info))
         return info
 
     def plan(self, b: int = 0) -> Floats:
-        """The chosen sample of condition b: a policy's (horizon,act_dim), a planner's (horizon,obs_dim+act_dim)."""
+        """The chosen sample of condition b, (horizon,z_cols): a planner's has states, too."""
         out = np.empty((self.sizes.horizon, self.sizes.z_cols), np.float32)
         self._call(lib.dmc_sampler_plan, whole("b", b), out, out.size)
         return out

@@ -46,7 +46,10 @@ class Trainer(Handle):
         return metrics
 
     def evaluate(self) -> float:
-        """Mean denoising loss of the averaged weights on the held-out episodes; values of different moments compare."""
+        """Mean denoising loss of the averaged weights on the held-out episodes.
+
+        Windows, times and noise are fixed, so values of different moments compare.
+        """
         loss = np.empty(1)
         self._call(lib.dmc_trainer_evaluate, loss)
         return float(loss[0])
