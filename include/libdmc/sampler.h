@@ -82,7 +82,8 @@ DMC_API DMC_NODISCARD dmc_status dmc_sampler_candidates(const dmc_sampler *s, fl
 /* Forget the observation history and start the noise over at call 0 with this seed. REAL-TIME. */
 DMC_API dmc_status dmc_sampler_reset(dmc_sampler *s, uint64_t seed);
 
-/* Use the weights of another model with the same contract. Allocates nothing; not while sampling. REAL-TIME. */
+/* Use the weights of another model with the same contract, normalisation included. The old model may be destroyed then; the
+ * new one must outlive the sampler. Allocates nothing; not while sampling. REAL-TIME. */
 DMC_API DMC_NODISCARD dmc_status dmc_sampler_rebind(dmc_sampler *s, const dmc_model *m);
 
 /* Bytes held. */

@@ -61,6 +61,8 @@ dmc_status dmc__align_create(const dmc__allocator *alloc, dmc__device *d, const 
     a->config = *c;
     a->hooks = *hooks;
     a->lr_scale = 1;
+    DMC_TRY_GOTO(status, dmc__str_dup(alloc, c->lora_targets, &a->lora_targets), fail);
+    a->config.lora_targets = a->lora_targets;
     DMC_TRY_GOTO(status, make_learner(a), fail);
     DMC_TRY_GOTO(status, make_buffers(a), fail);
     DMC_TRY_GOTO(status, make_rollout(a), fail);
@@ -84,6 +86,7 @@ void dmc__align_destroy(dmc__align *a)
     DMC_FREE(a->alloc, a->known, n * e);
     DMC_FREE(a->alloc, a->host, n * e);
     DMC_FREE(a->alloc, a->gated, n);
+    dmc__str_free(a->alloc, a->lora_targets);
     DMC_FREE(a->alloc, a, 1);
 }
 

@@ -50,9 +50,10 @@ typedef struct dmc__align {
     const dmc__process *process;
     const void *foundation;      /* its weights, never changed */
     dmc__view view;
-    dmc__align_config config;
+    dmc__align_config config;    /* lora_targets is a copy */
     dmc__align_hooks hooks;
     dmc__learner *learner;
+    char *lora_targets;
     double lr_scale;             /* halved by every collapse of a stage */
     uint64_t draws;              /* counts random draws over the aligner's life: no number is used twice */
     int32_t pass;                /* of a running sequence, else 0 */
