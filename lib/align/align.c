@@ -61,7 +61,7 @@ dmc_status dmc__align_create(const dmc__allocator *alloc, dmc__device *d, const 
     a->config = *c;
     a->hooks = *hooks;
     a->lr_scale = 1;
-    DMC_TRY_GOTO(status, dmc__str_dup(alloc, c->lora_targets, &a->lora_targets), fail);
+    DMC_TRY_GOTO(status, dmc__str_dup(alloc, c->lora_targets ? c->lora_targets : "", &a->lora_targets), fail);
     a->config.lora_targets = a->lora_targets;
     DMC_TRY_GOTO(status, make_learner(a), fail);
     DMC_TRY_GOTO(status, make_buffers(a), fail);
