@@ -326,7 +326,7 @@ DEPS_build := build-essential pkg-config libsleef-dev libpthreadpool-dev libhdf5
               libjansson-dev librandom123-dev libxxhash-dev
 DEPS_demo := $(DEPS_build) gnuplot-nox
 DEPS_check := $(DEPS_demo) check libseccomp-dev python3 python3-numpy python3-h5py python3-pytest
-DEPS_dev := $(DEPS_check) python3-torch clang-format clang-tidy cppcheck shellcheck
+DEPS_dev := $(DEPS_check) python3-torch libopenblas0-openmp clang-format clang-tidy cppcheck shellcheck
 
 .PHONY: deps deps-dev
 deps: ## install what building, demo and check need (apt-get, as root or through sudo)

@@ -16,6 +16,9 @@ static dmc_status put_contract(dmc__json *j, const dmc__critic *c)
     DMC_TRY(dmc__json_set_number(j, "tau", o->tau));
     DMC_TRY(dmc__json_set_number(j, "gamma", o->gamma));
     DMC_TRY(dmc__json_set_number(j, "polyak", o->polyak));
+    DMC_TRY(dmc__json_set_number(j, "steps", o->steps));
+    DMC_TRY(dmc__json_set_number(j, "seed_high", (double)(o->seed >> 32))); /* halves: a JSON number is exact to 53 bits */
+    DMC_TRY(dmc__json_set_number(j, "seed_low", (double)(uint32_t)o->seed));
     DMC_TRY(dmc__json_set_number(j, "updates", (double)dmc__iql_step(c->iql)));
     DMC_TRY(dmc__contract_put_normaliser(j, "observation", &c->obs));
     return dmc__contract_put_normaliser(j, "action", &c->act);
@@ -54,6 +57,15 @@ dmc_status dmc__critic_save(const dmc__critic *c, const char *path)
     return status;
 }
 
+static dmc_status get_seed(const dmc__json *j, uint64_t *seed)
+{
+    double high, low;
+    DMC_TRY(dmc__json_get_number(j, "seed_high", 0, UINT32_MAX, &high));
+    DMC_TRY(dmc__json_get_number(j, "seed_low", 0, UINT32_MAX, &low));
+    *seed = (uint64_t)high << 32 | (uint64_t)low;
+    return DMC_OK;
+}
+
 static dmc_status get_contract(const dmc__json *j, dmc__critic *c, int32_t *updates)
 {
     const dmc__allocator *a = &c->ref.ctx->alloc;
@@ -68,6 +80,8 @@ static dmc_status get_contract(const dmc__json *j, dmc__critic *c, int32_t *upda
     DMC_TRY(dmc__json_get_number(j, "tau", 0, 1, &o->tau));
     DMC_TRY(dmc__json_get_number(j, "gamma", 0, 1, &o->gamma));
     DMC_TRY(dmc__json_get_number(j, "polyak", 0, 1, &o->polyak));
+    DMC_TRY(dmc__contract_get_int(j, "steps", 0, INT32_MAX, &o->steps));
+    DMC_TRY(get_seed(j, &o->seed));
     DMC_TRY(dmc__contract_get_int(j, "updates", 0, INT32_MAX, updates));
     DMC_TRY(dmc__contract_get_normaliser(j, "observation", a, s, &c->obs));
     return dmc__contract_get_normaliser(j, "action", a, act, &c->act);

@@ -328,6 +328,29 @@ START_TEST(a_loaded_critic_learns_on)
 }
 END_TEST
 
+/* Schedule and seed are part of what is stored: all 64 bits of the seed. */
+START_TEST(files_bring_schedule_and_seed)
+{
+    dmc_critic_options o;
+    dmc_critic *c, *back;
+    char was[8192], now[8192];
+    dmc_critic_options_init(&o, sizeof o);
+    o.hidden = 8;
+    o.steps = 1234;
+    o.seed = UINT64_C(0xfedcba9876543211);
+    expect_ok(dmc_critic_create(ctx, data, &o, &c));
+    expect_ok(dmc_critic_save(c, fixture_path("c")));
+    expect_ok(dmc_critic_load(ctx, fixture_path("c"), data, &back));
+    expect_ok(dmc_critic_describe(c, was, sizeof was, NULL));
+    expect_ok(dmc_critic_describe(back, now, sizeof now, NULL));
+    ck_assert_str_eq(was, now);
+    ck_assert_ptr_nonnull(strstr(now, "1234"));
+    ck_assert_ptr_nonnull(strstr(now, "4275878552")); /* 0xfedcba98 */
+    dmc_critic_destroy(back);
+    dmc_critic_destroy(c);
+}
+END_TEST
+
 START_TEST(data_of_other_widths)
 {
     const float rew[4] = {0};
@@ -435,6 +458,7 @@ Suite *dmc_suite_critic_fit(void)
     add_case(s, c);
     tcase_add_test(c, files_bring_the_same_values);
     tcase_add_test(c, a_loaded_critic_learns_on);
+    tcase_add_test(c, files_bring_schedule_and_seed);
     tcase_add_test(c, data_of_other_widths);
     tcase_add_test(c, arguments_are_checked);
     tcase_add_test(c, working_without_memory);
