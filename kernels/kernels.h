@@ -20,7 +20,7 @@ enum dmc_op {
     DMC_OP_COUNT
 };
 
-enum { DMC_KIN = 3, DMC_KPAR = 2, DMC_KDIM = 8, DMC_KATTR = 8, DMC_KJIT = 16 };
+enum { DMC_KIN = 3, DMC_KPAR = 2, DMC_KDIM = 8, DMC_KATTR = 8 };
 
 /* Data-parallel loop: run calls fn(arg, i) once for every i < n, in any order, on any thread, and returns
  * when all are done. Work is cut into tasks by shape alone, never by thread count, so that results do not
@@ -46,7 +46,6 @@ typedef struct dmc_kargs {
     double attr[DMC_KATTR];     /* order given in ops.def                                               */
     uint64_t key[4];            /* NORMAL only                                                          */
     const dmc_parallel *par_for;/* NULL = serial                                                        */
-    void *jit[DMC_KJIT];        /* filled by dmc_op_impl.prepare, private to the op                     */
 } dmc_kargs;
 
 /* Bytes an op needs beside its operands. Alignment of both is 64. */
@@ -61,7 +60,7 @@ typedef struct dmc_op_impl {
     dmc_kernel fwd;
     dmc_kernel bwd; /* NULL exactly where ops.def says has_backward = 0 */
     /* Called once at create time with dim, attr, din/dpar wishes (non-NULL markers are not required) set.
-     * Reports memory and may generate code into k->jit. NULL = needs nothing. */
+     * Reports memory. NULL = needs nothing. */
     int32_t (*prepare)(dmc_kargs *k, dmc_op_need *need);
 } dmc_op_impl;
 

@@ -317,7 +317,8 @@ dmc_status dmc__rl_run(dmc__align *a, const dmc__rl_config *c, dmc__align_result
         status = dmc__fail(DMC_EINVAL, "dmc_align_rl: method = qvpg needs a reward with a gradient");
         goto done;
     }
-    DMC_TRY_GOTO(status, dmc__align_reward_scale(a, &mean, &s.reward_std), done);
+    if (c->method == DMC__RL_QVPG) /* advantages carry their own scale */
+        DMC_TRY_GOTO(status, dmc__align_reward_scale(a, &mean, &s.reward_std), done);
     status = dmc__stage_run(a, &stage, r);
 done:
     rl_free(&s);

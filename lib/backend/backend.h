@@ -59,7 +59,7 @@ static inline void *dmc__dev_at(const dmc__device *d, const void *p, size_t i)
 /* Run a loose op (k->par_for is set for the call). */
 dmc_status dmc__dev_run(dmc__device *d, enum dmc_op op, dmc_kargs *k);
 dmc_status dmc__dev_run_bwd(dmc__device *d, enum dmc_op op, dmc_kargs *k);
-/* Prepare a loose op that needs scratch or generated code (LORA); others have no prepare. */
+/* Prepare a loose op that needs scratch; most have no prepare. */
 dmc_status dmc__dev_prepare(dmc__device *d, enum dmc_op op, dmc_kargs *k, dmc_op_need *need);
 
 /* Every slot has a forward kernel, and a backward one exactly where ops.def says so, else DMC_EDEVICE naming the op. */

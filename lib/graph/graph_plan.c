@@ -33,7 +33,7 @@ static void connect_forward(dmc__plan *p, int32_t i)
     k->scratch = piece_address(p, dmc__plan_scratch_piece(p));
 }
 
-/* A backward call has all that the forward call has, generated code included, and the gradients. */
+/* A backward call has all that the forward call has, and the gradients. */
 static void connect_backward(dmc__plan *p, dmc__step *s)
 {
     const dmc__graph_node *const n = &p->graph->node[s->node];
