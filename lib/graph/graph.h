@@ -68,6 +68,7 @@ size_t dmc__graph_param_elems(const dmc__graph *g);        /* size of the parame
 size_t dmc__graph_param_total(const dmc__graph *g);        /* sum of sizes: the published "parameters" number */
 /* Useful FLOP of one forward per sample: 2 per multiply-add, taps that fall on zero padding not counted. */
 double dmc__graph_flops(const dmc__graph *g);
+size_t dmc__graph_bytes(const dmc__graph *g);              /* held */
 
 /* ---- parts ------------------------------------------------------------------------------------------ */
 int32_t dmc__graph_value_count(const dmc__graph *g);
@@ -117,6 +118,6 @@ int32_t dmc__plan_batch(const dmc__plan *p);
 dmc_status dmc__plan_forward(dmc__plan *p);
 /* Output gradients must be filled in (all of them). Parameter gradients are added to, input gradients set. */
 dmc_status dmc__plan_backward(dmc__plan *p);
-size_t dmc__plan_bytes(const dmc__plan *p);
+size_t dmc__plan_bytes(const dmc__plan *p);                /* held, of host and device */
 
 #endif

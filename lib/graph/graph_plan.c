@@ -194,5 +194,6 @@ int32_t dmc__plan_batch(const dmc__plan *p)
 
 size_t dmc__plan_bytes(const dmc__plan *p)
 {
-    return p->bytes;
+    return sizeof *p + (size_t)p->nodes * sizeof *p->forward + (size_t)p->backward_room * sizeof *p->backward +
+           2 * (size_t)p->values + (size_t)p->pieces * sizeof *p->piece + p->bytes;
 }
