@@ -111,7 +111,7 @@ void dmc__plan_lend(dmc__plan *p, dmc__val v, const void *memory);
 /* Which memory the weights are read from and gradients added to; must be called before forward. Cheap. */
 void dmc__plan_bind(dmc__plan *p, const void *params, void *grads);
 /* Device memory of an input or output (B,T,C), NULL if it is lent; of its gradient. Interior values: tests with TRAIN
- * only. */
+ * only; interior gradients share memory and are NULL. */
 void *dmc__plan_value(const dmc__plan *p, dmc__val v);
 void *dmc__plan_grad(const dmc__plan *p, dmc__val v);
 int32_t dmc__plan_batch(const dmc__plan *p);

@@ -184,7 +184,11 @@ void *dmc__plan_value(const dmc__plan *p, dmc__val v)
 
 void *dmc__plan_grad(const dmc__plan *p, dmc__val v)
 {
-    return v < 0 || v >= p->values ? NULL : piece_address(p, dmc__plan_grad_piece(p, p->graph->value[v].base));
+    if (v < 0 || v >= p->values) return NULL;
+    const dmc__val base = p->graph->value[v].base;
+    /* Like interior values, interior gradients are gone afterwards. */
+    if (!(p->border[base] & (DMC__VALUE_GIVEN | DMC__VALUE_SHOWN))) return NULL;
+    return piece_address(p, dmc__plan_grad_piece(p, base));
 }
 
 int32_t dmc__plan_batch(const dmc__plan *p)
