@@ -36,7 +36,9 @@ static dmc_status fill_spec(const dmc_model_options *o, const dmc__trajectories 
     s->clip = o->clip;
     s->control_hz = o->control_hz;
     s->net = (dmc__net_config){.kind = o->network, .horizon = o->horizon, .hidden = o->hidden, .blocks = o->blocks,
-                               .emb_dim = o->emb_dim, .kernel = o->kernel};
+                               .emb_dim = o->emb_dim, .kernel = o->kernel, .n_obs = s->n_obs, .heads = o->heads,
+                               .time_embed = o->time_embed, .compat = o->compat, .encoder = o->encoder,
+                               .enc_hidden = o->enc_hidden, .enc_dim = o->enc_dim, .dropout = (float)o->dropout};
     s->net.cols = t->act_dim + (o->role == DMC_ROLE_PLANNER ? t->obs_dim : 0);
     s->net.cond = o->role == DMC_ROLE_PLANNER ? 0 : s->n_obs * t->obs_dim;
     if (o->clip > 0 && (o->act_norm == DMC_NORM_GAUSSIAN || (o->role == DMC_ROLE_PLANNER && o->obs_norm == DMC_NORM_GAUSSIAN)) &&

@@ -133,7 +133,7 @@ static net build_small(const dmc__allocator *a)
     const dmc__val z = n.in[0] = dmc__graph_input(g, "z", 4, 3), t = n.in[1] = dmc__graph_input(g, "t", 1, 1);
     const dmc__val cond = n.in[2] = dmc__graph_input(g, "cond", 1, 5);
     n.in[3] = dmc__graph_input(g, "unused", 2, 2);
-    dmc__val e = dmc__g_add(g, dmc__g_timestep(g, t, 6), dmc__g_linear(g, "map_cond", cond, 6, 0));
+    dmc__val e = dmc__g_add(g, dmc__g_timestep(g, t, 6, 0, 0), dmc__g_linear(g, "map_cond", cond, 6, 0));
     e = dmc__g_act(g, DMC_OP_MISH, dmc__g_linear(g, "map_emb", e, 4, 1));
     dmc__graph_push(g, "down.%d.", 0);
     dmc__val x = dmc__g_groupnorm(g, "norm", dmc__g_conv1d(g, "conv", z, 4, 3, 1, 1), 2, 1e-2, 1);
@@ -258,9 +258,9 @@ static const struct broken {
     {7, DMC_ESHAPE, "net.0.add: (8,6) and (1,6), must be the same"},
     {8, DMC_ESHAPE, "net.0.add_time: (8,6) and (8,6), the second must be (1,6)"},
     {9, DMC_ESHAPE, "net.0.concat: (8,6) and (1,6), must have the same rows"},
-    {10, DMC_ESHAPE, "net.0.timestep: (1,6) to (1,8), must be (1,1) to an even number of columns"},
+    {10, DMC_ESHAPE, "net.0.timestep: (1,6) to (1,8), must be (1,1) to an even number of columns, at least 2"},
     {11, DMC_ESHAPE, "net.0.reshape: (8,6) to (7,7), must have as many elements"},
-    {12, DMC_EINVAL, "net.0.activation: op = 0, must be mish, silu, relu or tanh"},
+    {12, DMC_EINVAL, "net.0.activation: op = 0, must be mish, silu, relu, tanh, gelu or gelu_tanh"},
     {13, DMC_EINVAL, "net.0.lin: input 0 is value -1, must be 0..1"},
     {14, DMC_EINVAL, "net.0.add: input 1 is value 9, must be 0..1"},
     {15, DMC_EINVAL, "net.0.lin.weight: there is already a parameter of this name"},
@@ -288,7 +288,7 @@ static void make_error(dmc__graph *g, dmc__val x, dmc__val e, int32_t call)
     case 7: dmc__g_add(g, x, e); break;
     case 8: dmc__g_add_time(g, x, x); break;
     case 9: dmc__g_concat(g, x, e, -1); break;
-    case 10: dmc__g_timestep(g, e, 8); break;
+    case 10: dmc__g_timestep(g, e, 8, 0, 0); break;
     case 11: dmc__g_reshape(g, x, 7, 7); break;
     case 12: dmc__g_act(g, DMC_OP_LINEAR, x); break;
     case 13: dmc__g_linear(g, "lin", -1, 3, 1); break;
