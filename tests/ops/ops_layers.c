@@ -17,6 +17,22 @@ START_TEST(linear_weights_are_input_by_output)
 }
 END_TEST
 
+/* Columns 1 and 2 of a weight of three: what LINEAR gets is a pointer at the first of them. */
+START_TEST(linear_of_columns_of_a_wider_weight)
+{
+    const double x[] = {1, 10}, W[] = {1, 2, 3, 4, 5, 6}, b[] = {0.5, -0.5}, dy[] = {1, 100};
+    const double want[] = {52.5, 62.5}, want_dx[] = {302, 605}, want_dW[] = {0, 1, 100, 0, 10, 1000};
+    double y[2], dx[2], dW[6] = {0};
+    const dmc_kargs k = {.in = {x}, .par = {W + 1, b}, .out = y, .dout = dy, .din = {dx},
+                         .dpar = {dW + 1}, .dim = {1, 2, 2, 3}};
+    op_call(DMC_OP_LINEAR, &k);
+    op_call_backward(DMC_OP_LINEAR, &k);
+    op_expect_numbers("y", y, want, 2, EXACT);
+    op_expect_numbers("dx", dx, want_dx, 2, EXACT);
+    op_expect_numbers("dW", dW, want_dW, 6, EXACT);
+}
+END_TEST
+
 /* W = 1 10 100 over three taps: y[t] = x[t-1] + 10 x[t] + 100 x[t+1] */
 START_TEST(conv1d_is_a_correlation)
 {
@@ -232,6 +248,7 @@ Suite *dmc_suite_ops_layers(void)
     Suite *s = suite_create("ops_layers");
     TCase *t = tcase_create("ops_layers");
     tcase_add_test(t, linear_weights_are_input_by_output);
+    tcase_add_test(t, linear_of_columns_of_a_wider_weight);
     tcase_add_test(t, conv1d_is_a_correlation);
     tcase_add_test(t, conv1d_layout);
     tcase_add_test(t, convt1d_spreads_its_taps);

@@ -13,10 +13,12 @@
 
 /* ---- layers --------------------------------------------------------------------------------- */
 
-SHAPES(linear_odd) = {DIM(1, 1, 1), DIM(7, 13, 33), DIM(33, 7, 13), DIM(1, 33, 7),
-                      DIM(13, 1, 7), DIM(3, 64, 16), END};
-SHAPES(linear_unet) = {DIM(1, 32, 128), DIM(1, 128, 32), DIM(1, 32, 256), DIM(1, 256, 256),
-                       DIM(1, 256, 3), END};
+/* N Ci Co Cw; the first Co of Cw columns are used */
+SHAPES(linear_odd) = {DIM(1, 1, 1, 1), DIM(7, 13, 33, 33), DIM(33, 7, 13, 13), DIM(1, 33, 7, 7),
+                      DIM(13, 1, 7, 7), DIM(3, 64, 16, 16), DIM(7, 13, 7, 33), DIM(1, 33, 13, 14),
+                      DIM(2, 7, 1, 13), DIM(33, 13, 33, 64), END};
+SHAPES(linear_unet) = {DIM(1, 32, 128, 128), DIM(1, 128, 32, 32), DIM(1, 32, 256, 256), DIM(1, 256, 256, 256),
+                       DIM(1, 256, 3, 3), DIM(1, 320, 320, 960), DIM(1, 64, 200, 333), END};
 
 /* B T Ci Co, taps stride pad */
 #define CONV(B, T, Ci, Co, k, s, p) DIM(B, T, Ci, ((T) + 2 * (p) - (k)) / (s) + 1, Co, k, s, p)
@@ -135,7 +137,7 @@ SHAPES(lora_unet) = {LORA(20, 256, 8), LORA(5, 64, 16), END};
 
 const op_row op_rows[] = {
     {OP(LINEAR, linear),
-     {[IN0] = "01d", [PAR0] = "12d", [PAR1] = "2d?", [OUT] = "02"},
+     {[IN0] = "01d", [PAR0] = "13d", [PAR1] = "2d?", [OUT] = "02"},
      linear_odd, linear_unet},
     {OP(CONV1D, conv1d),
      {[IN0] = "012d", [PAR0] = "524d", [PAR1] = "4d?", [OUT] = "034"},
