@@ -82,7 +82,7 @@ int32_t dmc__graph_param_count(const dmc__graph *g);
 const dmc__param_spec *dmc__graph_param(const dmc__graph *g, dmc__parid i);
 dmc__parid dmc__graph_find_param(const dmc__graph *g, const char *name); /* -1: not there */
 size_t dmc__graph_param_elems(const dmc__graph *g);        /* size of the parameter block, padding included */
-size_t dmc__graph_param_total(const dmc__graph *g);        /* sum of sizes: the published "parameters" number */
+size_t dmc__graph_param_total(const dmc__graph *g);        /* sum of sizes but frozen: the published number */
 /* Useful FLOP of one forward per sample: 2 per multiply-add, taps that fall on zero padding not counted. */
 double dmc__graph_flops(const dmc__graph *g);
 

@@ -32,7 +32,7 @@ static dmc__parid append(dmc__graph *g, const char *name, const dmc__param_spec 
     snprintf(p->name, sizeof p->name, "%s", name);
     p->size = size;
     p->offset = g->param_elems;
-    g->param_total += size;
+    g->param_total += s->frozen ? 0 : size;
     g->param_elems += (size + ALIGN - 1) / ALIGN * ALIGN;
     return g->params++;
 }
