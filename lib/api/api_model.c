@@ -41,7 +41,8 @@ static dmc_status fill_spec(const dmc_model_options *o, const dmc__trajectories 
                                .time_embed = o->time_embed, .compat = o->compat, .encoder = o->encoder,
                                .enc_hidden = o->enc_hidden, .enc_dim = o->enc_dim, .dropout = (float)o->dropout};
     DMC_TRY(dmc__model_spec_fit(s, t->obs_dim, t->act_dim));
-    if (o->clip > 0 && o->role < DMC_ROLE_VALUE && (o->act_norm == DMC_NORM_GAUSSIAN || (o->role == DMC_ROLE_PLANNER && o->obs_norm == DMC_NORM_GAUSSIAN)) &&
+    if (o->clip > 0 && o->role < DMC_ROLE_VALUE &&
+        (o->act_norm == DMC_NORM_GAUSSIAN || (o->role == DMC_ROLE_PLANNER && o->obs_norm == DMC_NORM_GAUSSIAN)) &&
         o->clip < 3)
         return dmc__fail(DMC_EINVAL,
                          "dmc_model_create: clip = %g would cut off a gaussian-normalised %s beyond %g sigma; use clip = 0, "

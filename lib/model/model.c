@@ -125,7 +125,8 @@ dmc_status dmc__model_derive(const dmc__model *m, const void *weights, const dmc
 
 dmc__view dmc__model_view(const dmc__model *m, const dmc__trajectories *data)
 {
-    return (dmc__view){.data = data, .obs = &m->obs, .act = &m->act, .planner = m->spec.role == DMC__ROLE_PLANNER || m->spec.role == DMC__ROLE_VALUE,
+    return (dmc__view){.data = data, .obs = &m->obs, .act = &m->act,
+                       .planner = m->spec.role == DMC__ROLE_PLANNER || m->spec.role == DMC__ROLE_VALUE,
                        .horizon = m->spec.net.horizon, .n_obs = m->spec.n_obs};
 }
 
