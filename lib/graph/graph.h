@@ -16,7 +16,13 @@ typedef int32_t dmc__parid; /* index of a parameter; -1 = none     */
 enum { DMC__NAME_MAX = 96, DMC__MAX_RANK = 3 };
 
 /* How a parameter starts, and how its stored order relates to PyTorch's. */
-enum dmc__init { DMC__INIT_ZERO, DMC__INIT_ONE, DMC__INIT_UNIFORM /* U(+-scale) */, DMC__INIT_NORMAL /* scale*N */ };
+enum dmc__init {
+    DMC__INIT_ZERO,
+    DMC__INIT_ONE,
+    DMC__INIT_UNIFORM,   /* U(+-scale)                                                   */
+    DMC__INIT_NORMAL,    /* scale N(0,1)                                                 */
+    DMC__INIT_ORTHOGONAL /* scale times orthonormal rows, or columns where rows are more */
+};
 /* PyTorch shape -> stored order. LINEAR (Co,Ci)->(Ci,Co); CONV (Co,Ci,k)->(k,Ci,Co); CONVT (Ci,Co,k)->(k,Ci,Co). */
 enum dmc__layout { DMC__LAYOUT_PLAIN, DMC__LAYOUT_LINEAR, DMC__LAYOUT_CONV, DMC__LAYOUT_CONVT };
 
@@ -72,8 +78,10 @@ dmc__val dmc__g_timestep(dmc__graph *g, dmc__val t, int32_t c, int32_t kind, int
 dmc__val dmc__g_fourier(dmc__graph *g, const char *freqs, dmc__val t, int32_t c, int32_t cast);
 /* Same memory seen as (t,c); t*c must equal the value's size. */
 dmc__val dmc__g_reshape(dmc__graph *g, dmc__val x, int32_t t, int32_t c);
-/* Multiply the init scale of the last layer's weight (and bias) by s; 0 makes it start at zero. */
-void dmc__g_scale_init(dmc__graph *g, double s);
+/* The last layer's weight starts like this, its bias at zero. */
+void dmc__g_init(dmc__graph *g, enum dmc__init init, double scale);
+/* The scale of torch's xavier_uniform_ for DMC__INIT_UNIFORM. */
+double dmc__xavier(int32_t fan_in, int32_t fan_out);
 
 /* ---- asking ---------------------------------------------------------------------------------------- */
 int32_t dmc__graph_rows(const dmc__graph *g, dmc__val v);  /* T */
