@@ -44,7 +44,7 @@ typedef struct dmc_kargs {
     uint32_t acc;               /* backward: bit i set = add to din[i], clear = overwrite it            */
     int32_t dim[DMC_KDIM];      /* order given in ops.def                                               */
     double attr[DMC_KATTR];     /* order given in ops.def                                               */
-    uint64_t key[4];            /* NORMAL only                                                          */
+    uint64_t key[4];            /* random stream of NORMAL and of dropout                               */
     const dmc_parallel *par_for;/* NULL = serial                                                        */
 } dmc_kargs;
 
@@ -87,7 +87,8 @@ enum dmc_stream {
     DMC_STREAM_SELECT = 8,   /* softmax choice among candidates            */
     DMC_STREAM_SPLIT = 9,    /* train / held-out split                     */
     DMC_STREAM_MASK = 10,    /* random in-painting masks                   */
-    DMC_STREAM_ENV = 11      /* environment resets                         */
+    DMC_STREAM_ENV = 11,     /* environment resets                         */
+    DMC_STREAM_DROPOUT = 12  /* what dropout keeps while training          */
 };
 
 #endif

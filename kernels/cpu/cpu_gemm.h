@@ -27,10 +27,10 @@ struct cpu_gemm {
  *     down:  r = p stride + j - pad          CONV1D, input gradient of CONVT1D
  *     up:    r = (p + pad - j) / stride      CONVT1D, input gradient of CONV1D; where whole
  * where 0 <= r < R:  y[b][p] (M) = bias + sum over taps of x[b][r] (K) w[j].
- * LINEAR is one tap, and one row per sample. */
+ * Rows of w are ldw floats apart. LINEAR is one tap, and one row per sample. */
 struct cpu_gather {
     ptrdiff_t P, R, taps, stride, pad;
-    size_t B, K, M;
+    size_t B, K, M, ldw;
     bool up;
     bool add;                  /* y += instead of y = bias? +              */
     bool turned;               /* w is (taps,M,K), not (taps,K,M)          */
@@ -43,7 +43,8 @@ struct cpu_gather {
  *                 stream: x comes from memory
  * gather          see struct cpu_gather
  * gather_scratch  bytes of scratch that takes
- * outer           dw (taps,K,M) += x^T dy (B,P,M) over the rows that meet; of the operands only x
+ * outer           dw (taps,K,M) += x^T dy (B,P,M) over the rows that meet; its rows are ldw apart;
+ *                 of the operands only x
  * sum_rows        sum (m) += rows of x (rows,m)
  */
 #define CPU_DECLARE_GEMM(isa)                                                                      \

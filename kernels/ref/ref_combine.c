@@ -74,6 +74,27 @@ int32_t REF(concat_bwd)(const dmc_kargs *k)
     return 0;
 }
 
+/* y[r,j] = x[r, off+j], j < n.  dim: N C off n */
+int32_t REF(slice_fwd)(const dmc_kargs *k)
+{
+    const size_t N = ref_dim(k, 0), C = ref_dim(k, 1), off = ref_dim(k, 2), n = ref_dim(k, 3);
+    const real *const x = k->in[0];
+    real *const y = k->out;
+    for (size_t r = 0; r < N; r++)
+        for (size_t j = 0; j < n; j++) y[r * n + j] = x[r * C + off + j];
+    return 0;
+}
+
+/* dx[r, off+j] = dy[r,j], 0 in other columns */
+int32_t REF(slice_bwd)(const dmc_kargs *k)
+{
+    const size_t N = ref_dim(k, 0), C = ref_dim(k, 1), off = ref_dim(k, 2), n = ref_dim(k, 3);
+    const real *const dy = k->dout;
+    for (size_t r = 0; r < N; r++)
+        for (size_t c = 0; c < C; c++) ref_put(k, 0, r * C + c, c >= off && c < off + n ? dy[r * n + c - off] : 0);
+    return 0;
+}
+
 /* out[r, oc+j] = x[r, ic+j] scale[j] + shift[j] for j < n; other columns of out stay as they are.
  * x(R,Ci), out(R,Co), scale(n) or NULL = 1, shift(n) or NULL = 0.  dim: R Ci Co ic oc n */
 int32_t REF(cols_fwd)(const dmc_kargs *k)

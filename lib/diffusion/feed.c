@@ -11,6 +11,11 @@ size_t dmc__feed_elems(const dmc__net *net)
     return value_elems(net, net->z);
 }
 
+size_t dmc__feed_out_elems(const dmc__net *net)
+{
+    return value_elems(net, net->out);
+}
+
 size_t dmc__feed_cond_elems(const dmc__net *net)
 {
     return value_elems(net, net->cond);
@@ -23,9 +28,9 @@ size_t dmc__feed_extra_elems(const dmc__net *net)
 
 dmc_status dmc__feed_check(const dmc__net *net, int32_t batch, const char *who)
 {
-    const size_t n[3] = {dmc__feed_elems(net), dmc__feed_cond_elems(net), dmc__feed_extra_elems(net)};
+    const size_t n[] = {dmc__feed_elems(net), dmc__feed_out_elems(net), dmc__feed_cond_elems(net), dmc__feed_extra_elems(net)};
     if (batch < 1) return dmc__fail(DMC_ERANGE, "%s: batch = %d, must be at least 1", who, batch);
-    for (int32_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < sizeof n / sizeof *n; i++)
         if (n[i] > (size_t)INT32_MAX / (size_t)batch)
             return dmc__fail(DMC_EOVERFLOW, "%s: batch = %d samples of %zu numbers, must be fewer than 2^31 in all", who,
                              batch, n[i]);

@@ -8,10 +8,12 @@ void dmc__plan_start_step(const dmc__plan *p, int32_t i, dmc__step *s)
     for (int32_t j = 0; j < DMC_KDIM; j++) s->args.dim[j] = n->dim[j];
     s->args.dim[0] *= p->batch;
     for (int32_t j = 0; j < DMC_KATTR; j++) s->args.attr[j] = n->attr[j];
+    if (n->random) s->args.attr[n->random - 1] = 0;
     s->args.par_for = p->device->par.run ? &p->device->par : NULL;
     for (int32_t j = 0; j < DMC_KPAR; j++) {
         s->dpar[j] = DMC__NOWHERE;
-        s->par[j] = n->par[j] < 0 ? DMC__NOWHERE : p->graph->param[n->par[j]].offset * p->device->backend->elem;
+        s->par[j] = n->par[j] < 0 ? DMC__NOWHERE :
+            (p->graph->param[n->par[j]].offset + n->par_at[j]) * p->device->backend->elem;
     }
 }
 
@@ -62,6 +64,25 @@ void dmc__plan_bind(dmc__plan *p, const void *params, void *grads)
 {
     for (int32_t i = 0; i < p->nodes; i++) bind_step(&p->forward[i], params, grads);
     for (int32_t i = 0; i < p->backward_steps; i++) bind_step(&p->backward[i], params, grads);
+}
+
+enum { NODES_OF_A_STEP = 4096 }; /* random streams of one update: one per node */
+
+static void set_dropout(const dmc__plan *p, dmc__step *s, int32_t on, uint64_t seed, uint64_t step)
+{
+    const dmc__graph_node *const n = &p->graph->node[s->node];
+    if (!n->random) return;
+    s->args.attr[n->random - 1] = on ? n->attr[n->random - 1] : 0;
+    s->args.key[0] = seed;
+    s->args.key[1] = DMC_STREAM_DROPOUT;
+    s->args.key[2] = step * NODES_OF_A_STEP + (uint64_t)(s->node % NODES_OF_A_STEP);
+    s->args.key[3] = 0;
+}
+
+void dmc__plan_set_dropout(dmc__plan *p, int32_t on, uint64_t seed, uint64_t step)
+{
+    for (int32_t i = 0; i < p->nodes; i++) set_dropout(p, &p->forward[i], on, seed, step);
+    for (int32_t i = 0; i < p->backward_steps; i++) set_dropout(p, &p->backward[i], on, seed, step);
 }
 
 /* ---- making ----------------------------------------------------------------------------------------- */

@@ -98,6 +98,7 @@ static void bind_weights(dmc__sampler *s)
 
 static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m, const dmc__iql *q)
 {
+    DMC_TRY(dmc__model_draws(m, "dmc_sampler_create"));
     if (c->steps > m->process.steps)
         return dmc__fail(DMC_ERANGE, "dmc_sampler_create: steps = %d, must be 0..%d (the model's train_steps)", c->steps,
                          m->process.steps);

@@ -24,7 +24,7 @@ static mixed build_mixed(const dmc__allocator *a)
     m.t = dmc__graph_input(g, "t", 1, 1);
     m.cond = dmc__graph_input(g, "cond", 1, 4);
     m.unused = dmc__graph_input(g, "unused", 2, 2);
-    m.embed = dmc__g_linear(g, "embed", dmc__g_timestep(g, m.t, 6), 4, 1);
+    m.embed = dmc__g_linear(g, "embed", dmc__g_timestep(g, m.t, 6, 0, 0), 4, 1);
     m.map = dmc__g_linear(g, "map", m.cond, 4, 1);
     m.both = dmc__g_act(g, DMC_OP_MISH, dmc__g_add(g, m.embed, m.map));
     m.first = dmc__g_add_time(g, m.z, m.both);

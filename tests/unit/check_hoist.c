@@ -21,7 +21,7 @@ static dmc__net *mixed_net(void)
     n->t = dmc__graph_input(g, "t", 1, 1);
     n->cond = dmc__graph_input(g, "cond", 1, 5);
     n->extra = dmc__graph_input(g, "extra", 2, 2);
-    const dmc__val e = dmc__g_linear(g, "e", dmc__g_timestep(g, n->t, 6), 4, 1), c = dmc__g_linear(g, "c", n->cond, 4, 1);
+    const dmc__val e = dmc__g_linear(g, "e", dmc__g_timestep(g, n->t, 6, 0, 0), 4, 1), c = dmc__g_linear(g, "c", n->cond, 4, 1);
     const dmc__val tc = dmc__g_linear(g, "tc", dmc__g_concat(g, dmc__g_add(g, e, c), n->t, n->cond), 4, 1);
     dmc__val x = dmc__g_linear(g, "in", dmc__g_concat(g, n->z, n->extra, -1), 4, 1);
     x = dmc__g_add_time(g, dmc__g_add_time(g, dmc__g_add_time(g, x, e), c), dmc__g_act(g, DMC_OP_MISH, tc));
