@@ -123,6 +123,11 @@ SHAPES(lora_odd) = {LORA(1, 1, 1), LORA(13, 7, 3), LORA(33, 13, 8), LORA(35, 7, 
                     LORA(7, 33, 4), END};
 SHAPES(lora_unet) = {LORA(20, 256, 8), LORA(5, 64, 16), END};
 
+#define NARROW(n, type) DIM(n, DMC_WEIGHT_##type)
+SHAPES(narrow_odd) = {NARROW(1, BF16), NARROW(33, BF16), NARROW(100, BF16), NARROW(1, FP16),
+                      NARROW(13, FP16), NARROW(100, FP16), END};
+SHAPES(narrow_unet) = {NARROW(20000, BF16), NARROW(20000, FP16), END};
+
 /* ---- the rows, in the order of ops.def ------------------------------------------------------ */
 
 #define OP(NAME, name) DMC_OP_##NAME, #name
@@ -194,6 +199,7 @@ const op_row op_rows[] = {
      {[IN0] = "0", [IN1] = "p?", [OUT] = "0k", [OUT2] = "0k?", [STATE] = "0+0p"},
      adamw_odd, adamw_unet},
     {OP(LERP, lerp), {[IN0] = "0", [OUT] = "0k"}, lerp_odd, lerp_unet},
+    {OP(NARROW, narrow), {[IN0] = "0l", [OUT] = "0h"}, narrow_odd, narrow_unet},
     {OP(LORA, lora),
      {[IN0] = "01", [PAR0] = "02d", [PAR1] = "21d", [OUT] = "01"},
      lora_odd, lora_unet},
