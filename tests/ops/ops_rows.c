@@ -135,6 +135,10 @@ SHAPES(lora_unet) = {LORA(20, 256, 8), LORA(5, 64, 16), END};
 SHAPES(repeat_odd) = {DIM(1, 1, 0, 1, 1), DIM(7, 13, 2, 7, 1), DIM(7, 33, 0, 3, 3), DIM(13, 7, 1, 1, 5),
                       DIM(13, 5, 3, 2, 4), END};
 SHAPES(repeat_unet) = {DIM(1, 32, 19, 64, 1), DIM(1, 256, 0, 4, 16), DIM(1, 64, 0, 1, 1), END};
+#define NARROW(n, type) DIM(n, DMC_WEIGHT_##type)
+SHAPES(narrow_odd) = {NARROW(1, BF16), NARROW(33, BF16), NARROW(100, BF16), NARROW(1, FP16),
+                      NARROW(13, FP16), NARROW(100, FP16), END};
+SHAPES(narrow_unet) = {NARROW(20000, BF16), NARROW(20000, FP16), END};
 
 /* ---- the rows, in the order of ops.def ------------------------------------------------------ */
 
@@ -211,6 +215,7 @@ const op_row op_rows[] = {
      {[IN0] = "0", [IN1] = "p?", [OUT] = "0k", [OUT2] = "0k?", [STATE] = "0+0p"},
      adamw_odd, adamw_unet},
     {OP(LERP, lerp), {[IN0] = "0", [OUT] = "0k"}, lerp_odd, lerp_unet},
+    {OP(NARROW, narrow), {[IN0] = "0l", [OUT] = "0h"}, narrow_odd, narrow_unet},
     {OP(LORA, lora),
      {[IN0] = "01", [PAR0] = "02d", [PAR1] = "21d", [OUT] = "01"},
      lora_odd, lora_unet},
