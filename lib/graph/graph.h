@@ -93,6 +93,7 @@ size_t dmc__graph_param_elems(const dmc__graph *g);        /* size of the parame
 size_t dmc__graph_param_total(const dmc__graph *g);        /* sum of sizes but frozen: the published number */
 /* Useful FLOP of one forward per sample: 2 per multiply-add, taps that fall on zero padding not counted. */
 double dmc__graph_flops(const dmc__graph *g);
+size_t dmc__graph_bytes(const dmc__graph *g);              /* held */
 
 /* ---- parts ------------------------------------------------------------------------------------------ */
 int32_t dmc__graph_value_count(const dmc__graph *g);
@@ -138,13 +139,13 @@ void dmc__plan_bind(dmc__plan *p, const void *params, void *grads);
  * starts: nothing. Samples count from 0. */
 void dmc__plan_set_dropout(dmc__plan *p, int32_t on, uint64_t seed, uint64_t step);
 /* Device memory of an input or output (B,T,C), NULL if it is lent; of its gradient. Interior values: tests with TRAIN
- * only. */
+ * only; interior gradients share memory and are NULL. */
 void *dmc__plan_value(const dmc__plan *p, dmc__val v);
 void *dmc__plan_grad(const dmc__plan *p, dmc__val v);
 int32_t dmc__plan_batch(const dmc__plan *p);
 dmc_status dmc__plan_forward(dmc__plan *p);
 /* Output gradients must be filled in (all of them). Parameter gradients are added to, input gradients set. */
 dmc_status dmc__plan_backward(dmc__plan *p);
-size_t dmc__plan_bytes(const dmc__plan *p);
+size_t dmc__plan_bytes(const dmc__plan *p);                /* held, of host and device */
 
 #endif
