@@ -17,4 +17,6 @@ void TABLE_EXPAND(DMC_REF_SUFFIX)(dmc_kernel_table *t)
     }};
     t->op[DMC_OP_GROUPNORM].prepare = REF(groupnorm_prepare);
     t->op[DMC_OP_LAYERNORM].prepare = REF(layernorm_prepare);
+    t->op[DMC_OP_ATTENTION].prepare = REF(attention_prepare);
+    t->op[DMC_OP_ADALN].prepare = REF(adaln_prepare);
 }
