@@ -20,7 +20,7 @@ enum dmc_op {
     DMC_OP_COUNT
 };
 
-enum { DMC_KIN = 3, DMC_KPAR = 2, DMC_KDIM = 8, DMC_KATTR = 8 };
+enum { DMC_KIN = 3, DMC_KPAR = 2, DMC_KDIM = 10, DMC_KATTR = 8 };
 
 /* Data-parallel loop: run calls fn(arg, i) once for every i < n, in any order, on any thread, and returns
  * when all are done. Work is cut into tasks by shape alone, never by thread count, so that results do not
