@@ -16,7 +16,13 @@ typedef int32_t dmc__parid; /* index of a parameter; -1 = none     */
 enum { DMC__NAME_MAX = 96, DMC__MAX_RANK = 3 };
 
 /* How a parameter starts, and how its stored order relates to PyTorch's. */
-enum dmc__init { DMC__INIT_ZERO, DMC__INIT_ONE, DMC__INIT_UNIFORM /* U(+-scale) */, DMC__INIT_NORMAL /* scale*N */ };
+enum dmc__init {
+    DMC__INIT_ZERO,
+    DMC__INIT_ONE,
+    DMC__INIT_UNIFORM,   /* U(+-scale)                                                   */
+    DMC__INIT_NORMAL,    /* scale N(0,1)                                                 */
+    DMC__INIT_ORTHOGONAL /* scale times orthonormal rows, or columns where rows are more */
+};
 /* PyTorch shape -> stored order. LINEAR (Co,Ci)->(Ci,Co); CONV (Co,Ci,k)->(k,Ci,Co); CONVT (Ci,Co,k)->(k,Ci,Co). */
 enum dmc__layout { DMC__LAYOUT_PLAIN, DMC__LAYOUT_LINEAR, DMC__LAYOUT_CONV, DMC__LAYOUT_CONVT };
 
@@ -72,8 +78,10 @@ dmc__val dmc__g_timestep(dmc__graph *g, dmc__val t, int32_t c, int32_t kind, int
 dmc__val dmc__g_fourier(dmc__graph *g, const char *freqs, dmc__val t, int32_t c, int32_t cast);
 /* Same memory seen as (t,c); t*c must equal the value's size. */
 dmc__val dmc__g_reshape(dmc__graph *g, dmc__val x, int32_t t, int32_t c);
-/* Multiply the init scale of the last layer's weight (and bias) by s; 0 makes it start at zero. */
-void dmc__g_scale_init(dmc__graph *g, double s);
+/* The last layer's weight starts like this, its bias at zero. */
+void dmc__g_init(dmc__graph *g, enum dmc__init init, double scale);
+/* The scale of torch's xavier_uniform_ for DMC__INIT_UNIFORM. */
+double dmc__xavier(int32_t fan_in, int32_t fan_out);
 
 /* ---- asking ---------------------------------------------------------------------------------------- */
 int32_t dmc__graph_rows(const dmc__graph *g, dmc__val v);  /* T */
@@ -82,9 +90,18 @@ int32_t dmc__graph_param_count(const dmc__graph *g);
 const dmc__param_spec *dmc__graph_param(const dmc__graph *g, dmc__parid i);
 dmc__parid dmc__graph_find_param(const dmc__graph *g, const char *name); /* -1: not there */
 size_t dmc__graph_param_elems(const dmc__graph *g);        /* size of the parameter block, padding included */
-size_t dmc__graph_param_total(const dmc__graph *g);        /* sum of sizes: the published "parameters" number */
+size_t dmc__graph_param_total(const dmc__graph *g);        /* sum of sizes but frozen: the published number */
 /* Useful FLOP of one forward per sample: 2 per multiply-add, taps that fall on zero padding not counted. */
 double dmc__graph_flops(const dmc__graph *g);
+
+/* ---- parts ------------------------------------------------------------------------------------------ */
+int32_t dmc__graph_value_count(const dmc__graph *g);
+int32_t dmc__graph_node_count(const dmc__graph *g);
+dmc__val dmc__graph_made_by(const dmc__graph *g, int32_t node); /* the value a node makes */
+dmc__val dmc__graph_base(const dmc__graph *g, dmc__val v);      /* whose memory a value is; of a reshaping: its source */
+/* bits: one byte per value, set by the caller for inputs, 0 elsewhere. Afterwards every value has the bits of all
+ * inputs it depends on. */
+void dmc__graph_spread(const dmc__graph *g, uint8_t *bits);
 
 /* ---- plan: memory for one batch size ---------------------------------------------------------------- */
 typedef struct dmc__plan dmc__plan;
@@ -100,12 +117,28 @@ enum {
 dmc_status dmc__plan_create(const dmc__graph *g, dmc__device *d, int32_t batch, int32_t flags,
                             const uint8_t *train, dmc__plan **out);
 void dmc__plan_destroy(dmc__plan *p);
+
+/* Some nodes of a graph. What they read and others make is an input of theirs, what they make and others read an
+ * output. */
+typedef struct dmc__plan_part {
+    const uint8_t *node; /* (nodes) not 0: belongs                                                           */
+    const uint8_t *lent; /* (values) not 0: an input that has no memory in the plan but is lent some; NULL: none */
+} dmc__plan_part;
+
+/* A plan for inference of a part. */
+dmc_status dmc__plan_create_part(const dmc__graph *g, dmc__device *d, int32_t batch, const dmc__plan_part *part,
+                                 dmc__plan **out);
+/* Is the value an input of the plan? */
+int32_t dmc__plan_reads(const dmc__plan *p, dmc__val v);
+/* Where a lent input (B,T,C) is read from; before the first forward. Costs a few stores. */
+void dmc__plan_lend(dmc__plan *p, dmc__val v, const void *memory);
 /* Which memory the weights are read from and gradients added to; must be called before forward. Cheap. */
 void dmc__plan_bind(dmc__plan *p, const void *params, void *grads);
 /* From here on forward and backward drop what the stream (seed, DMC_STREAM_DROPOUT, step < 2^28) says; on = 0, as a plan
  * starts: nothing. Samples count from 0. */
 void dmc__plan_set_dropout(dmc__plan *p, int32_t on, uint64_t seed, uint64_t step);
-/* Device memory of an input or output (B,T,C); of its gradient. Interior values: tests with TRAIN only. */
+/* Device memory of an input or output (B,T,C), NULL if it is lent; of its gradient. Interior values: tests with TRAIN
+ * only. */
 void *dmc__plan_value(const dmc__plan *p, dmc__val v);
 void *dmc__plan_grad(const dmc__plan *p, dmc__val v);
 int32_t dmc__plan_batch(const dmc__plan *p);

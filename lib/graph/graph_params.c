@@ -32,7 +32,7 @@ static dmc__parid append(dmc__graph *g, const char *name, const dmc__param_spec 
     snprintf(p->name, sizeof p->name, "%s", name);
     p->size = size;
     p->offset = g->param_elems;
-    g->param_total += size;
+    g->param_total += s->frozen ? 0 : size;
     g->param_elems += (size + ALIGN - 1) / ALIGN * ALIGN;
     return g->params++;
 }
@@ -103,21 +103,23 @@ static const dmc__graph_node *last_layer(const dmc__graph *g)
     return NULL;
 }
 
-void dmc__g_scale_init(dmc__graph *g, double s)
+void dmc__g_init(dmc__graph *g, enum dmc__init init, double scale)
 {
     if (g->status < 0) return;
     const dmc__graph_node *const n = last_layer(g);
-    if (!n || g->param[n->par[0]].init == DMC__INIT_ONE || !isfinite(s) || s < 0) {
-        dmc__graph_refuse(g, DMC_EINVAL, "%s: initial scale times %g, needs a linear or convolution layer and a factor "
-                          "from 0 on", n ? n->name : "dmc__g_scale_init", s);
+    if (!n || g->param[n->par[0]].init == DMC__INIT_ONE || !isfinite(scale) || scale < 0) {
+        dmc__graph_refuse(g, DMC_EINVAL, "%s: initial scale %g, needs a linear or convolution layer and a scale from 0 on",
+                          n ? n->name : "dmc__g_init", scale);
         return;
     }
-    for (int32_t i = 0; i < DMC_KPAR; i++) {
-        if (n->par[i] < 0) continue;
-        dmc__param_spec *const p = &g->param[n->par[i]];
-        p->scale *= s;
-        if (s == 0) p->init = DMC__INIT_ZERO;
-    }
+    g->param[n->par[0]].init = init;
+    g->param[n->par[0]].scale = scale;
+    if (n->par[1] >= 0) g->param[n->par[1]].init = DMC__INIT_ZERO;
+}
+
+double dmc__xavier(int32_t fan_in, int32_t fan_out)
+{
+    return sqrt(6.0 / ((double)fan_in + fan_out));
 }
 
 /* ---- asking ----------------------------------------------------------------------------------------- */

@@ -3,7 +3,7 @@
 
 #include "model_file.h"
 
-static const char *const roles[] = {"policy", "planner"};
+static const char *const roles[] = {"policy", "planner", "value", "inverse"};
 static const char *const schedules[] = {"cosine", "linear", "vp"};
 static const char *const predictions[] = {"epsilon", "x0", "v"};
 static const char *const norms[] = {"none", "gaussian", "minmax"};
@@ -109,6 +109,7 @@ static dmc_status put_model(dmc__json *j, const dmc__model *m)
     DMC_TRY(dmc__json_set_text(j, "predict", predictions[s->predict]));
     DMC_TRY(dmc__json_set_number(j, "clip", s->clip));
     DMC_TRY(dmc__json_set_number(j, "control_hz", s->control_hz));
+    DMC_TRY(dmc__json_set_number(j, "discount", s->discount));
     DMC_TRY(dmc__json_set_number(j, "cascade", m->cascade != NULL));
     DMC_TRY(dmc__contract_put_normaliser(j, "observation", &m->obs));
     return dmc__contract_put_normaliser(j, "action", &m->act);
@@ -155,7 +156,7 @@ static dmc_status get_spec(const dmc__json *j, dmc__model_spec *s, int32_t *obs_
 {
     int32_t format;
     DMC_TRY(dmc__contract_get_int(j, "format", 1, 1, &format));
-    DMC_TRY(get_choice(j, "role", roles, 2, &s->role));
+    DMC_TRY(get_choice(j, "role", roles, 4, &s->role));
     DMC_TRY(dmc__contract_get_int(j, "obs_dim", 1, 1 << 20, obs_dim));
     DMC_TRY(dmc__contract_get_int(j, "act_dim", 1, 1 << 20, act_dim));
     DMC_TRY(get_net(j, &s->net));
@@ -166,10 +167,9 @@ static dmc_status get_spec(const dmc__json *j, dmc__model_spec *s, int32_t *obs_
     DMC_TRY(get_choice(j, "predict", predictions, 3, &s->predict));
     DMC_TRY(dmc__json_get_number(j, "clip", 0, 1e6, &s->clip));
     DMC_TRY(dmc__json_get_number(j, "control_hz", 0, 1e6, &s->control_hz));
+    DMC_TRY(dmc__json_get_number(j, "discount", 0, 1, &s->discount));
     DMC_TRY(dmc__contract_get_int(j, "cascade", 0, 1, cascade));
-    s->net.cols = *act_dim + (s->role ? *obs_dim : 0);
-    s->net.cond = s->role ? 0 : s->n_obs * *obs_dim;
-    return DMC_OK;
+    return dmc__model_spec_fit(s, *obs_dim, *act_dim);
 }
 
 dmc__net_config dmc__contract_cascade(const dmc__net_config *net)

@@ -105,6 +105,7 @@ static sizes other_sizes(const bench_case *c)
     case DMC_OP_NORMAL: return (sizes){{0}, {0}, nm, 0, 0};
     case DMC_OP_SUMSQ: return (sizes){{n}, {0}, 1, 0, 0};
     case DMC_OP_ADAMW: return (sizes){{n, 1}, {0}, n, 2 * n, 0};
+    case DMC_OP_REPEAT: return (sizes){{(size_t)(d[2] + d[4]) * (size_t)d[1]}, {0}, nm, 0, 0};
     case DMC_OP_ADD: return (sizes){{n, n}, {0}, n, 0, 0};
     default: return (sizes){{n}, {0}, n, 0, 0};
     }
@@ -286,6 +287,8 @@ static const bench_case resnet[] = {
     {DMC_OP_GROUPNORM, {1, 121, 128, 8}, 5},
     {DMC_OP_GROUPNORM, {1, 36, 256, 16}, 5},
     {DMC_OP_GROUPNORM, {1, 9, 512, 32}, 5},
+    {DMC_OP_SPATIAL_SOFTMAX, {1, 3, 3, 512}, 0},
+    {DMC_OP_CROP2D, {1, 96, 96, 3, 84, 84}, 0},
 };
 
 /* Everything else, at sizes of the other networks, of a batch of samples and of a set of
@@ -318,8 +321,7 @@ static const bench_case others[] = {
     {DMC_OP_ADAMW, {3956302}, 0},
     {DMC_OP_LERP, {3956302}, 0},
     {DMC_OP_LORA, {1280, 256, 16}, 0},
-    {DMC_OP_SPATIAL_SOFTMAX, {32, 3, 3, 512}, 0},
-    {DMC_OP_CROP2D, {32, 96, 96, 3, 84, 84}, 0},
+    {DMC_OP_REPEAT, {64, 256, 0, 64, 1}, 0},
 };
 
 /* A network's list at one batch size, with the time of a network's worth of it at the end. */

@@ -166,6 +166,11 @@ SHAPES(lora_odd) = {LORA(1, 1, 1), LORA(13, 7, 3), LORA(33, 13, 8), LORA(35, 7, 
                     LORA(7, 33, 4), END};
 SHAPES(lora_unet) = {LORA(20, 256, 8), LORA(5, 64, 16), END};
 
+/* B N, first group turn */
+SHAPES(repeat_odd) = {DIM(1, 1, 0, 1, 1), DIM(7, 13, 2, 7, 1), DIM(7, 33, 0, 3, 3), DIM(13, 7, 1, 1, 5),
+                      DIM(13, 5, 3, 2, 4), END};
+SHAPES(repeat_unet) = {DIM(1, 32, 19, 64, 1), DIM(1, 256, 0, 4, 16), DIM(1, 64, 0, 1, 1), END};
+
 /* ---- the rows, in the order of ops.def ------------------------------------------------------ */
 
 #define OP(NAME, name) DMC_OP_##NAME, #name
@@ -253,5 +258,6 @@ const op_row op_rows[] = {
     {OP(LORA, lora),
      {[IN0] = "01", [PAR0] = "02d", [PAR1] = "21d", [OUT] = "01"},
      lora_odd, lora_unet},
+    {OP(REPEAT, repeat), {[IN0] = "12+14", [OUT] = "01"}, repeat_odd, repeat_unet},
 };
 const int op_row_count = sizeof op_rows / sizeof op_rows[0];

@@ -269,8 +269,8 @@ static const struct broken {
     {18, DMC_ESHAPE, "y: shape (0,3), both must be at least 1 and their product at most 2147483647"},
     {19, DMC_EINVAL, "dmc__graph_output: value = 2, must be 0..1"},
     {20, DMC_EINVAL, "dmc__graph_output: value = 2, (8,6), is already an output"},
-    {21, DMC_EINVAL, "net.0.gn: initial scale times 0, needs a linear or convolution layer and a factor from 0 on"},
-    {22, DMC_EINVAL, "dmc__g_scale_init: initial scale times 2, needs a linear or convolution layer and a factor from 0 on"},
+    {21, DMC_EINVAL, "net.0.gn: initial scale 0, needs a linear or convolution layer and a scale from 0 on"},
+    {22, DMC_EINVAL, "dmc__g_init: initial scale 2, needs a linear or convolution layer and a scale from 0 on"},
     {23, DMC_ESTATE, "dmc__graph_pop: no prefix was pushed"},
 };
 enum { BROKEN = sizeof broken / sizeof *broken };
@@ -299,8 +299,8 @@ static void make_error(dmc__graph *g, dmc__val x, dmc__val e, int32_t call)
     case 18: dmc__graph_input(g, "y", 0, 3); break;
     case 19: dmc__graph_output(g, 2); break;
     case 20: dmc__graph_output(g, x); dmc__graph_output(g, dmc__g_reshape(g, x, 6, 8)); break;
-    case 21: dmc__g_groupnorm(g, "gn", x, 3, 1e-5, 0); dmc__g_scale_init(g, 0); break;
-    case 22: dmc__g_scale_init(g, 2); break;
+    case 21: dmc__g_groupnorm(g, "gn", x, 3, 1e-5, 0); dmc__g_init(g, DMC__INIT_ZERO, 0); break;
+    case 22: dmc__g_init(g, DMC__INIT_NORMAL, 2); break;
     default: dmc__graph_pop(g); dmc__graph_pop(g); break;
     }
 }
@@ -388,22 +388,22 @@ START_TEST(parameters_are_pytorchs)
     dmc__g_conv1d(g, "conv", x, 7, 3, 1, 1);
     dmc__graph_pop(g);
     dmc__g_convt1d(g, "convt", x, 7, 4, 2, 1);
-    dmc__g_scale_init(g, 0.5);
+    dmc__g_init(g, DMC__INIT_NORMAL, 0.5);
     dmc__graph_pop(g);
     dmc__g_groupnorm(g, "gn", x, 3, 1e-5, 1);
     dmc__g_linear(g, "free", x, 2, 0);
-    dmc__g_scale_init(g, 0);
+    dmc__g_init(g, DMC__INIT_ZERO, 0);
     ok(dmc__graph_status(g));
     assert_param(g, 0, "lin.weight", (int32_t[]){5, 6, 0}, DMC__LAYOUT_LINEAR, 1 / sqrt(6));
     assert_param(g, 1, "lin.bias", (int32_t[]){5, 0, 0}, DMC__LAYOUT_PLAIN, 1 / sqrt(6));
     assert_param(g, 2, "up.3.conv.weight", (int32_t[]){7, 6, 3}, DMC__LAYOUT_CONV, 1 / sqrt(18));
     assert_param(g, 3, "up.3.conv.bias", (int32_t[]){7, 0, 0}, DMC__LAYOUT_PLAIN, 1 / sqrt(18));
-    assert_param(g, 4, "up.convt.weight", (int32_t[]){6, 7, 4}, DMC__LAYOUT_CONVT, 0.5 / sqrt(28));
-    assert_param(g, 5, "up.convt.bias", (int32_t[]){7, 0, 0}, DMC__LAYOUT_PLAIN, 0.5 / sqrt(28));
+    assert_param(g, 4, "up.convt.weight", (int32_t[]){6, 7, 4}, DMC__LAYOUT_CONVT, 0.5);
+    assert_param(g, 5, "up.convt.bias", (int32_t[]){7, 0, 0}, DMC__LAYOUT_PLAIN, 1 / sqrt(28));
     assert_param(g, 6, "gn.weight", (int32_t[]){6, 0, 0}, DMC__LAYOUT_PLAIN, 1);
     assert_param(g, 7, "gn.bias", (int32_t[]){6, 0, 0}, DMC__LAYOUT_PLAIN, 0);
     assert_param(g, 8, "free.weight", (int32_t[]){2, 6, 0}, DMC__LAYOUT_LINEAR, 0);
-    const int32_t init[] = {2, 2, 2, 2, 2, 2, DMC__INIT_ONE, DMC__INIT_ZERO, DMC__INIT_ZERO};
+    const int32_t init[] = {2, 2, 2, 2, DMC__INIT_NORMAL, DMC__INIT_ZERO, DMC__INIT_ONE, DMC__INIT_ZERO, DMC__INIT_ZERO};
     for (int32_t i = 0; i < 9; i++) ck_assert_int_eq(dmc__graph_param(g, i)->init, init[i]);
     ck_assert_int_eq(dmc__graph_param_count(g), 9);
     ck_assert_uint_eq(dmc__graph_param_total(g), 30 + 5 + 126 + 7 + 168 + 7 + 6 + 6 + 12);

@@ -26,6 +26,8 @@ static const struct published {
     {UNET(32, 69, 64, .levels = 4, .mult = {1, 2, 2, 2}), 15813893, 196}, /* kitchen     */
     {MLP(3, 11), 1615811, 26},                                            /* hopper      */
     {MLP(6, 17), 1618886, 26},                                            /* halfcheetah */
+    {{.kind = DMC__NET_DQL_MLP, .horizon = 1, .cols = 6, .cond = 17, .hidden = 256, .emb_dim = 64}, 172230, 12},
+    {{.kind = DMC__NET_IDQL_MLP, .horizon = 1, .cols = 42, .hidden = 1024, .blocks = 6, .emb_dim = 128}, 50658730, 44}, /* SynthER */
 };
 enum { PUBLISHED = sizeof published / sizeof *published };
 
