@@ -31,6 +31,8 @@ int32_t REF(groupnorm_prepare)(dmc_kargs *k, dmc_op_need *need);
 int32_t REF(layernorm_prepare)(dmc_kargs *k, dmc_op_need *need);
 int32_t REF(attention_prepare)(dmc_kargs *k, dmc_op_need *need);
 int32_t REF(adaln_prepare)(dmc_kargs *k, dmc_op_need *need);
+int32_t REF(maxpool2d_prepare)(dmc_kargs *k, dmc_op_need *need);
+int32_t REF(spatial_softmax_prepare)(dmc_kargs *k, dmc_op_need *need);
 
 static inline size_t ref_dim(const dmc_kargs *k, int i)
 {

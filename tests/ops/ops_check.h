@@ -47,5 +47,6 @@ Suite *dmc_suite_ops_diffusion(void);
 Suite *dmc_suite_ops_losses(void);
 Suite *dmc_suite_ops_update(void);
 Suite *dmc_suite_ops_weights(void);
+Suite *dmc_suite_ops_image(void);
 
 #endif

@@ -114,6 +114,40 @@ SHAPES(gate_odd) = {MODULATE(1, 1, 1, 1, 0), MODULATE(2, 7, 13, 33, 20), MODULAT
 SHAPES(gate_unet) = {MODULATE(1, 10, 320, 1920, 640), MODULATE(1, 32, 384, 2304, 1920), END};
 SHAPES(positions_odd) = {DIM(1, 1, 4), DIM(2, 7, 14), DIM(3, 13, 34), END};
 SHAPES(positions_unet) = {DIM(1, 32, 320), DIM(1, 1000, 22), END};
+/* ---- images --------------------------------------------------------------------------------- */
+
+/* B H W Ci Ho Wo Co, taps stride pad */
+#define OUTPUTS(n, k, s, p) (((n) + 2 * (p) - (k)) / (s) + 1)
+#define CONV2D(B, H, W, Ci, Co, k, s, p) DIM(B, H, W, Ci, OUTPUTS(H, k, s, p), OUTPUTS(W, k, s, p), Co, k, s, p)
+SHAPES(conv2d_odd) = {
+    CONV2D(2, 7, 5, 3, 13, 3, 1, 1), CONV2D(1, 1, 1, 7, 5, 3, 1, 1), CONV2D(3, 5, 6, 7, 3, 3, 2, 1),
+    CONV2D(1, 7, 9, 3, 5, 7, 2, 3),  CONV2D(4, 2, 3, 5, 33, 1, 1, 0), CONV2D(3, 5, 4, 3, 7, 1, 2, 0),
+    CONV2D(1, 6, 5, 2, 3, 4, 3, 2),  CONV2D(2, 5, 5, 1, 1, 5, 1, 0), CONV2D(1, 2, 13, 1, 3, 2, 1, 1),
+    CONV2D(5, 3, 3, 16, 16, 3, 1, 1), CONV2D(1, 8, 3, 2, 2, 3, 1, 2), CONV2D(1, 2, 2, 3, 2, 2, 3, 0), END,
+};
+/* of a ResNet-18: first layer, a block, a step down and its skip, the last */
+SHAPES(conv2d_unet) = {
+    CONV2D(1, 11, 11, 3, 64, 7, 2, 3), CONV2D(1, 6, 6, 64, 64, 3, 1, 1), CONV2D(1, 6, 6, 64, 128, 3, 2, 1),
+    CONV2D(1, 6, 6, 64, 128, 1, 2, 0), CONV2D(1, 3, 3, 256, 160, 3, 1, 1), END,
+};
+
+#define POOL(B, H, W, C, k, s, p) DIM(B, H, W, C, OUTPUTS(H, k, s, p), OUTPUTS(W, k, s, p), k, s, p)
+SHAPES(maxpool2d_odd) = {
+    POOL(2, 7, 5, 13, 3, 2, 1), POOL(1, 1, 1, 7, 3, 2, 1), POOL(3, 6, 9, 33, 2, 2, 0),
+    POOL(1, 5, 7, 1, 3, 1, 1),  POOL(2, 4, 4, 16, 1, 1, 0), POOL(1, 7, 8, 5, 2, 3, 1), END,
+};
+SHAPES(maxpool2d_unet) = {POOL(1, 42, 42, 64, 3, 2, 1), END};
+
+SHAPES(spatial_softmax_odd) = {DIM(2, 3, 5, 7), DIM(1, 1, 1, 1), DIM(3, 1, 7, 13), DIM(1, 5, 1, 33), DIM(2, 2, 2, 16), END};
+SHAPES(spatial_softmax_unet) = {DIM(1, 3, 3, 512), DIM(1, 12, 12, 64), END};
+
+/* B H W C h w, random */
+#define CROP(B, H, W, C, h, w, random) {.dim = {B, H, W, C, h, w}, .attr = {random}}
+SHAPES(crop2d_odd) = {
+    CROP(3, 7, 9, 3, 4, 5, 0), CROP(3, 7, 9, 3, 4, 5, 1),     CROP(1, 1, 1, 7, 1, 1, 1),
+    CROP(7, 2, 3, 1, 1, 3, 1), CROP(2, 5, 4, 13, 4, 1, 0), CROP(2, 13, 7, 4, 13, 7, 1), END,
+};
+SHAPES(crop2d_unet) = {CROP(1, 96, 96, 3, 84, 84, 1), CROP(1, 96, 96, 3, 84, 84, 0), END};
 
 /* ---- loose operations ----------------------------------------------------------------------- */
 
@@ -218,6 +252,15 @@ const op_row op_rows[] = {
     {OP(ADD_TABLE, add_table), {[IN0] = "012d", [PAR0] = "12d", [OUT] = "012i"}, add_time_odd, add_time_unet},
     {OP(POSITIONS, positions), {[OUT] = "012"}, positions_odd, positions_unet},
     {OP(MEAN_ROWS, mean_rows), {[IN0] = "012d", [OUT] = "02"}, add_time_odd, add_time_unet},
+
+    {OP(CONV2D, conv2d),
+     {[IN0] = "0123d", [PAR0] = "7736d", [PAR1] = "6d?", [OUT] = "0456"},
+     conv2d_odd, conv2d_unet},
+    {OP(MAXPOOL2D, maxpool2d), {[IN0] = "0123d", [OUT] = "0453"}, maxpool2d_odd, maxpool2d_unet},
+    {OP(SPATIAL_SOFTMAX, spatial_softmax),
+     {[IN0] = "0123d", [PAR0] = "dp", [OUT] = "03+03"},
+     spatial_softmax_odd, spatial_softmax_unet},
+    {OP(CROP2D, crop2d), {[IN0] = "0123d", [OUT] = "0453"}, crop2d_odd, crop2d_unet},
 
     {OP(NORMAL, normal), {[OUT] = "01"}, sample_odd, sample_unet},
     {OP(FILL, fill), {[OUT] = "0"}, fill_odd, NULL},
