@@ -22,6 +22,10 @@ enum dmc_op {
 
 enum { DMC_KIN = 3, DMC_KPAR = 2, DMC_KDIM = 8, DMC_KATTR = 8 };
 
+/* What a matrix weight consists of: elements like everything else, or 16-bit numbers (bfloat16: the upper half of
+ * a float; IEEE binary16). NARROW makes the latter. */
+enum dmc_weight_type { DMC_WEIGHT_FLOAT = 0, DMC_WEIGHT_BF16 = 1, DMC_WEIGHT_FP16 = 2 };
+
 /* Data-parallel loop: run calls fn(arg, i) once for every i < n, in any order, on any thread, and returns
  * when all are done. Work is cut into tasks by shape alone, never by thread count, so that results do not
  * depend on how many threads there are. NULL means: call in a plain loop. */
@@ -43,8 +47,10 @@ typedef struct dmc_kargs {
     void *dpar[DMC_KPAR];       /* backward: gradient of par[i], always added to; NULL = not wanted     */
     uint32_t acc;               /* backward: bit i set = add to din[i], clear = overwrite it            */
     int32_t dim[DMC_KDIM];      /* order given in ops.def                                               */
+    int32_t weight_type;        /* forward of LINEAR, CONV1D, CONVT1D: what par[0] holds, DMC_WEIGHT_*; */
+                                /* sums are in single precision or better whatever it is                */
     double attr[DMC_KATTR];     /* order given in ops.def                                               */
-    uint64_t key[4];            /* NORMAL only                                                          */
+    uint64_t key[4];            /* random stream of NORMAL and of dropout                               */
     const dmc_parallel *par_for;/* NULL = serial                                                        */
 } dmc_kargs;
 
@@ -87,7 +93,8 @@ enum dmc_stream {
     DMC_STREAM_SELECT = 8,   /* softmax choice among candidates            */
     DMC_STREAM_SPLIT = 9,    /* train / held-out split                     */
     DMC_STREAM_MASK = 10,    /* random in-painting masks                   */
-    DMC_STREAM_ENV = 11      /* environment resets                         */
+    DMC_STREAM_ENV = 11,     /* environment resets                         */
+    DMC_STREAM_DROPOUT = 12  /* what dropout keeps while training          */
 };
 
 #endif

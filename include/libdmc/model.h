@@ -1,7 +1,10 @@
 /* model.h — a diffusion model for control: network + noise process + normaliser + feature contract.
  *
- * Two roles. A *policy* draws actions z (horizon, act_dim) given the last `n_obs` observations. A *planner*
+ * Two roles are sampled. A *policy* draws actions z (horizon, act_dim) given the last `n_obs` observations. A *planner*
  * draws z (horizon, obs_dim + act_dim), rows of [state | action], with the current state in-painted in row 0.
+ * Two roles help a planner and are only trained and evaluated (dmc_model_forward): *value* regresses the discounted return
+ * of a noised plan (a classifier for guidance; network unet1d_half or dit1d_half), *inverse* the action between two states
+ * (Decision Diffuser's inverse dynamics; network inverse_mlp, horizon 2).
  * Everything a controller must agree on (widths, normalisation, limits, process) is inside, is saved with the
  * weights, and is checked when used.
  *
@@ -18,8 +21,21 @@ extern "C" {
 
 typedef struct dmc_model dmc_model;
 
-enum { DMC_ROLE_POLICY = 0, DMC_ROLE_PLANNER = 1 };
-enum { DMC_NETWORK_IDQL_MLP = 0, DMC_NETWORK_UNET1D_JANNER = 1 };
+enum { DMC_ROLE_POLICY = 0, DMC_ROLE_PLANNER = 1, DMC_ROLE_VALUE = 2, DMC_ROLE_INVERSE = 3 };
+enum {
+    DMC_NETWORK_IDQL_MLP = 0,        /* IDQL's residual MLP; SynthER's with its own sizes           */
+    DMC_NETWORK_UNET1D_JANNER = 1,   /* Diffuser's temporal U-Net                                   */
+    DMC_NETWORK_UNET1D_CHI = 2,      /* Diffusion Policy's U-Net with FiLM                          */
+    DMC_NETWORK_TRANSFORMER_CHI = 3, /* Diffusion Policy's transformer                              */
+    DMC_NETWORK_DIT1D = 4,           /* diffusion transformer with adaptive norms (Decision Diffuser) */
+    DMC_NETWORK_DQL_MLP = 5,         /* Diffusion-QL's MLP                                          */
+    DMC_NETWORK_UNET1D_HALF = 6,     /* role value                                                  */
+    DMC_NETWORK_DIT1D_HALF = 7,      /* role value                                                  */
+    DMC_NETWORK_INVERSE_MLP = 8      /* role inverse                                                */
+};
+enum { DMC_TIME_POSITIONAL = 0, DMC_TIME_SINUSOIDAL = 1, DMC_TIME_FOURIER = 2, DMC_TIME_FROZEN = 3 };
+enum { DMC_COMPAT_RESIDUAL = 1, DMC_COMPAT_INT_TIME = 2 };
+enum { DMC_ENCODER_NONE = 0, DMC_ENCODER_MLP = 1 };
 enum { DMC_SCHEDULE_COSINE = 0, DMC_SCHEDULE_LINEAR = 1, DMC_SCHEDULE_VP = 2 };
 enum { DMC_PREDICT_EPSILON = 0, DMC_PREDICT_X0 = 1, DMC_PREDICT_V = 2 };
 enum { DMC_NORM_NONE = 0, DMC_NORM_GAUSSIAN = 1, DMC_NORM_MINMAX = 2 };
@@ -30,8 +46,8 @@ typedef struct dmc_model_options {
     int32_t network;       /* DMC_NETWORK_*; default idql_mlp                                         */
     int32_t horizon;       /* rows of z, 1..1024; default 1. U-Net: divisible by 2^(levels-1)         */
     int32_t n_obs;         /* policy: observations in the condition, 1..64; default 1                 */
-    int32_t hidden;        /* idql_mlp: width; unet: channels of the first level; default 256         */
-    int32_t blocks;        /* idql_mlp: residual blocks; default 3                                    */
+    int32_t hidden;        /* mlp, transformer: width; unet: channels of the first level; default 256 */
+    int32_t blocks;        /* idql_mlp: residual blocks; transformer: layers; default 3               */
     int32_t emb_dim;       /* width of the time embedding, even; default 64                           */
     int32_t kernel;        /* unet: taps, odd; default 5                                              */
     int32_t schedule;      /* DMC_SCHEDULE_*; default cosine                                          */
@@ -43,6 +59,14 @@ typedef struct dmc_model_options {
     double control_hz;     /* rate the data was recorded at, for the contract; 0 = not stated         */
     uint64_t seed;         /* of the initial weights; default 0                                       */
     const char *mult;      /* unet: channel multipliers per level, cumulative product; default "1,2,2,2" */
+    int32_t heads;         /* transformers: heads of attention, dividing hidden; default 4            */
+    int32_t time_embed;    /* DMC_TIME_*: [cos|sin] (default), [sin|cos], learned Fourier, frozen Fourier */
+    int32_t compat;        /* sum of DMC_COMPAT_*: faults of published code to repeat, for its weights; default 0 */
+    int32_t encoder;       /* DMC_ENCODER_*: what stands before the network's condition; default none */
+    int32_t enc_hidden;    /* width inside the encoder; default 256                                   */
+    int32_t enc_dim;       /* width behind the encoder; default 128                                   */
+    double dropout;        /* probability while pre-training, 0..<1; default 0                        */
+    double discount;       /* role value: of the return, 0..1; default 0.99                           */
 } dmc_model_options;
 
 /* Defaults. size = sizeof *o. */
@@ -61,6 +85,10 @@ DMC_API DMC_NODISCARD dmc_status dmc_model_save(const dmc_model *m, const char *
 /* An independent copy. */
 DMC_API DMC_NODISCARD dmc_status dmc_model_clone(const dmc_model *m, dmc_model **out);
 DMC_API void dmc_model_destroy(dmc_model *m);
+/* Bytes the model holds of its context's allocator, to the byte: weights (those of a cascade too), the network's shape,
+ * normalisers, noise process. Not the context, which others share; a model made without one has a private one, which counts.
+ * NULL: 0. */
+DMC_API size_t dmc_model_memory(const dmc_model *m);
 
 /* The whole contract as JSON (NUL-terminated) into buf. *need receives the size with NUL; buf may be NULL to
  * ask. DMC_ESHAPE if buf is too small. */
@@ -75,7 +103,8 @@ DMC_API uint64_t dmc_model_parameters(const dmc_model *m);
 
 /* One evaluation of the network f(z, t, c) on a batch, in normalised units, without any diffusion step:
  * z (batch,horizon,cols), t (batch) as the network receives it (0..T-1 for discrete processes), cond
- * (batch,n_obs*obs_dim) for policies, NULL for planners; out (batch,horizon,cols).
+ * (batch,n_obs*obs_dim) for policies, NULL otherwise; out (batch,horizon,cols), of role value (batch), of role inverse
+ * (batch,act_dim).
  * Allocates; not real-time. Errors: DMC_EINVAL, DMC_ERANGE (batch), DMC_ENOMEM. */
 DMC_API DMC_NODISCARD dmc_status dmc_model_forward(const dmc_model *m, int32_t batch, const float *z, const float *t,
                                                    const float *cond, float *out);

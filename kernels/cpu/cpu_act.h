@@ -36,13 +36,36 @@ CPU_INLINE vf v_silu_slope(vf x)
     return s * v_fma(x, v_set(1) - s, v_set(1));
 }
 
-CPU_INLINE vf v_relu(vf x)
+/* ReLU with a slope below zero; NaN stays NaN. */
+CPU_INLINE vf v_leaky(vf x, vf slope)
 {
-    return v_max(v_zero(), x);
+    return v_select(v_gt(x, v_zero()), x, slope * x);
 }
-CPU_INLINE vf v_relu_slope(vf x)
+
+/* x Phi(x), Phi(x) = (1 + erf(x / sqrt 2)) / 2; slope Phi + x phi */
+CPU_INLINE vf v_gelu(vf x)
 {
-    return v_select(v_gt(x, v_zero()), v_set(1), v_zero());
+    return v_set(0.5f) * x * (v_set(1) + v_erf(x * v_set(0.70710678f)));
+}
+CPU_INLINE vf v_gelu_slope(vf x)
+{
+    const vf below = v_set(0.5f) * (v_set(1) + v_erf(x * v_set(0.70710678f)));
+    return v_fma(x * v_set(0.39894228f), v_exp(x * x * v_set(-0.5f)), below);
+}
+
+/* x s(2u), u = sqrt(2/pi) (x + 0.044715 x^3); slope s + x s (1 - s) 2 du/dx */
+CPU_INLINE vf v_gelu_gate(vf x)
+{
+    return v_sigmoid(x * v_fma(x * x, v_set(0.07135481f), v_set(1.59576912f)));
+}
+CPU_INLINE vf v_gelu_tanh(vf x)
+{
+    return x * v_gelu_gate(x);
+}
+CPU_INLINE vf v_gelu_tanh_slope(vf x)
+{
+    const vf s = v_gelu_gate(x), du = v_fma(x * x, v_set(0.21406444f), v_set(1.59576912f));
+    return v_fma(x * s * (v_set(1) - s), du, s);
 }
 
 /* 1 - tanh^2 = 4 e / (1 + e)^2 with e = exp(-2|x|): no cancellation for large |x|. */

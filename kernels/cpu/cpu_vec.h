@@ -38,6 +38,7 @@ CPU_INLINE vm v_ne(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ); }
 CPU_INLINE vf v_select(vm m, vf yes, vf no) { return _mm512_mask_blend_ps(m, no, yes); }
 CPU_INLINE vf v_exp(vf x) { return Sleef_expf16_u10avx512f(x); }
 CPU_INLINE vf v_tanh(vf x) { return Sleef_tanhf16_u10avx512f(x); }
+CPU_INLINE vf v_erf(vf x) { return Sleef_erff16_u10avx512f(x); }
 
 /* Pairwise, in an order that does not depend on anything. */
 CPU_INLINE float v_sum(vf x)
@@ -98,6 +99,7 @@ CPU_INLINE vm v_ne(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_NEQ_UQ); }
 CPU_INLINE vf v_select(vm m, vf yes, vf no) { return _mm256_blendv_ps(no, yes, m); }
 CPU_INLINE vf v_exp(vf x) { return Sleef_expf8_u10avx2(x); }
 CPU_INLINE vf v_tanh(vf x) { return Sleef_tanhf8_u10avx2(x); }
+CPU_INLINE vf v_erf(vf x) { return Sleef_erff8_u10avx2(x); }
 
 CPU_INLINE float v_sum(vf x)
 {

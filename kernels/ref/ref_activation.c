@@ -52,26 +52,21 @@ int32_t REF(silu_bwd)(const dmc_kargs *k)
     return apply_slope(k, silu_slope);
 }
 
-/* relu(x) = max(x, 0), NaN stays NaN */
-static double relu(double x)
-{
-    return x < 0 ? 0 : x;
-}
-
-/* relu'(x) = 1 for x > 0, else 0 */
-static double relu_slope(double x)
-{
-    return x > 0 ? 1 : 0;
-}
-
+/* relu(x) = x for x >= 0, slope x below, NaN stays NaN.  attr: slope */
 int32_t REF(relu_fwd)(const dmc_kargs *k)
 {
-    return apply(k, relu);
+    const real *const x = k->in[0];
+    real *const y = k->out;
+    for (size_t i = 0; i < ref_dim(k, 0); i++) y[i] = (real)(x[i] < 0 ? k->attr[0] * x[i] : x[i]);
+    return 0;
 }
 
+/* relu'(x) = 1 for x > 0, else slope */
 int32_t REF(relu_bwd)(const dmc_kargs *k)
 {
-    return apply_slope(k, relu_slope);
+    const real *const x = k->in[0], *const dy = k->dout;
+    for (size_t i = 0; i < ref_dim(k, 0); i++) ref_put(k, 0, i, x[i] > 0 ? dy[i] : k->attr[0] * dy[i]);
+    return 0;
 }
 
 /* tanh'(x) = 1 - tanh(x)^2 */
@@ -89,4 +84,54 @@ int32_t REF(tanh_fwd)(const dmc_kargs *k)
 int32_t REF(tanh_bwd)(const dmc_kargs *k)
 {
     return apply_slope(k, tanh_slope);
+}
+
+/* gelu(x) = x Phi(x), Phi(x) = (1 + erf(x / sqrt 2)) / 2 = erfc(-x / sqrt 2) / 2 */
+static double normal_below(double x)
+{
+    return 0.5 * erfc(-x * 0.70710678118654752440);
+}
+
+static double gelu(double x)
+{
+    return x * normal_below(x);
+}
+
+/* gelu'(x) = Phi(x) + x e^(-x^2/2) / sqrt(2 pi) */
+static double gelu_slope(double x)
+{
+    return normal_below(x) + x * 0.39894228040143267794 * exp(-0.5 * x * x);
+}
+
+int32_t REF(gelu_fwd)(const dmc_kargs *k)
+{
+    return apply(k, gelu);
+}
+
+int32_t REF(gelu_bwd)(const dmc_kargs *k)
+{
+    return apply_slope(k, gelu_slope);
+}
+
+/* gelu_tanh(x) = x (1 + tanh(u)) / 2 = x s(2u), u = sqrt(2/pi) (x + 0.044715 x^3), s the sigmoid */
+static double gelu_tanh(double x)
+{
+    return x * ref_sigmoid(2 * 0.79788456080286535588 * (x + 0.044715 * x * x * x));
+}
+
+/* s + x s (1 - s) 2 du/dx */
+static double gelu_tanh_slope(double x)
+{
+    const double s = ref_sigmoid(2 * 0.79788456080286535588 * (x + 0.044715 * x * x * x));
+    return s + x * s * (1 - s) * 2 * 0.79788456080286535588 * (1 + 3 * 0.044715 * x * x);
+}
+
+int32_t REF(gelu_tanh_fwd)(const dmc_kargs *k)
+{
+    return apply(k, gelu_tanh);
+}
+
+int32_t REF(gelu_tanh_bwd)(const dmc_kargs *k)
+{
+    return apply_slope(k, gelu_tanh_slope);
 }

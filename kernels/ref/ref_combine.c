@@ -1,4 +1,4 @@
-/* ref_combine.c — adding, joining and picking columns. */
+/* ref_combine.c — adding, joining, picking columns and repeating rows. */
 #include "ref.h"
 
 /* y[i] = x0[i] + x1[i].  dim: n.  y may be x0. */
@@ -74,6 +74,27 @@ int32_t REF(concat_bwd)(const dmc_kargs *k)
     return 0;
 }
 
+/* y[r,j] = x[r, off+j], j < n.  dim: N C off n */
+int32_t REF(slice_fwd)(const dmc_kargs *k)
+{
+    const size_t N = ref_dim(k, 0), C = ref_dim(k, 1), off = ref_dim(k, 2), n = ref_dim(k, 3);
+    const real *const x = k->in[0];
+    real *const y = k->out;
+    for (size_t r = 0; r < N; r++)
+        for (size_t j = 0; j < n; j++) y[r * n + j] = x[r * C + off + j];
+    return 0;
+}
+
+/* dx[r, off+j] = dy[r,j], 0 in other columns */
+int32_t REF(slice_bwd)(const dmc_kargs *k)
+{
+    const size_t N = ref_dim(k, 0), C = ref_dim(k, 1), off = ref_dim(k, 2), n = ref_dim(k, 3);
+    const real *const dy = k->dout;
+    for (size_t r = 0; r < N; r++)
+        for (size_t c = 0; c < C; c++) ref_put(k, 0, r * C + c, c >= off && c < off + n ? dy[r * n + c - off] : 0);
+    return 0;
+}
+
 /* out[r, oc+j] = x[r, ic+j] scale[j] + shift[j] for j < n; other columns of out stay as they are.
  * x(R,Ci), out(R,Co), scale(n) or NULL = 1, shift(n) or NULL = 0.  dim: R Ci Co ic oc n */
 int32_t REF(cols_fwd)(const dmc_kargs *k)
@@ -100,5 +121,16 @@ int32_t REF(cols_bwd)(const dmc_kargs *k)
     for (size_t r = 0; r < R; r++)
         for (size_t j = 0; j < n; j++)
             ref_put(k, 0, r * Ci + ic + j, dout[r * Co + oc + j] * ref_get(k->par[0], j, 1));
+    return 0;
+}
+
+/* out[b,:] = in[first + b / group % turn, :].  in(first + turn, N), out(B,N).  dim: B N first group turn */
+int32_t REF(repeat_fwd)(const dmc_kargs *k)
+{
+    const size_t B = ref_dim(k, 0), N = ref_dim(k, 1), first = ref_dim(k, 2), group = ref_dim(k, 3), turn = ref_dim(k, 4);
+    const real *const in = k->in[0];
+    real *const out = k->out;
+    for (size_t b = 0; b < B; b++)
+        for (size_t n = 0; n < N; n++) out[b * N + n] = in[(first + b / group % turn) * N + n];
     return 0;
 }

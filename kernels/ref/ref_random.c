@@ -1,22 +1,5 @@
-/* ref_random.c — normal numbers from a counter, and constants.
- *
- * Element n of sample s is element n%4 of block n/4 of the stream (seed, purpose, step, s). The
- * counter is packed as in lib/base/rng.h, so host code can draw the same numbers. No number depends
- * on another: any split of a batch, over calls or threads, gives the same values.
- */
-#include "ref.h"
-
-#include <Random123/philox.h>
-
-/* Philox4x32-10 of counter {block, sample, step, purpose|step>>32|sample>>32} under key {seed}. */
-static philox4x32_ctr_t draw_block(const uint64_t key[4], uint64_t sample, uint32_t block)
-{
-    const uint64_t seed = key[0], purpose = key[1], step = key[2];
-    const uint64_t high = purpose << 16 | (step >> 32 & 0xff) << 8 | (sample >> 32 & 0xff);
-    const philox4x32_ctr_t counter = {{block, (uint32_t)sample, (uint32_t)step, (uint32_t)high}};
-    const philox4x32_key_t philox_key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}};
-    return philox4x32_R(10, counter, philox_key);
-}
+/* ref_random.c — normal numbers and dropout from a counter, and constants. */
+#include "ref_philox.h"
 
 /* Box-Muller: normal = sqrt(-2 ln u1) {cos, sin}(2 pi u2), u1 = (w0 + 1) / 2^32 in (0,1],
  * u2 = w1 / 2^32 */
@@ -36,7 +19,7 @@ int32_t REF(normal_fwd)(const dmc_kargs *k)
     real *const out = k->out;
     for (size_t b = 0; b < B; b++)
         for (size_t n = 0; n < N; n += 4) {
-            const philox4x32_ctr_t w = draw_block(k->key, k->key[3] + b, (uint32_t)(n / 4));
+            const philox4x32_ctr_t w = ref_philox(k->key, k->key[3] + b, (uint32_t)(n / 4));
             double normal[4];
             make_pair(w.v[0], w.v[1], normal);
             make_pair(w.v[2], w.v[3], normal + 2);
@@ -50,5 +33,32 @@ int32_t REF(fill_fwd)(const dmc_kargs *k)
 {
     real *const out = k->out;
     for (size_t i = 0; i < ref_dim(k, 0); i++) out[i] = (real)k->attr[0];
+    return 0;
+}
+
+/* y[b,n] = m x[b,n] / (1 - p) forward and dx = m dy / (1 - p) backward, m = 0 where word n of sample first + b is
+ * below 2^32 p, else 1.  dim: B N   attr: p */
+static double kept_share(const dmc_kargs *k, size_t b, size_t n)
+{
+    const philox4x32_ctr_t w = ref_philox(k->key, k->key[3] + b, (uint32_t)(n / 4));
+    return w.v[n % 4] < k->attr[0] * 0x1p32 ? 0 : 1 / (1 - k->attr[0]);
+}
+
+int32_t REF(dropout_fwd)(const dmc_kargs *k)
+{
+    const size_t B = ref_dim(k, 0), N = ref_dim(k, 1);
+    const real *const x = k->in[0];
+    real *const y = k->out;
+    for (size_t b = 0; b < B; b++)
+        for (size_t n = 0; n < N; n++) y[b * N + n] = (real)(x[b * N + n] * kept_share(k, b, n));
+    return 0;
+}
+
+int32_t REF(dropout_bwd)(const dmc_kargs *k)
+{
+    const size_t B = ref_dim(k, 0), N = ref_dim(k, 1);
+    const real *const dy = k->dout;
+    for (size_t b = 0; b < B; b++)
+        for (size_t n = 0; n < N; n++) ref_put(k, 0, b * N + n, dy[b * N + n] * kept_share(k, b, n));
     return 0;
 }

@@ -86,6 +86,7 @@ dmc_status dmc_aligner_create(dmc_context *ctx, const dmc_model *m, const dmc_da
     DMC_NEED("dmc_aligner_create", m);
     DMC_NEED("dmc_aligner_create", d);
     DMC_TRY(dmc__field_take(DMC_OPTIONS_ALIGN, o, &c));
+    DMC_TRY(dmc__model_draws(m, "dmc_aligner_create"));
     DMC_TRY(dmc__model_fits(m, d->data, "dmc_aligner_create"));
     DMC_TRY(ctx ? dmc__context_acquire(ctx, &ref) : dmc__context_share(&m->ref, &ref));
     dmc_status status = DMC_NEW(&ref.ctx->alloc, 1, &a);

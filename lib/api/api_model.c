@@ -29,17 +29,20 @@ static dmc_status fill_spec(const dmc_model_options *o, const dmc__trajectories 
 {
     memset(s, 0, sizeof *s);
     s->role = o->role;
-    s->n_obs = o->role == DMC_ROLE_PLANNER ? 1 : o->n_obs;
+    s->n_obs = o->role == DMC_ROLE_POLICY ? o->n_obs : 1;
     s->schedule = o->schedule;
     s->predict = o->predict;
     s->train_steps = o->train_steps;
     s->clip = o->clip;
     s->control_hz = o->control_hz;
+    s->discount = o->discount;
     s->net = (dmc__net_config){.kind = o->network, .horizon = o->horizon, .hidden = o->hidden, .blocks = o->blocks,
-                               .emb_dim = o->emb_dim, .kernel = o->kernel};
-    s->net.cols = t->act_dim + (o->role == DMC_ROLE_PLANNER ? t->obs_dim : 0);
-    s->net.cond = o->role == DMC_ROLE_PLANNER ? 0 : s->n_obs * t->obs_dim;
-    if (o->clip > 0 && (o->act_norm == DMC_NORM_GAUSSIAN || (o->role == DMC_ROLE_PLANNER && o->obs_norm == DMC_NORM_GAUSSIAN)) &&
+                               .emb_dim = o->emb_dim, .kernel = o->kernel, .n_obs = s->n_obs, .heads = o->heads,
+                               .time_embed = o->time_embed, .compat = o->compat, .encoder = o->encoder,
+                               .enc_hidden = o->enc_hidden, .enc_dim = o->enc_dim, .dropout = (float)o->dropout};
+    DMC_TRY(dmc__model_spec_fit(s, t->obs_dim, t->act_dim));
+    if (o->clip > 0 && o->role < DMC_ROLE_VALUE &&
+        (o->act_norm == DMC_NORM_GAUSSIAN || (o->role == DMC_ROLE_PLANNER && o->obs_norm == DMC_NORM_GAUSSIAN)) &&
         o->clip < 3)
         return dmc__fail(DMC_EINVAL,
                          "dmc_model_create: clip = %g would cut off a gaussian-normalised %s beyond %g sigma; use clip = 0, "
@@ -104,6 +107,11 @@ void dmc_model_destroy(dmc_model *m)
     dmc__model_destroy(m);
 }
 
+size_t dmc_model_memory(const dmc_model *m)
+{
+    return m ? dmc__model_bytes(m) : 0;
+}
+
 dmc_status dmc_model_describe(const dmc_model *m, char *buf, size_t size, size_t *need)
 {
     char *text;
@@ -139,12 +147,13 @@ static dmc_status run_forward(const dmc_model *m, dmc__plan *p, int32_t batch, c
     dmc__device *d = m->ref.ctx->device;
     const dmc__net_config *n = &m->spec.net;
     const size_t b = (size_t)batch, e = b * (size_t)n->horizon * (size_t)n->cols;
+    const size_t outputs = n->outputs ? b * (size_t)n->outputs : e;
     dmc__plan_bind(p, m->weights, NULL);
     DMC_TRY(dmc__dev_in(d, dmc__plan_value(p, m->net->z), z, e));
     DMC_TRY(dmc__dev_in(d, dmc__plan_value(p, m->net->t), t, b));
     if (n->cond) DMC_TRY(dmc__dev_in(d, dmc__plan_value(p, m->net->cond), cond, b * (size_t)n->cond));
     DMC_TRY(dmc__plan_forward(p));
-    return dmc__dev_out(d, out, dmc__plan_value(p, m->net->out), e);
+    return dmc__dev_out(d, out, dmc__plan_value(p, m->net->out), outputs);
 }
 
 dmc_status dmc_model_forward(const dmc_model *m, int32_t batch, const float *z, const float *t, const float *cond, float *out)

@@ -3,10 +3,12 @@
 #include "options_rows.h"
 
 #define MODEL_FIELDS(X, T)                                                                        \
-    X##_CHOICE(T, role, DMC_ROLE_POLICY, "policy", 1, "policy planner",                           \
-               "policy: draws actions; planner: draws rows of state and action")                  \
-    X##_CHOICE(T, network, DMC_NETWORK_IDQL_MLP, "idql_mlp", 1, "idql_mlp unet1d_janner",         \
-               "architecture of the denoiser")                                                    \
+    X##_CHOICE(T, role, DMC_ROLE_POLICY, "policy", 3, "policy planner value inverse",             \
+               "policy: draws actions; planner: draws rows of state and action; value: return of a plan; " \
+               "inverse: action between two states")                                              \
+    X##_CHOICE(T, network, DMC_NETWORK_IDQL_MLP, "idql_mlp", 8,                                   \
+               "idql_mlp unet1d_janner unet1d_chi transformer_chi dit1d dql_mlp unet1d_half dit1d_half inverse_mlp", \
+               "architecture of the network")                                                     \
     X##_INT(T, horizon, 1, 1, 1024, "rows of a sample; U-Net: divisible by 2^(levels-1)")         \
     X##_INT(T, n_obs, 1, 1, 64, "policy: observations in the condition")                          \
     X##_INT(T, hidden, 256, 1, 8192, "idql_mlp: width; U-Net: channels of the first level")       \
@@ -25,6 +27,16 @@
     X##_REAL(T, clip, 1, 0, 1e6, "predicted samples are clipped to +-clip, normalised; 0 = off")  \
     X##_REAL(T, control_hz, 0, 0, 1e6, "rate the data was recorded at, Hz; 0 = not stated")       \
     X##_SEED(T, seed, "seed of the initial weights")                                              \
-    X##_TEXT(T, mult, "1,2,2,2", "U-Net: channel multipliers per level, cumulative product")
+    X##_TEXT(T, mult, "1,2,2,2", "U-Net: channel multipliers per level, cumulative product")      \
+    X##_INT(T, heads, 4, 1, 256, "transformers: heads of attention, must divide hidden")          \
+    X##_CHOICE(T, time_embed, DMC_TIME_POSITIONAL, "positional", 3, "positional sinusoidal fourier frozen", \
+               "embedding of the diffusion time")                                                 \
+    X##_INT(T, compat, 0, 0, 3, "faults of published code to repeat: 1 dit1d residual, 2 integer time frequencies") \
+    X##_CHOICE(T, encoder, DMC_ENCODER_NONE, "none", 1, "none mlp",                               \
+               "what stands before the network's condition")                                      \
+    X##_INT(T, enc_hidden, 256, 1, 8192, "width inside the encoder")                              \
+    X##_INT(T, enc_dim, 128, 1, 8192, "width behind the encoder")                                 \
+    X##_REAL(T, dropout, 0, 0, DMC__BELOW_ONE, "probability of dropout while pre-training")       \
+    X##_REAL(T, discount, 0.99, 0, 1, "role value: discount of the return")
 
 DMC__OPTIONS_TABLE(dmc__options_model, DMC_OPTIONS_MODEL, dmc_model_options, MODEL_FIELDS, 0);

@@ -154,6 +154,17 @@ void dmc__trajectories_destroy(dmc__trajectories *t)
     DMC_FREE(a, t, 1);
 }
 
+void dmc__trajectories_returns(const dmc__trajectories *t, double discount, float *out)
+{
+    for (int32_t e = 0; e < t->episodes; e++) {
+        double sum = 0;
+        for (size_t i = t->start[e + 1]; i-- > t->start[e];) {
+            sum = t->rew[i] + discount * sum;
+            out[i] = (float)sum;
+        }
+    }
+}
+
 double dmc__trajectories_return(const dmc__trajectories *t, int32_t episode)
 {
     double sum = 0;

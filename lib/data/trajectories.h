@@ -29,6 +29,8 @@ dmc_status dmc__trajectories_create(const dmc__allocator *a, size_t n, int32_t o
                                     const float *act, const float *rew, const uint8_t *terminals,
                                     const uint8_t *timeouts, double held_out, uint64_t seed, dmc__trajectories **out);
 void dmc__trajectories_destroy(dmc__trajectories *t);
+/* Discounted return from every row to the end of its episode, sum_k discount^k r. out: (rows) */
+void dmc__trajectories_returns(const dmc__trajectories *t, double discount, float *out);
 double dmc__trajectories_return(const dmc__trajectories *t, int32_t episode);
 
 /* A position: row `row` of episode `episode`. */

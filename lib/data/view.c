@@ -62,6 +62,19 @@ void dmc__view_sample(const dmc__view *v, dmc__position p, float *z, float *cond
     if (weight) base_weight(v, valid, weight);
 }
 
+void dmc__view_transition(const dmc__view *v, dmc__position p, float *states, float *action)
+{
+    const dmc__trajectories *t = v->data;
+    const size_t s = (size_t)v->obs->n, a = (size_t)v->act->n;
+    const size_t first = t->start[p.episode], last = t->start[p.episode + 1] - 1;
+    size_t row = first + (size_t)p.row;
+    if (row == last && row > first) row--;
+    const size_t next = row < last ? row + 1 : row;
+    dmc__normaliser_apply(v->obs, t->obs + row * s, 1, states);
+    dmc__normaliser_apply(v->obs, t->obs + next * s, 1, states + s);
+    dmc__normaliser_apply(v->act, t->act + row * a, 1, action);
+}
+
 /* In-paint one raw state (S) into row 0. */
 static void know_state(const dmc__view *v, const float *raw, float *mask, float *known)
 {

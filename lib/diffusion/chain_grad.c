@@ -145,8 +145,14 @@ dmc_status dmc__chain_network(dmc__chain *c, const void *z, const void *t, const
 dmc_status dmc__chain_network_backward(dmc__chain *c, const void *df)
 {
     DMC_TRY(check_backward(c, NULL));
-    DMC_TRY(dmc__dev_copy(c->feed.device, dmc__plan_grad(c->feed.plan, c->feed.net->out), df, c->total));
+    DMC_TRY(dmc__dev_copy(c->feed.device, dmc__plan_grad(c->feed.plan, c->feed.net->out), df,
+                         (size_t)c->affine.batch * dmc__feed_out_elems(c->feed.net)));
     return dmc__plan_backward(c->feed.plan);
+}
+
+void dmc__chain_set_dropout(dmc__chain *c, int32_t on, uint64_t seed, uint64_t step)
+{
+    dmc__plan_set_dropout(c->feed.plan, on, seed, step);
 }
 
 size_t dmc__chain_bytes(const dmc__chain *c)

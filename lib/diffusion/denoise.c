@@ -6,6 +6,7 @@
 #include "../backend/block.h"
 #include "affine.h"
 #include "feed.h"
+#include "../nn/params.h"
 
 enum { MAX_ELBO_STEPS = 64, COEFS = 4 };
 
@@ -15,10 +16,13 @@ struct dmc__denoise {
     const dmc__process *process;
     dmc__affine affine;             /* device and shape; mask while a batch has one */
     size_t total;                   /* elements of (batch,T,cols) */
+    int32_t outputs;                /* of a network that regresses, per sample; 0: its output is like z */
+    size_t compared;                /* elements of the larger of z and the output */
     dmc__block memory;              /* cut into: */
-    void *x0, *z, *target, *mask;   /* (batch,T,cols) */
+    void *x0, *z, *mask;            /* (batch,T,cols) */
+    void *target;                   /* (compared) */
     void *weight, *counted;         /* (batch,T,cols) loss weights; 1 where they are not 0 */
-    void *noise;                    /* (batch,T,cols) eps, later dL/df: the noise is dead once z and target are made */
+    void *noise;                    /* (compared) eps, later dL/df: the noise is dead once z and target are made */
     void *cond, *extra, *t, *coef;  /* (batch,cond) (batch,T,extra) (batch) (batch,4) */
     void *err, *derr;               /* (batch) */
     float *host;                    /* (batch, max(T*cols, 4)) */
@@ -40,11 +44,11 @@ static dmc_status take_memory(dmc__denoise *n)
     const dmc__part part[] = {
         {&n->x0, n->total},
         {&n->z, n->total},
-        {&n->target, n->total},
+        {&n->target, n->compared},
         {&n->mask, n->total},
         {&n->weight, n->total},
         {&n->counted, n->total},
-        {&n->noise, n->total},
+        {&n->noise, n->compared},
         {&n->cond, b * dmc__feed_cond_elems(n->net)},
         {&n->extra, b * dmc__feed_extra_elems(n->net)},
         {&n->t, b},
@@ -71,6 +75,9 @@ dmc_status dmc__denoise_create(dmc__chain *c, const dmc__net *net, dmc__device *
     n->process = p;
     n->affine = (dmc__affine){.device = d, .batch = batch, .elems = (int32_t)dmc__feed_elems(net)};
     n->total = (size_t)batch * dmc__feed_elems(net);
+    n->outputs = dmc__net_regresses(net->config.kind) ? (int32_t)dmc__feed_out_elems(net) : 0;
+    n->compared = (size_t)batch * dmc__feed_out_elems(net);
+    if (n->compared < n->total) n->compared = n->total;
     const dmc_status status = take_memory(n);
     if (status < 0) {
         dmc__denoise_destroy(n);
@@ -172,12 +179,24 @@ dmc_status dmc__denoise_noise(dmc__denoise *n, const int32_t *time, const uint64
     return dmc__dev_run(n->affine.device, DMC_OP_DIFFUSE, &k);
 }
 
+dmc_status dmc__denoise_clean(dmc__denoise *n)
+{
+    DMC_TRY(dmc__params_zero(n->affine.device, n->t, (size_t)n->affine.batch));
+    return dmc__dev_copy(n->affine.device, n->z, n->x0, n->total);
+}
+
+dmc_status dmc__denoise_set_target(dmc__denoise *n, const float *target)
+{
+    return dmc__dev_in(n->affine.device, n->target, target, (size_t)n->affine.batch * (size_t)n->outputs);
+}
+
+/* Loss weights belong to entries of z: a network that regresses has none. */
 static dmc_kargs error_args(const dmc__denoise *n, const void *weight)
 {
     return (dmc_kargs){.in = {dmc__chain_output(n->chain), n->target},
-                       .par = {weight},
+                       .par = {n->outputs ? NULL : weight},
                        .out = n->err,
-                       .dim = {n->affine.batch, n->affine.elems}};
+                       .dim = {n->affine.batch, n->outputs ? n->outputs : n->affine.elems}};
 }
 
 static dmc_status measure_error(dmc__denoise *n, const void *weight, float *err)

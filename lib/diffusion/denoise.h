@@ -15,6 +15,10 @@ void dmc__denoise_destroy(dmc__denoise *n);
  * clean, no loss) or NULL, weight (batch,T,cols) loss weights or NULL (0 = no loss, e.g. padding). */
 dmc_status dmc__denoise_set(dmc__denoise *n, const float *x0, const float *cond, const float *extra, const float *mask,
                             const float *weight);
+/* A network that regresses: what its output (batch, outputs) must be, host; after dmc__denoise_noise or _clean. */
+dmc_status dmc__denoise_set_target(dmc__denoise *n, const float *target);
+/* Leave the batch as it is, at time 0. */
+dmc_status dmc__denoise_clean(dmc__denoise *n);
 /* Noise it: time index time[b] (host), noise number sample[b] of stream (seed, purpose, step). Equal sample numbers share
  * noise, which is what DPO pairs need. */
 dmc_status dmc__denoise_noise(dmc__denoise *n, const int32_t *time, const uint64_t *sample, uint64_t seed,

@@ -1,4 +1,4 @@
-/* feed.c — inputs are copied into the plan before every forward, because a plan for inference may reuse their memory. */
+/* feed.c — inputs are copied into the tape, because the backward pass reads them and the caller's may change before. */
 #include "feed.h"
 
 static size_t value_elems(const dmc__net *net, dmc__val v)
@@ -9,6 +9,11 @@ static size_t value_elems(const dmc__net *net, dmc__val v)
 size_t dmc__feed_elems(const dmc__net *net)
 {
     return value_elems(net, net->z);
+}
+
+size_t dmc__feed_out_elems(const dmc__net *net)
+{
+    return value_elems(net, net->out);
 }
 
 size_t dmc__feed_cond_elems(const dmc__net *net)
@@ -23,9 +28,9 @@ size_t dmc__feed_extra_elems(const dmc__net *net)
 
 dmc_status dmc__feed_check(const dmc__net *net, int32_t batch, const char *who)
 {
-    const size_t n[3] = {dmc__feed_elems(net), dmc__feed_cond_elems(net), dmc__feed_extra_elems(net)};
+    const size_t n[] = {dmc__feed_elems(net), dmc__feed_out_elems(net), dmc__feed_cond_elems(net), dmc__feed_extra_elems(net)};
     if (batch < 1) return dmc__fail(DMC_ERANGE, "%s: batch = %d, must be at least 1", who, batch);
-    for (int32_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < sizeof n / sizeof *n; i++)
         if (n[i] > (size_t)INT32_MAX / (size_t)batch)
             return dmc__fail(DMC_EOVERFLOW, "%s: batch = %d samples of %zu numbers, must be fewer than 2^31 in all", who,
                              batch, n[i]);

@@ -1,4 +1,4 @@
-/* feed.h — put a batch into a network's plan. */
+/* feed.h — put a batch into a network's training plan (roll-outs read it in place: hoist.h). */
 #ifndef DMC_DIFFUSION_FEED_H
 #define DMC_DIFFUSION_FEED_H
 
@@ -19,6 +19,7 @@ dmc_status dmc__feed_time(const dmc__feed *f, int32_t i);
 
 /* Elements of one sample. */
 size_t dmc__feed_elems(const dmc__net *net);       /* T*cols  */
+size_t dmc__feed_out_elems(const dmc__net *net);   /* T*cols, or the outputs of a network that regresses */
 size_t dmc__feed_cond_elems(const dmc__net *net);  /* cond    */
 size_t dmc__feed_extra_elems(const dmc__net *net); /* T*extra */
 

@@ -16,7 +16,13 @@ typedef int32_t dmc__parid; /* index of a parameter; -1 = none     */
 enum { DMC__NAME_MAX = 96, DMC__MAX_RANK = 3 };
 
 /* How a parameter starts, and how its stored order relates to PyTorch's. */
-enum dmc__init { DMC__INIT_ZERO, DMC__INIT_ONE, DMC__INIT_UNIFORM /* U(+-scale) */, DMC__INIT_NORMAL /* scale*N */ };
+enum dmc__init {
+    DMC__INIT_ZERO,
+    DMC__INIT_ONE,
+    DMC__INIT_UNIFORM,   /* U(+-scale)                                                   */
+    DMC__INIT_NORMAL,    /* scale N(0,1)                                                 */
+    DMC__INIT_ORTHOGONAL /* scale times orthonormal rows, or columns where rows are more */
+};
 /* PyTorch shape -> stored order. LINEAR (Co,Ci)->(Ci,Co); CONV (Co,Ci,k)->(k,Ci,Co); CONVT (Ci,Co,k)->(k,Ci,Co). */
 enum dmc__layout { DMC__LAYOUT_PLAIN, DMC__LAYOUT_LINEAR, DMC__LAYOUT_CONV, DMC__LAYOUT_CONVT };
 
@@ -25,6 +31,7 @@ typedef struct dmc__param_spec {
     int32_t rank, shape[DMC__MAX_RANK]; /* PyTorch shape */
     int32_t layout;                  /* DMC__LAYOUT_* */
     int32_t init;                    /* DMC__INIT_* */
+    int32_t frozen;                  /* 1: a constant of the network, never moved by an optimizer */
     double scale;
     size_t size, offset;             /* elements; offset in the parameter block, multiple of 16 */
 } dmc__param_spec;
@@ -43,20 +50,38 @@ void dmc__graph_pop(dmc__graph *g);
 
 /* bias = 0: no bias parameter. name is the layer's ("conv1.0"): parameters get ".weight", ".bias". */
 dmc__val dmc__g_linear(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t bias);
+/* Linear of the columns of x[0], x[1], ... joined, without joining them: one node per part, added up. */
+dmc__val dmc__g_linear_sum(dmc__graph *g, const char *name, int32_t n, const dmc__val *x, int32_t co, int32_t bias);
+/* A linear layer that several nodes use parts of: full parameter names; bias NULL = none. */
+typedef struct dmc__glayer {
+    dmc__parid weight, bias;
+} dmc__glayer;
+dmc__glayer dmc__g_layer(dmc__graph *g, const char *weight, const char *bias, int32_t ci, int32_t co);
+/* x (T,n) times inputs row..row+n, outputs col..col+co of the layer. */
+dmc__val dmc__g_linear_part(dmc__graph *g, dmc__glayer l, dmc__val x, int32_t row, int32_t col, int32_t co, int32_t bias);
 dmc__val dmc__g_conv1d(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t k, int32_t stride, int32_t pad);
 dmc__val dmc__g_convt1d(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t k, int32_t stride, int32_t pad);
 /* act: 0 none, 1 Mish. */
 dmc__val dmc__g_groupnorm(dmc__graph *g, const char *name, dmc__val x, int32_t groups, double eps, int32_t act);
 dmc__val dmc__g_layernorm(dmc__graph *g, const char *name, dmc__val x, double eps);
-dmc__val dmc__g_act(dmc__graph *g, enum dmc_op op, dmc__val x);       /* MISH SILU RELU TANH */
+dmc__val dmc__g_act(dmc__graph *g, enum dmc_op op, dmc__val x); /* MISH SILU RELU TANH GELU GELU_TANH */
+dmc__val dmc__g_leaky_relu(dmc__graph *g, dmc__val x, double slope);
+/* x, but while dmc__plan_set_dropout is on an element is 0 with probability p, else scaled by 1/(1-p). p = 0 adds nothing. */
+dmc__val dmc__g_dropout(dmc__graph *g, dmc__val x, double p);
+/* Columns from .. from + count. */
+dmc__val dmc__g_slice(dmc__graph *g, dmc__val x, int32_t from, int32_t count);
 dmc__val dmc__g_add(dmc__graph *g, dmc__val x, dmc__val y);
 dmc__val dmc__g_add_time(dmc__graph *g, dmc__val x, dmc__val e);      /* (T,C) + (1,C) */
 dmc__val dmc__g_concat(dmc__graph *g, dmc__val x, dmc__val y, dmc__val z /* -1: none */);
-dmc__val dmc__g_timestep(dmc__graph *g, dmc__val t, int32_t c);       /* (1,1) -> (1,c) */
+/* (1,1) -> (1,c), kind 0 or 1 of TIMESTEP; and kind 2, whose frozen frequencies are the parameter `freqs` (c/2). */
+dmc__val dmc__g_timestep(dmc__graph *g, dmc__val t, int32_t c, int32_t kind, int32_t cast);
+dmc__val dmc__g_fourier(dmc__graph *g, const char *freqs, dmc__val t, int32_t c, int32_t cast);
 /* Same memory seen as (t,c); t*c must equal the value's size. */
 dmc__val dmc__g_reshape(dmc__graph *g, dmc__val x, int32_t t, int32_t c);
-/* Multiply the init scale of the last layer's weight (and bias) by s; 0 makes it start at zero. */
-void dmc__g_scale_init(dmc__graph *g, double s);
+/* The last layer's weight starts like this, its bias at zero. */
+void dmc__g_init(dmc__graph *g, enum dmc__init init, double scale);
+/* The scale of torch's xavier_uniform_ for DMC__INIT_UNIFORM. */
+double dmc__xavier(int32_t fan_in, int32_t fan_out);
 
 /* ---- asking ---------------------------------------------------------------------------------------- */
 int32_t dmc__graph_rows(const dmc__graph *g, dmc__val v);  /* T */
@@ -65,9 +90,19 @@ int32_t dmc__graph_param_count(const dmc__graph *g);
 const dmc__param_spec *dmc__graph_param(const dmc__graph *g, dmc__parid i);
 dmc__parid dmc__graph_find_param(const dmc__graph *g, const char *name); /* -1: not there */
 size_t dmc__graph_param_elems(const dmc__graph *g);        /* size of the parameter block, padding included */
-size_t dmc__graph_param_total(const dmc__graph *g);        /* sum of sizes: the published "parameters" number */
+size_t dmc__graph_param_total(const dmc__graph *g);        /* sum of sizes but frozen: the published number */
 /* Useful FLOP of one forward per sample: 2 per multiply-add, taps that fall on zero padding not counted. */
 double dmc__graph_flops(const dmc__graph *g);
+size_t dmc__graph_bytes(const dmc__graph *g);              /* held */
+
+/* ---- parts ------------------------------------------------------------------------------------------ */
+int32_t dmc__graph_value_count(const dmc__graph *g);
+int32_t dmc__graph_node_count(const dmc__graph *g);
+dmc__val dmc__graph_made_by(const dmc__graph *g, int32_t node); /* the value a node makes */
+dmc__val dmc__graph_base(const dmc__graph *g, dmc__val v);      /* whose memory a value is; of a reshaping: its source */
+/* bits: one byte per value, set by the caller for inputs, 0 elsewhere. Afterwards every value has the bits of all
+ * inputs it depends on. */
+void dmc__graph_spread(const dmc__graph *g, uint8_t *bits);
 
 /* ---- plan: memory for one batch size ---------------------------------------------------------------- */
 typedef struct dmc__plan dmc__plan;
@@ -83,15 +118,34 @@ enum {
 dmc_status dmc__plan_create(const dmc__graph *g, dmc__device *d, int32_t batch, int32_t flags,
                             const uint8_t *train, dmc__plan **out);
 void dmc__plan_destroy(dmc__plan *p);
+
+/* Some nodes of a graph. What they read and others make is an input of theirs, what they make and others read an
+ * output. */
+typedef struct dmc__plan_part {
+    const uint8_t *node; /* (nodes) not 0: belongs                                                           */
+    const uint8_t *lent; /* (values) not 0: an input that has no memory in the plan but is lent some; NULL: none */
+} dmc__plan_part;
+
+/* A plan for inference of a part. */
+dmc_status dmc__plan_create_part(const dmc__graph *g, dmc__device *d, int32_t batch, const dmc__plan_part *part,
+                                 dmc__plan **out);
+/* Is the value an input of the plan? */
+int32_t dmc__plan_reads(const dmc__plan *p, dmc__val v);
+/* Where a lent input (B,T,C) is read from; before the first forward. Costs a few stores. */
+void dmc__plan_lend(dmc__plan *p, dmc__val v, const void *memory);
 /* Which memory the weights are read from and gradients added to; must be called before forward. Cheap. */
 void dmc__plan_bind(dmc__plan *p, const void *params, void *grads);
-/* Device memory of an input or output (B,T,C); of its gradient. Interior values: tests with TRAIN only. */
+/* From here on forward and backward drop what the stream (seed, DMC_STREAM_DROPOUT, step < 2^28) says; on = 0, as a plan
+ * starts: nothing. Samples count from 0. */
+void dmc__plan_set_dropout(dmc__plan *p, int32_t on, uint64_t seed, uint64_t step);
+/* Device memory of an input or output (B,T,C), NULL if it is lent; of its gradient. Interior values: tests with TRAIN
+ * only; interior gradients share memory and are NULL. */
 void *dmc__plan_value(const dmc__plan *p, dmc__val v);
 void *dmc__plan_grad(const dmc__plan *p, dmc__val v);
 int32_t dmc__plan_batch(const dmc__plan *p);
 dmc_status dmc__plan_forward(dmc__plan *p);
 /* Output gradients must be filled in (all of them). Parameter gradients are added to, input gradients set. */
 dmc_status dmc__plan_backward(dmc__plan *p);
-size_t dmc__plan_bytes(const dmc__plan *p);
+size_t dmc__plan_bytes(const dmc__plan *p);                /* held, of host and device */
 
 #endif

@@ -83,6 +83,23 @@ dmc__val dmc__graph_add_node(dmc__graph *g, const dmc__graph_node *n, int32_t t,
     return out;
 }
 
+int32_t dmc__graph_start(dmc__graph *g, enum dmc_op op, const char *name, int32_t n_in, const dmc__val *in,
+                         dmc__graph_node *n)
+{
+    if (g->status < 0) return 0;
+    *n = (dmc__graph_node){.op = op, .n_in = n_in, .out = -1, .par = {-1, -1}};
+    if (snprintf(n->name, sizeof n->name, "%s%s", g->prefix, name) >= (int)sizeof n->name)
+        dmc__graph_refuse(g, DMC_EINVAL, "%s%s: name longer than %d characters", g->prefix, name, DMC__NAME_MAX - 1);
+    for (int32_t i = 0; i < n_in; i++) {
+        if (in[i] < 0 || in[i] >= g->values)
+            dmc__graph_refuse(g, DMC_EINVAL, "%s: input %d is value %d, must be 0..%d", n->name, i, in[i],
+                              g->values - 1);
+        else
+            n->in[i] = g->value[in[i]].base;
+    }
+    return g->status >= 0;
+}
+
 dmc__val dmc__graph_input(dmc__graph *g, const char *name, int32_t t, int32_t c)
 {
     const dmc__val v = dmc__graph_add_value(g, name, t, c, -1);
@@ -157,4 +174,10 @@ int32_t dmc__graph_cols(const dmc__graph *g, dmc__val v)
 double dmc__graph_flops(const dmc__graph *g)
 {
     return g->flops;
+}
+
+size_t dmc__graph_bytes(const dmc__graph *g)
+{
+    return sizeof *g + (size_t)g->value_room * sizeof *g->value + (size_t)g->node_room * sizeof *g->node +
+           (size_t)g->param_room * sizeof *g->param;
 }

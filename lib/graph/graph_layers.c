@@ -1,49 +1,14 @@
 /* graph_layers.c — one builder call per layer: its shape rule, its parameters, its cost.
  *
  * A call starts a node, checks, adds parameters and appends the node. Any of these does nothing after an error, so
- * only `start` is asked for its result.
+ * only dmc__graph_start is asked for its result. Linear layers and what attention needs stand in files of their own.
  */
 #include "graph_types.h"
 
 #include <math.h>
-#include <stdio.h>
-
-/* A node of this op with these inputs, named prefix + name. 0 after an error. */
-static int32_t start(dmc__graph *g, enum dmc_op op, const char *name, int32_t n_in, const dmc__val *in,
-                     dmc__graph_node *n)
-{
-    if (g->status < 0) return 0;
-    *n = (dmc__graph_node){.op = op, .n_in = n_in, .out = -1, .par = {-1, -1}};
-    if (snprintf(n->name, sizeof n->name, "%s%s", g->prefix, name) >= (int)sizeof n->name)
-        dmc__graph_refuse(g, DMC_EINVAL, "%s%s: name longer than %d characters", g->prefix, name, DMC__NAME_MAX - 1);
-    for (int32_t i = 0; i < n_in; i++) {
-        if (in[i] < 0 || in[i] >= g->values)
-            dmc__graph_refuse(g, DMC_EINVAL, "%s: input %d is value %d, must be 0..%d", n->name, i, in[i],
-                              g->values - 1);
-        else
-            n->in[i] = g->value[in[i]].base;
-    }
-    return g->status >= 0;
-}
+#include <string.h>
 
 /* ---- layers with weights ---------------------------------------------------------------------------- */
-
-dmc__val dmc__g_linear(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t bias)
-{
-    dmc__graph_node n;
-    if (!start(g, DMC_OP_LINEAR, name, 1, &x, &n)) return -1;
-    const int32_t t = g->value[x].t, ci = g->value[x].c;
-    if (co < 1)
-        return dmc__graph_refuse(g, DMC_ESHAPE, "%s: linear of (%d,%d) to (%d,%d), must have a column", n.name, t, ci,
-                                 t, co);
-    n.dim[0] = t;
-    n.dim[1] = ci;
-    n.dim[2] = co;
-    const dmc__param_spec w = {.rank = 2, .shape = {co, ci}, .layout = DMC__LAYOUT_LINEAR};
-    dmc__graph_add_weights(g, &n, &w, co, bias);
-    g->flops += 2.0 * t * ci * co;
-    return dmc__graph_add_node(g, &n, t, co);
-}
 
 static int64_t floor_div(int64_t a, int64_t b)
 {
@@ -76,7 +41,7 @@ static dmc__val convolve(dmc__graph *g, enum dmc_op op, const char *name, dmc__v
                          int32_t stride, int32_t pad)
 {
     dmc__graph_node n;
-    if (!start(g, op, name, 1, &x, &n)) return -1;
+    if (!dmc__graph_start(g, op, name, 1, &x, &n)) return -1;
     const int32_t t = g->value[x].t, ci = g->value[x].c, transposed = op == DMC_OP_CONVT1D;
     if (co < 1 || k < 1 || stride < 1 || pad < 0 || pad >= k)
         return dmc__graph_refuse(g, DMC_ESHAPE, "%s: %s of (%d,%d) to %d channels, k = %d, stride = %d, pad = %d, "
@@ -111,7 +76,7 @@ dmc__val dmc__g_convt1d(dmc__graph *g, const char *name, dmc__val x, int32_t co,
 dmc__val dmc__g_groupnorm(dmc__graph *g, const char *name, dmc__val x, int32_t groups, double eps, int32_t act)
 {
     dmc__graph_node n;
-    if (!start(g, DMC_OP_GROUPNORM, name, 1, &x, &n)) return -1;
+    if (!dmc__graph_start(g, DMC_OP_GROUPNORM, name, 1, &x, &n)) return -1;
     const int32_t t = g->value[x].t, c = g->value[x].c;
     if (groups < 1 || c % groups)
         return dmc__graph_refuse(g, DMC_ESHAPE, "%s: groupnorm of (%d,%d) in %d groups, must divide %d", n.name, t, c,
@@ -132,7 +97,7 @@ dmc__val dmc__g_groupnorm(dmc__graph *g, const char *name, dmc__val x, int32_t g
 dmc__val dmc__g_layernorm(dmc__graph *g, const char *name, dmc__val x, double eps)
 {
     dmc__graph_node n;
-    if (!start(g, DMC_OP_LAYERNORM, name, 1, &x, &n)) return -1;
+    if (!dmc__graph_start(g, DMC_OP_LAYERNORM, name, 1, &x, &n)) return -1;
     const int32_t t = g->value[x].t, c = g->value[x].c;
     if (!(eps > 0) || !isfinite(eps))
         return dmc__graph_refuse(g, DMC_ERANGE, "%s: layernorm of (%d,%d) with eps = %g, must be above 0", n.name, t, c, eps);
@@ -145,23 +110,52 @@ dmc__val dmc__g_layernorm(dmc__graph *g, const char *name, dmc__val x, double ep
 
 /* ---- layers without parameters, named like their op ------------------------------------------------- */
 
-dmc__val dmc__g_act(dmc__graph *g, enum dmc_op op, dmc__val x)
+static dmc__val activate(dmc__graph *g, enum dmc_op op, dmc__val x, double attr)
 {
     dmc__graph_node n;
-    if (g->status < 0) return -1;
-    if (op != DMC_OP_MISH && op != DMC_OP_SILU && op != DMC_OP_RELU && op != DMC_OP_TANH)
-        return dmc__graph_refuse(g, DMC_EINVAL, "%sactivation: op = %d, must be mish, silu, relu or tanh", g->prefix,
-                                 (int)op);
-    if (!start(g, op, dmc__op_name(op), 1, &x, &n)) return -1;
+    if (!dmc__graph_start(g, op, dmc__op_name(op), 1, &x, &n)) return -1;
     const int32_t t = g->value[x].t, c = g->value[x].c;
     n.dim[0] = t * c;
+    n.attr[0] = attr;
+    return dmc__graph_add_node(g, &n, t, c);
+}
+
+dmc__val dmc__g_act(dmc__graph *g, enum dmc_op op, dmc__val x)
+{
+    static const enum dmc_op known[] = {DMC_OP_MISH, DMC_OP_SILU, DMC_OP_RELU, DMC_OP_TANH, DMC_OP_GELU, DMC_OP_GELU_TANH};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (op == known[i]) return activate(g, op, x, 0);
+    if (g->status < 0) return -1;
+    return dmc__graph_refuse(g, DMC_EINVAL, "%sactivation: op = %d, must be mish, silu, relu, tanh, gelu or gelu_tanh",
+                             g->prefix, (int)op);
+}
+
+dmc__val dmc__g_leaky_relu(dmc__graph *g, dmc__val x, double slope)
+{
+    if (g->status >= 0 && !isfinite(slope))
+        return dmc__graph_refuse(g, DMC_ERANGE, "%sleaky_relu: slope = %g, must be finite", g->prefix, slope);
+    return activate(g, DMC_OP_RELU, x, slope);
+}
+
+dmc__val dmc__g_dropout(dmc__graph *g, dmc__val x, double p)
+{
+    dmc__graph_node n;
+    if (!dmc__graph_start(g, DMC_OP_DROPOUT, "dropout", 1, &x, &n)) return -1;
+    if (!(p >= 0 && p < 1))
+        return dmc__graph_refuse(g, DMC_ERANGE, "%s: probability = %g, must be in [0, 1)", n.name, p);
+    if (p == 0) return x;
+    const int32_t t = g->value[x].t, c = g->value[x].c;
+    n.dim[0] = 1;
+    n.dim[1] = t * c;
+    n.attr[0] = p;
+    n.random = 1;
     return dmc__graph_add_node(g, &n, t, c);
 }
 
 dmc__val dmc__g_add(dmc__graph *g, dmc__val x, dmc__val y)
 {
     dmc__graph_node n;
-    if (!start(g, DMC_OP_ADD, "add", 2, (const dmc__val[]){x, y}, &n)) return -1;
+    if (!dmc__graph_start(g, DMC_OP_ADD, "add", 2, (const dmc__val[]){x, y}, &n)) return -1;
     const dmc__graph_value a = g->value[x], b = g->value[y];
     if (a.t != b.t || a.c != b.c)
         return dmc__graph_refuse(g, DMC_ESHAPE, "%s: (%d,%d) and (%d,%d), must be the same", n.name, a.t, a.c, b.t, b.c);
@@ -172,7 +166,7 @@ dmc__val dmc__g_add(dmc__graph *g, dmc__val x, dmc__val y)
 dmc__val dmc__g_add_time(dmc__graph *g, dmc__val x, dmc__val e)
 {
     dmc__graph_node n;
-    if (!start(g, DMC_OP_ADD_TIME, "add_time", 2, (const dmc__val[]){x, e}, &n)) return -1;
+    if (!dmc__graph_start(g, DMC_OP_ADD_TIME, "add_time", 2, (const dmc__val[]){x, e}, &n)) return -1;
     const dmc__graph_value a = g->value[x], b = g->value[e];
     if (b.t != 1 || a.c != b.c)
         return dmc__graph_refuse(g, DMC_ESHAPE, "%s: (%d,%d) and (%d,%d), the second must be (1,%d)", n.name, a.t, a.c,
@@ -187,7 +181,7 @@ dmc__val dmc__g_concat(dmc__graph *g, dmc__val x, dmc__val y, dmc__val z)
 {
     dmc__graph_node n;
     const dmc__val in[DMC_KIN] = {x, y, z};
-    if (!start(g, DMC_OP_CONCAT, "concat", z == -1 ? 2 : 3, in, &n)) return -1;
+    if (!dmc__graph_start(g, DMC_OP_CONCAT, "concat", z == -1 ? 2 : 3, in, &n)) return -1;
     const int32_t t = g->value[x].t;
     int64_t c = 0;
     for (int32_t i = 0; i < n.n_in; i++) {
@@ -204,23 +198,55 @@ dmc__val dmc__g_concat(dmc__graph *g, dmc__val x, dmc__val y, dmc__val z)
     return dmc__graph_add_node(g, &n, t, (int32_t)c);
 }
 
-dmc__val dmc__g_timestep(dmc__graph *g, dmc__val t, int32_t c)
+dmc__val dmc__g_slice(dmc__graph *g, dmc__val x, int32_t from, int32_t count)
 {
     dmc__graph_node n;
-    if (!start(g, DMC_OP_TIMESTEP, "timestep", 1, &t, &n)) return -1;
+    if (!dmc__graph_start(g, DMC_OP_SLICE, "slice", 1, &x, &n)) return -1;
+    const dmc__graph_value v = g->value[x];
+    if (from < 0 || count < 1 || from > v.c - count)
+        return dmc__graph_refuse(g, DMC_ESHAPE, "%s: columns %d..%d of (%d,%d), must be inside 0..%d", n.name, from,
+                                 from + count - 1, v.t, v.c, v.c - 1);
+    if (count == v.c) return x;
+    const int32_t dim[] = {v.t, v.c, from, count};
+    memcpy(n.dim, dim, sizeof dim);
+    return dmc__graph_add_node(g, &n, v.t, count);
+}
+
+/* t(1,1) to (1,c) of this kind; the frozen frequencies of kind 2 are the parameter `freqs`. */
+static dmc__val embed(dmc__graph *g, dmc__val t, int32_t c, int32_t kind, int32_t cast, const char *freqs)
+{
+    dmc__graph_node n;
+    if (!dmc__graph_start(g, DMC_OP_TIMESTEP, "timestep", 1, &t, &n)) return -1;
     const dmc__graph_value v = g->value[t];
-    if (v.t != 1 || v.c != 1 || c < 2 || c % 2)
-        return dmc__graph_refuse(g, DMC_ESHAPE, "%s: (%d,%d) to (1,%d), must be (1,1) to an even number of columns",
-                                 n.name, v.t, v.c, c);
-    n.dim[0] = 1;
-    n.dim[1] = c;
+    const int32_t least = kind == 1 ? 4 : 2;
+    if (v.t != 1 || v.c != 1 || c < least || c % 2)
+        return dmc__graph_refuse(g, DMC_ESHAPE, "%s: (%d,%d) to (1,%d), must be (1,1) to an even number of columns, at least %d",
+                                 n.name, v.t, v.c, c, least);
+    if (kind < 0 || kind > 2 || (kind == 2) != (freqs != NULL))
+        return dmc__graph_refuse(g, DMC_EINVAL, "%s: kind = %d, must be 0..1", n.name, kind);
+    const int32_t dim[] = {1, c, kind, cast != 0};
+    memcpy(n.dim, dim, sizeof dim);
+    if (freqs) {
+        const dmc__param_spec s = {.rank = 1, .shape = {c / 2}, .init = DMC__INIT_NORMAL, .scale = 16, .frozen = 1};
+        n.par[0] = dmc__graph_add_param(g, freqs, &s);
+    }
     return dmc__graph_add_node(g, &n, 1, c);
+}
+
+dmc__val dmc__g_timestep(dmc__graph *g, dmc__val t, int32_t c, int32_t kind, int32_t cast)
+{
+    return embed(g, t, c, kind, cast, NULL);
+}
+
+dmc__val dmc__g_fourier(dmc__graph *g, const char *freqs, dmc__val t, int32_t c, int32_t cast)
+{
+    return embed(g, t, c, 2, cast, freqs);
 }
 
 dmc__val dmc__g_reshape(dmc__graph *g, dmc__val x, int32_t t, int32_t c)
 {
     dmc__graph_node n; /* checks and names only: nothing runs */
-    if (!start(g, DMC_OP_COUNT, "reshape", 1, &x, &n)) return -1;
+    if (!dmc__graph_start(g, DMC_OP_COUNT, "reshape", 1, &x, &n)) return -1;
     const dmc__graph_value v = g->value[x];
     if (t < 1 || c < 1 || (int64_t)t * c != (int64_t)v.t * v.c)
         return dmc__graph_refuse(g, DMC_ESHAPE, "%s: (%d,%d) to (%d,%d), must have as many elements", n.name, v.t, v.c,

@@ -18,13 +18,9 @@ static size_t count_elements(const dmc__param_spec *s)
     return (size_t)n;
 }
 
-/* Append `s` as layer.tail behind the parameters there are. -1 after an error. */
-static dmc__parid add_param(dmc__graph *g, const char *layer, const char *tail, const dmc__param_spec *s)
+/* Append `s` under its full name, behind the parameters there are. -1 after an error. */
+static dmc__parid append(dmc__graph *g, const char *name, const dmc__param_spec *s)
 {
-    char name[DMC__NAME_MAX];
-    if (g->status < 0) return -1;
-    if (snprintf(name, sizeof name, "%s.%s", layer, tail) >= (int)sizeof name)
-        return dmc__graph_refuse(g, DMC_EINVAL, "%s: parameter name longer than %d characters", layer, DMC__NAME_MAX - 1);
     if (dmc__graph_find_param(g, name) >= 0)
         return dmc__graph_refuse(g, DMC_EINVAL, "%s: there is already a parameter of this name", name);
     const size_t size = count_elements(s);
@@ -33,26 +29,60 @@ static dmc__parid add_param(dmc__graph *g, const char *layer, const char *tail, 
     if (dmc__graph_grow(g, (void **)&g->param, sizeof *g->param, g->params, &g->param_room) < 0) return -1;
     dmc__param_spec *const p = &g->param[g->params];
     *p = *s;
-    memcpy(p->name, name, sizeof name);
+    snprintf(p->name, sizeof p->name, "%s", name);
     p->size = size;
     p->offset = g->param_elems;
-    g->param_total += size;
+    g->param_total += s->frozen ? 0 : size;
     g->param_elems += (size + ALIGN - 1) / ALIGN * ALIGN;
     return g->params++;
 }
 
+dmc__parid dmc__graph_add_param(dmc__graph *g, const char *name, const dmc__param_spec *s)
+{
+    char full[DMC__NAME_MAX];
+    if (g->status < 0) return -1;
+    if (snprintf(full, sizeof full, "%s%s", g->prefix, name) >= (int)sizeof full)
+        return dmc__graph_refuse(g, DMC_EINVAL, "%s%s: parameter name longer than %d characters", g->prefix, name,
+                                 DMC__NAME_MAX - 1);
+    return append(g, full, s);
+}
+
 /* PyTorch: kaiming_uniform(a = sqrt 5) of the weight is U(+-1/sqrt(fan_in)), and so is the bias. fan_in is the
  * product of all sizes but the first, whatever the first means: for a transposed convolution Co k, not Ci k. */
+static void set_start(dmc__param_spec *w, dmc__param_spec *b, int32_t co)
+{
+    double fan_in = 1;
+    for (int32_t i = 1; i < w->rank; i++) fan_in *= w->shape[i];
+    w->init = DMC__INIT_UNIFORM;
+    w->scale = 1 / sqrt(fan_in);
+    *b = (dmc__param_spec){.rank = 1, .shape = {co}, .layout = DMC__LAYOUT_PLAIN, .init = w->init, .scale = w->scale};
+}
+
+void dmc__graph_add_layer(dmc__graph *g, const char *weight, const char *bias, const dmc__param_spec *spec, int32_t co,
+                          dmc__parid par[2])
+{
+    dmc__param_spec w = *spec, b;
+    set_start(&w, &b, co);
+    par[0] = dmc__graph_add_param(g, weight, &w);
+    par[1] = bias ? dmc__graph_add_param(g, bias, &b) : -1;
+}
+
+/* <node>.tail; the node's name has the prefix already. */
+static dmc__parid add_to_node(dmc__graph *g, const dmc__graph_node *n, const char *tail, const dmc__param_spec *s)
+{
+    char name[DMC__NAME_MAX];
+    if (g->status < 0) return -1;
+    if (snprintf(name, sizeof name, "%s.%s", n->name, tail) >= (int)sizeof name)
+        return dmc__graph_refuse(g, DMC_EINVAL, "%s: parameter name longer than %d characters", n->name, DMC__NAME_MAX - 1);
+    return append(g, name, s);
+}
+
 void dmc__graph_add_weights(dmc__graph *g, dmc__graph_node *n, const dmc__param_spec *weight, int32_t co, int32_t bias)
 {
-    dmc__param_spec w = *weight;
-    double fan_in = 1;
-    for (int32_t i = 1; i < w.rank; i++) fan_in *= w.shape[i];
-    w.init = DMC__INIT_UNIFORM;
-    w.scale = 1 / sqrt(fan_in);
-    const dmc__param_spec b = {.rank = 1, .shape = {co}, .layout = DMC__LAYOUT_PLAIN, .init = w.init, .scale = w.scale};
-    n->par[0] = add_param(g, n->name, "weight", &w);
-    if (bias) n->par[1] = add_param(g, n->name, "bias", &b);
+    dmc__param_spec w = *weight, b;
+    set_start(&w, &b, co);
+    n->par[0] = add_to_node(g, n, "weight", &w);
+    if (bias) n->par[1] = add_to_node(g, n, "bias", &b);
 }
 
 void dmc__graph_add_norm(dmc__graph *g, dmc__graph_node *n, int32_t c)
@@ -61,8 +91,8 @@ void dmc__graph_add_norm(dmc__graph *g, dmc__graph_node *n, int32_t c)
     dmc__param_spec zero = one;
     zero.init = DMC__INIT_ZERO;
     zero.scale = 0;
-    n->par[0] = add_param(g, n->name, "weight", &one);
-    n->par[1] = add_param(g, n->name, "bias", &zero);
+    n->par[0] = add_to_node(g, n, "weight", &one);
+    n->par[1] = add_to_node(g, n, "bias", &zero);
 }
 
 /* The last node that has parameters; NULL if there is none. */
@@ -73,21 +103,23 @@ static const dmc__graph_node *last_layer(const dmc__graph *g)
     return NULL;
 }
 
-void dmc__g_scale_init(dmc__graph *g, double s)
+void dmc__g_init(dmc__graph *g, enum dmc__init init, double scale)
 {
     if (g->status < 0) return;
     const dmc__graph_node *const n = last_layer(g);
-    if (!n || g->param[n->par[0]].init == DMC__INIT_ONE || !isfinite(s) || s < 0) {
-        dmc__graph_refuse(g, DMC_EINVAL, "%s: initial scale times %g, needs a linear or convolution layer and a factor "
-                          "from 0 on", n ? n->name : "dmc__g_scale_init", s);
+    if (!n || g->param[n->par[0]].init == DMC__INIT_ONE || !isfinite(scale) || scale < 0) {
+        dmc__graph_refuse(g, DMC_EINVAL, "%s: initial scale %g, needs a linear or convolution layer and a scale from 0 on",
+                          n ? n->name : "dmc__g_init", scale);
         return;
     }
-    for (int32_t i = 0; i < DMC_KPAR; i++) {
-        if (n->par[i] < 0) continue;
-        dmc__param_spec *const p = &g->param[n->par[i]];
-        p->scale *= s;
-        if (s == 0) p->init = DMC__INIT_ZERO;
-    }
+    g->param[n->par[0]].init = init;
+    g->param[n->par[0]].scale = scale;
+    if (n->par[1] >= 0) g->param[n->par[1]].init = DMC__INIT_ZERO;
+}
+
+double dmc__xavier(int32_t fan_in, int32_t fan_out)
+{
+    return sqrt(6.0 / ((double)fan_in + fan_out));
 }
 
 /* ---- asking ----------------------------------------------------------------------------------------- */

@@ -8,10 +8,12 @@ void dmc__plan_start_step(const dmc__plan *p, int32_t i, dmc__step *s)
     for (int32_t j = 0; j < DMC_KDIM; j++) s->args.dim[j] = n->dim[j];
     s->args.dim[0] *= p->batch;
     for (int32_t j = 0; j < DMC_KATTR; j++) s->args.attr[j] = n->attr[j];
+    if (n->random) s->args.attr[n->random - 1] = 0;
     s->args.par_for = p->device->par.run ? &p->device->par : NULL;
     for (int32_t j = 0; j < DMC_KPAR; j++) {
         s->dpar[j] = DMC__NOWHERE;
-        s->par[j] = n->par[j] < 0 ? DMC__NOWHERE : p->graph->param[n->par[j]].offset * p->device->backend->elem;
+        s->par[j] = n->par[j] < 0 ? DMC__NOWHERE :
+            (p->graph->param[n->par[j]].offset + n->par_at[j]) * p->device->backend->elem;
     }
 }
 
@@ -25,7 +27,7 @@ static void *piece_address(const dmc__plan *p, const dmc__piece *piece)
 
 static void connect_forward(dmc__plan *p, int32_t i)
 {
-    const dmc__graph_node *const n = &p->graph->node[i];
+    const dmc__graph_node *const n = &p->graph->node[p->forward[i].node];
     dmc_kargs *const k = &p->forward[i].args;
     for (int32_t j = 0; j < n->n_in; j++) k->in[j] = piece_address(p, dmc__plan_value_piece(p, n->in[j]));
     k->out = piece_address(p, dmc__plan_value_piece(p, n->out));
@@ -64,12 +66,31 @@ void dmc__plan_bind(dmc__plan *p, const void *params, void *grads)
     for (int32_t i = 0; i < p->backward_steps; i++) bind_step(&p->backward[i], params, grads);
 }
 
+enum { NODES_OF_A_STEP = 4096 }; /* random streams of one update: one per node */
+
+static void set_dropout(const dmc__plan *p, dmc__step *s, int32_t on, uint64_t seed, uint64_t step)
+{
+    const dmc__graph_node *const n = &p->graph->node[s->node];
+    if (!n->random) return;
+    s->args.attr[n->random - 1] = on ? n->attr[n->random - 1] : 0;
+    s->args.key[0] = seed;
+    s->args.key[1] = DMC_STREAM_DROPOUT;
+    s->args.key[2] = step * NODES_OF_A_STEP + (uint64_t)(s->node % NODES_OF_A_STEP);
+    s->args.key[3] = 0;
+}
+
+void dmc__plan_set_dropout(dmc__plan *p, int32_t on, uint64_t seed, uint64_t step)
+{
+    for (int32_t i = 0; i < p->nodes; i++) set_dropout(p, &p->forward[i], on, seed, step);
+    for (int32_t i = 0; i < p->backward_steps; i++) set_dropout(p, &p->backward[i], on, seed, step);
+}
+
 /* ---- making ----------------------------------------------------------------------------------------- */
 
 /* Kernels count in 32 bits: no value may have more elements. */
 static dmc_status check_request(const dmc__graph *g, int32_t batch, int32_t flags)
 {
-    int32_t outputs = 0;
+    int32_t outputs = 0; /* a part has some if the graph has */
     DMC_TRY(dmc__graph_status(g));
     if (batch < 1) return dmc__fail(DMC_EINVAL, "dmc__plan_create: batch = %d, must be at least 1", batch);
     if (flags & ~(DMC__PLAN_TRAIN | DMC__PLAN_DINPUT))
@@ -85,24 +106,41 @@ static dmc_status check_request(const dmc__graph *g, int32_t batch, int32_t flag
     return outputs ? DMC_OK : dmc__fail(DMC_EINVAL, "dmc__plan_create: the graph has no output");
 }
 
-static dmc_status take_host_memory(dmc__plan *p)
+static int32_t count_nodes(const dmc__graph *g, const dmc__plan_part *part)
+{
+    int32_t count = 0;
+    for (int32_t i = 0; i < g->nodes; i++) count += !part || part->node[i];
+    return count;
+}
+
+static dmc_status take_host_memory(dmc__plan *p, const dmc__plan_part *part)
 {
     const dmc__allocator *const a = p->device->alloc;
+    p->nodes = count_nodes(p->graph, part);
     if (p->flags != DMC__PLAN_INFER) p->backward_room = dmc__plan_count_backward(p->graph);
     p->pieces = 2 * p->values + p->nodes + 1;
     DMC_TRY(DMC_NEW(a, p->nodes, &p->forward));
     DMC_TRY(DMC_NEW(a, p->backward_room, &p->backward));
     DMC_TRY(DMC_NEW(a, p->values, &p->grad));
+    DMC_TRY(DMC_NEW(a, p->values, &p->border));
     return DMC_NEW(a, p->pieces, &p->piece);
 }
 
-static dmc_status fill_plan(dmc__plan *p, const uint8_t *train)
+static void order_forward(dmc__plan *p, const dmc__plan_part *part)
 {
-    DMC_TRY(take_host_memory(p));
-    for (int32_t i = 0; i < p->nodes; i++) {
-        dmc__plan_start_step(p, i, &p->forward[i]);
-        p->forward[i].run = p->device->kernels.op[p->graph->node[i].op].fwd;
+    dmc__step *s = p->forward;
+    for (int32_t i = 0; i < p->graph->nodes; i++) {
+        if (part && !part->node[i]) continue;
+        dmc__plan_start_step(p, i, s);
+        s++->run = p->device->kernels.op[p->graph->node[i].op].fwd;
     }
+}
+
+static dmc_status fill_plan(dmc__plan *p, const dmc__plan_part *part, const uint8_t *train)
+{
+    DMC_TRY(take_host_memory(p, part));
+    order_forward(p, part);
+    dmc__plan_mark_border(p, part);
     if (p->flags != DMC__PLAN_INFER) dmc__plan_order_backward(p, train);
     DMC_TRY(dmc__plan_size_pieces(p));
     DMC_TRY(dmc__dev_alloc(p->device, p->bytes / p->device->backend->elem, &p->block));
@@ -111,8 +149,8 @@ static dmc_status fill_plan(dmc__plan *p, const uint8_t *train)
     return DMC_OK;
 }
 
-dmc_status dmc__plan_create(const dmc__graph *g, dmc__device *d, int32_t batch, int32_t flags, const uint8_t *train,
-                            dmc__plan **out)
+static dmc_status create(const dmc__graph *g, dmc__device *d, int32_t batch, int32_t flags, const dmc__plan_part *part,
+                         const uint8_t *train, dmc__plan **out)
 {
     dmc__plan *p;
     *out = NULL;
@@ -123,11 +161,22 @@ dmc_status dmc__plan_create(const dmc__graph *g, dmc__device *d, int32_t batch, 
     p->batch = batch;
     p->flags = flags;
     p->values = g->values;
-    p->nodes = g->nodes;
-    const dmc_status status = fill_plan(p, train);
+    const dmc_status status = fill_plan(p, part, train);
     if (status < 0) dmc__plan_destroy(p);
     else *out = p;
     return status;
+}
+
+dmc_status dmc__plan_create(const dmc__graph *g, dmc__device *d, int32_t batch, int32_t flags, const uint8_t *train,
+                            dmc__plan **out)
+{
+    return create(g, d, batch, flags, NULL, train, out);
+}
+
+dmc_status dmc__plan_create_part(const dmc__graph *g, dmc__device *d, int32_t batch, const dmc__plan_part *part,
+                                 dmc__plan **out)
+{
+    return create(g, d, batch, DMC__PLAN_INFER, part, NULL, out);
 }
 
 void dmc__plan_destroy(dmc__plan *p)
@@ -138,6 +187,7 @@ void dmc__plan_destroy(dmc__plan *p)
     DMC_FREE(a, p->forward, p->nodes);
     DMC_FREE(a, p->backward, p->backward_room);
     DMC_FREE(a, p->grad, p->values);
+    DMC_FREE(a, p->border, p->values);
     DMC_FREE(a, p->piece, p->pieces);
     DMC_FREE(a, p, 1);
 }
@@ -148,15 +198,18 @@ void *dmc__plan_value(const dmc__plan *p, dmc__val v)
 {
     if (v < 0 || v >= p->values) return NULL;
     const dmc__val base = p->graph->value[v].base;
-    const dmc__graph_value *const x = &p->graph->value[base];
     /* Interior values of an inference plan are gone when somebody could look. */
-    if (p->flags == DMC__PLAN_INFER && !x->is_input && !x->is_output) return NULL;
+    if (p->flags == DMC__PLAN_INFER && !(p->border[base] & (DMC__VALUE_GIVEN | DMC__VALUE_SHOWN))) return NULL;
     return piece_address(p, dmc__plan_value_piece(p, base));
 }
 
 void *dmc__plan_grad(const dmc__plan *p, dmc__val v)
 {
-    return v < 0 || v >= p->values ? NULL : piece_address(p, dmc__plan_grad_piece(p, p->graph->value[v].base));
+    if (v < 0 || v >= p->values) return NULL;
+    const dmc__val base = p->graph->value[v].base;
+    /* Like interior values, interior gradients are gone afterwards. */
+    if (!(p->border[base] & (DMC__VALUE_GIVEN | DMC__VALUE_SHOWN))) return NULL;
+    return piece_address(p, dmc__plan_grad_piece(p, base));
 }
 
 int32_t dmc__plan_batch(const dmc__plan *p)
@@ -166,5 +219,6 @@ int32_t dmc__plan_batch(const dmc__plan *p)
 
 size_t dmc__plan_bytes(const dmc__plan *p)
 {
-    return p->bytes;
+    return sizeof *p + (size_t)p->nodes * sizeof *p->forward + (size_t)p->backward_room * sizeof *p->backward +
+           2 * (size_t)p->values + (size_t)p->pieces * sizeof *p->piece + p->bytes;
 }

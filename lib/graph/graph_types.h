@@ -19,6 +19,8 @@ typedef struct dmc__graph_node {
     int32_t n_in;
     dmc__val in[DMC_KIN], out;
     dmc__parid par[DMC_KPAR]; /* -1 = none */
+    size_t par_at[DMC_KPAR];  /* first element of the parameter that is used */
+    int32_t random;           /* attribute that is a dropout probability, plus 1; 0 = draws nothing */
     int32_t dim[DMC_KDIM];    /* of one sample: dim[0] is a count that grows with the batch, in every op */
     double attr[DMC_KATTR];
     char name[DMC__NAME_MAX]; /* prefix included */
@@ -39,6 +41,11 @@ struct dmc__graph {
     char error[DMC__GRAPH_TEXT];
 };
 
+/* A node of this op with these inputs, named prefix + name. 0 after an error. */
+int32_t dmc__graph_start(dmc__graph *g, enum dmc_op op, const char *name, int32_t n_in, const dmc__val *in,
+                         dmc__graph_node *n);
+/* Append a parameter prefix + name. -1 after an error. */
+dmc__parid dmc__graph_add_param(dmc__graph *g, const char *name, const dmc__param_spec *s);
 /* Record an error if it is the first; returns -1, what a builder call returns after an error. */
 dmc__val dmc__graph_refuse(dmc__graph *g, dmc_status status, const char *format, ...) DMC_PRINTF(3, 4);
 /* Room for one more item behind the `count` there are. */
@@ -47,7 +54,10 @@ dmc_status dmc__graph_grow(dmc__graph *g, void **items, size_t size, int32_t cou
 dmc__val dmc__graph_add_value(dmc__graph *g, const char *name, int32_t t, int32_t c, dmc__val base);
 /* Append a node and its output, (t,c). -1 after an error. */
 dmc__val dmc__graph_add_node(dmc__graph *g, const dmc__graph_node *n, int32_t t, int32_t c);
-/* The weight of a layer, U(+-1/sqrt(fan_in)), and with `bias` a bias (co) that starts alike. */
+/* A weight and a bias (co; bias NULL: none) of these names, both U(+-1/sqrt(fan_in)). */
+void dmc__graph_add_layer(dmc__graph *g, const char *weight, const char *bias, const dmc__param_spec *spec, int32_t co,
+                          dmc__parid par[2]);
+/* The same for a node: parameters <node>.weight and, with `bias`, <node>.bias. */
 void dmc__graph_add_weights(dmc__graph *g, dmc__graph_node *n, const dmc__param_spec *weight, int32_t co, int32_t bias);
 /* Scale and shift (c) of a norm, 1 and 0. */
 void dmc__graph_add_norm(dmc__graph *g, dmc__graph_node *n, int32_t c);

@@ -3,8 +3,7 @@
 
 #include "model_file.h"
 
-static const char *const roles[] = {"policy", "planner"};
-static const char *const networks[] = {"idql_mlp", "unet1d_janner"};
+static const char *const roles[] = {"policy", "planner", "value", "inverse"};
 static const char *const schedules[] = {"cosine", "linear", "vp"};
 static const char *const predictions[] = {"epsilon", "x0", "v"};
 static const char *const norms[] = {"none", "gaussian", "minmax"};
@@ -85,12 +84,13 @@ static dmc_status put_net(dmc__json *j, const dmc__net_config *n)
 {
     float mult[DMC__MAX_LEVELS];
     for (int32_t i = 0; i < n->levels; i++) mult[i] = (float)n->mult[i];
-    DMC_TRY(dmc__json_set_text(j, "network", networks[n->kind]));
-    DMC_TRY(dmc__json_set_number(j, "horizon", n->horizon));
-    DMC_TRY(dmc__json_set_number(j, "hidden", n->hidden));
-    DMC_TRY(dmc__json_set_number(j, "blocks", n->blocks));
-    DMC_TRY(dmc__json_set_number(j, "emb_dim", n->emb_dim));
-    DMC_TRY(dmc__json_set_number(j, "kernel", n->kernel));
+    DMC_TRY(dmc__json_set_text(j, "network", dmc__net_name(n->kind)));
+    for (size_t i = 0; i < DMC__NET_NUMBERS; i++) {
+        int32_t value;
+        memcpy(&value, (const char *)n + dmc__net_numbers[i].offset, sizeof value);
+        DMC_TRY(dmc__json_set_number(j, dmc__net_numbers[i].name, value));
+    }
+    DMC_TRY(dmc__json_set_number(j, "dropout", n->dropout));
     DMC_TRY(dmc__json_set_number(j, "levels", n->levels));
     return dmc__json_set_numbers(j, "mult", mult, n->levels);
 }
@@ -102,7 +102,6 @@ static dmc_status put_model(dmc__json *j, const dmc__model *m)
     DMC_TRY(dmc__json_set_text(j, "role", roles[s->role]));
     DMC_TRY(dmc__json_set_number(j, "obs_dim", m->obs.n));
     DMC_TRY(dmc__json_set_number(j, "act_dim", m->act.n));
-    DMC_TRY(dmc__json_set_number(j, "n_obs", s->n_obs));
     DMC_TRY(put_net(j, &s->net));
     DMC_TRY(dmc__json_set_number(j, "parameters", (double)dmc__graph_param_total(m->net->graph)));
     DMC_TRY(dmc__json_set_text(j, "schedule", schedules[s->schedule]));
@@ -110,6 +109,7 @@ static dmc_status put_model(dmc__json *j, const dmc__model *m)
     DMC_TRY(dmc__json_set_text(j, "predict", predictions[s->predict]));
     DMC_TRY(dmc__json_set_number(j, "clip", s->clip));
     DMC_TRY(dmc__json_set_number(j, "control_hz", s->control_hz));
+    DMC_TRY(dmc__json_set_number(j, "discount", s->discount));
     DMC_TRY(dmc__json_set_number(j, "cascade", m->cascade != NULL));
     DMC_TRY(dmc__contract_put_normaliser(j, "observation", &m->obs));
     return dmc__contract_put_normaliser(j, "action", &m->act);
@@ -128,13 +128,19 @@ dmc_status dmc__model_contract(const dmc__model *m, const dmc__allocator *a, cha
 
 static dmc_status get_net(const dmc__json *j, dmc__net_config *n)
 {
+    const char *networks[DMC__NET_COUNT];
     float mult[DMC__MAX_LEVELS];
-    DMC_TRY(get_choice(j, "network", networks, 2, &n->kind));
-    DMC_TRY(dmc__contract_get_int(j, "horizon", 1, 1024, &n->horizon));
-    DMC_TRY(dmc__contract_get_int(j, "hidden", 1, 65536, &n->hidden));
-    DMC_TRY(dmc__contract_get_int(j, "blocks", 0, 1024, &n->blocks));
-    DMC_TRY(dmc__contract_get_int(j, "emb_dim", 2, 65536, &n->emb_dim));
-    DMC_TRY(dmc__contract_get_int(j, "kernel", 1, 255, &n->kernel));
+    double dropout;
+    for (int32_t i = 0; i < DMC__NET_COUNT; i++) networks[i] = dmc__net_name(i);
+    DMC_TRY(get_choice(j, "network", networks, DMC__NET_COUNT, &n->kind));
+    for (size_t i = 0; i < DMC__NET_NUMBERS; i++) {
+        const dmc__net_number *const f = &dmc__net_numbers[i];
+        int32_t value;
+        DMC_TRY(dmc__contract_get_int(j, f->name, f->min, f->max, &value));
+        memcpy((char *)n + f->offset, &value, sizeof value);
+    }
+    DMC_TRY(dmc__json_get_number(j, "dropout", 0, 1, &dropout));
+    n->dropout = (float)dropout;
     DMC_TRY(dmc__contract_get_int(j, "levels", 1, DMC__MAX_LEVELS, &n->levels));
     DMC_TRY(dmc__json_get_numbers(j, "mult", mult, n->levels));
     for (int32_t i = 0; i < n->levels; i++) {
@@ -150,20 +156,20 @@ static dmc_status get_spec(const dmc__json *j, dmc__model_spec *s, int32_t *obs_
 {
     int32_t format;
     DMC_TRY(dmc__contract_get_int(j, "format", 1, 1, &format));
-    DMC_TRY(get_choice(j, "role", roles, 2, &s->role));
+    DMC_TRY(get_choice(j, "role", roles, 4, &s->role));
     DMC_TRY(dmc__contract_get_int(j, "obs_dim", 1, 1 << 20, obs_dim));
     DMC_TRY(dmc__contract_get_int(j, "act_dim", 1, 1 << 20, act_dim));
-    DMC_TRY(dmc__contract_get_int(j, "n_obs", 1, 64, &s->n_obs));
     DMC_TRY(get_net(j, &s->net));
+    s->n_obs = s->net.n_obs;
+    if (s->n_obs < 1) return dmc__fail(DMC_EFORMAT, "the contract's n_obs = %d, must be 1..64", s->n_obs);
     DMC_TRY(get_choice(j, "schedule", schedules, 3, &s->schedule));
     DMC_TRY(dmc__contract_get_int(j, "train_steps", 1, 1000, &s->train_steps));
     DMC_TRY(get_choice(j, "predict", predictions, 3, &s->predict));
     DMC_TRY(dmc__json_get_number(j, "clip", 0, 1e6, &s->clip));
     DMC_TRY(dmc__json_get_number(j, "control_hz", 0, 1e6, &s->control_hz));
+    DMC_TRY(dmc__json_get_number(j, "discount", 0, 1, &s->discount));
     DMC_TRY(dmc__contract_get_int(j, "cascade", 0, 1, cascade));
-    s->net.cols = *act_dim + (s->role ? *obs_dim : 0);
-    s->net.cond = s->role ? 0 : s->n_obs * *obs_dim;
-    return DMC_OK;
+    return dmc__model_spec_fit(s, *obs_dim, *act_dim);
 }
 
 dmc__net_config dmc__contract_cascade(const dmc__net_config *net)

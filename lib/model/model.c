@@ -3,6 +3,42 @@
 
 #include "../nn/params.h"
 
+/* ---- roles ------------------------------------------------------------------------------------------ */
+
+static const char *const roles[] = {"policy", "planner", "value", "inverse"};
+
+static dmc_status check_role(const dmc__model_spec *s)
+{
+    const int32_t regresses = s->role >= DMC__ROLE_VALUE, kind = s->net.kind;
+    const char *const name = dmc__net_name(kind);
+    if (!name) return dmc__fail(DMC_ERANGE, "model: network = %d is not known", kind);
+    if (regresses != dmc__net_regresses(kind) || (s->role == DMC__ROLE_INVERSE) != (kind == DMC__NET_INVERSE_MLP))
+        return dmc__fail(DMC_EINVAL, "model: network = %s does not suit role = %s; %s", name, roles[s->role],
+                         s->role == DMC__ROLE_INVERSE ? "inverse_mlp does"
+                         : regresses ? "unet1d_half and dit1d_half do" : "that takes a network that draws samples");
+    if (s->role == DMC__ROLE_INVERSE && s->net.horizon != 2)
+        return dmc__fail(DMC_ERANGE, "model: horizon = %d, role = inverse takes 2: a state and the next", s->net.horizon);
+    return DMC_OK;
+}
+
+dmc_status dmc__model_spec_fit(dmc__model_spec *s, int32_t obs_dim, int32_t act_dim)
+{
+    DMC_TRY(check_role(s));
+    s->net.cols = (s->role == DMC__ROLE_POLICY ? 0 : obs_dim) + (s->role == DMC__ROLE_INVERSE ? 0 : act_dim);
+    s->net.cond = s->role == DMC__ROLE_POLICY ? s->n_obs * obs_dim : 0;
+    s->net.outputs = s->role == DMC__ROLE_VALUE ? 1 : s->role == DMC__ROLE_INVERSE ? act_dim : 0;
+    return DMC_OK;
+}
+
+dmc_status dmc__model_draws(const dmc__model *m, const char *who)
+{
+    if (m->spec.role < DMC__ROLE_VALUE) return DMC_OK;
+    return dmc__fail(DMC_EINVAL, "%s: a model of role = %s draws no samples, must be a policy or a planner", who,
+                     roles[m->spec.role]);
+}
+
+/* ---- making ----------------------------------------------------------------------------------------- */
+
 static size_t weight_elems(const dmc__net *n)
 {
     return n ? dmc__graph_param_elems(n->graph) : 0;
@@ -65,6 +101,19 @@ void dmc__model_destroy(dmc__model *m)
     dmc__context_release(&ref);
 }
 
+static size_t normaliser_bytes(const dmc__normaliser *n)
+{
+    return 4 * (size_t)n->n * sizeof *n->shift;
+}
+
+size_t dmc__model_bytes(const dmc__model *m)
+{
+    const size_t elems = weight_elems(m->net) + weight_elems(m->cascade);
+    return sizeof *m + normaliser_bytes(&m->obs) + normaliser_bytes(&m->act) + 4 * (size_t)m->process.steps * sizeof(double) +
+           dmc__net_bytes(m->net) + dmc__net_bytes(m->cascade) + elems * m->ref.ctx->device->backend->elem +
+           dmc__context_bytes(&m->ref);
+}
+
 static dmc_status copy_cascade(dmc__model *m, const dmc__net *cascade, const void *weights)
 {
     const size_t n = weight_elems(cascade);
@@ -89,7 +138,8 @@ dmc_status dmc__model_derive(const dmc__model *m, const void *weights, const dmc
 
 dmc__view dmc__model_view(const dmc__model *m, const dmc__trajectories *data)
 {
-    return (dmc__view){.data = data, .obs = &m->obs, .act = &m->act, .planner = m->spec.role,
+    return (dmc__view){.data = data, .obs = &m->obs, .act = &m->act,
+                       .planner = m->spec.role == DMC__ROLE_PLANNER || m->spec.role == DMC__ROLE_VALUE,
                        .horizon = m->spec.net.horizon, .n_obs = m->spec.n_obs};
 }
 

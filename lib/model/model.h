@@ -11,12 +11,15 @@
 #include "../io/json_text.h"
 #include "../nn/net.h"
 
+enum { DMC__ROLE_POLICY = 0, DMC__ROLE_PLANNER = 1, DMC__ROLE_VALUE = 2, DMC__ROLE_INVERSE = 3 };
+
 /* What defines a model beside its weights; filled from dmc_model_options and the data, or from a file. */
 typedef struct dmc__model_spec {
-    int32_t role;               /* 0 policy, 1 planner */
+    int32_t role;               /* DMC__ROLE_* */
     int32_t n_obs;
     int32_t schedule, predict, train_steps;
     double clip, control_hz;
+    double discount;            /* role value: of the return */
     dmc__net_config net;        /* horizon, cols and cond included */
 } dmc__model_spec;
 
@@ -32,6 +35,12 @@ struct dmc_model {
 };
 typedef struct dmc_model dmc__model;
 
+/* Set what follows from the role and the data's widths: columns of z, condition, outputs. DMC_EINVAL where the network or the
+ * horizon does not suit the role. */
+dmc_status dmc__model_spec_fit(dmc__model_spec *s, int32_t obs_dim, int32_t act_dim);
+/* DMC_EINVAL unless samples can be drawn from the model: `who` needs a policy or a planner. */
+dmc_status dmc__model_draws(const dmc__model *m, const char *who);
+
 /* Takes copies of the normalisers; weights initialised from seed. */
 dmc_status dmc__model_create(const dmc__context_ref *share, dmc__context *ctx, const dmc__model_spec *spec,
                              const dmc__normaliser *obs, const dmc__normaliser *act, uint64_t seed, dmc__model **out);
@@ -39,6 +48,7 @@ dmc_status dmc__model_create(const dmc__context_ref *share, dmc__context *ctx, c
 dmc_status dmc__model_shell(const dmc__context_ref *share, dmc__context *ctx, const dmc__model_spec *spec,
                             const dmc__normaliser *obs, const dmc__normaliser *act, dmc__model **out);
 void dmc__model_destroy(dmc__model *m);
+size_t dmc__model_bytes(const dmc__model *m);
 /* Same contract, these device weights (copied); cascade may be NULL (with its weights). */
 dmc_status dmc__model_derive(const dmc__model *m, const void *weights, const dmc__net *cascade, const void *cascade_weights,
                              dmc__model **out);

@@ -1,4 +1,4 @@
-/* layers.c — the embedding MLP and the convolution block. */
+/* layers.c — the embedding MLP, the inputs of flat networks, the convolution block. */
 #include "layers.h"
 
 dmc__val dmc__layers_mlp(dmc__graph *g, const char *name, dmc__val x, int32_t hidden, int32_t out)
@@ -9,6 +9,17 @@ dmc__val dmc__layers_mlp(dmc__graph *g, const char *name, dmc__val x, int32_t hi
     x = dmc__g_linear(g, "2", x, out, 1);
     dmc__graph_pop(g);
     return x;
+}
+
+int32_t dmc__layers_flat_inputs(dmc__net *n, dmc__val e, dmc__val part[DMC__LAYERS_INPUTS])
+{
+    const dmc__net_config *c = &n->config;
+    int32_t count = 0;
+    part[count++] = dmc__g_reshape(n->graph, n->z, 1, c->horizon * c->cols);
+    part[count++] = e;
+    if (c->cond > 0) part[count++] = dmc__net_condition(n);
+    if (c->extra > 0) part[count++] = dmc__g_reshape(n->graph, n->extra, 1, c->horizon * c->extra);
+    return count;
 }
 
 int32_t dmc__layers_groups(int32_t c)

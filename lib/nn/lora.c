@@ -66,12 +66,14 @@ static int32_t list_matches(const char *patterns, const char *name)
     }
 }
 
-/* The layer's name: that of the weight without ".weight". 0 if this is not a weight that can be adapted. */
+/* The layer's name: that of the weight without ".weight" (attention: "in_proj_weight" is "in_proj"). 0 if this is not a
+ * weight that can be adapted. */
 static int32_t layer_name(const dmc__param_spec *w, char name[DMC__NAME_MAX])
 {
-    static const char tail[] = ".weight";
-    const size_t n = strlen(w->name), m = sizeof tail - 1;
-    if (w->layout == DMC__LAYOUT_PLAIN || n <= m || strcmp(w->name + n - m, tail) != 0) return 0;
+    static const char tail[] = "weight";
+    const size_t n = strlen(w->name), m = sizeof tail; /* and the sign in front */
+    if (w->layout == DMC__LAYOUT_PLAIN || n <= m || strcmp(w->name + n - m + 1, tail) != 0) return 0;
+    if (w->name[n - m] != '.' && w->name[n - m] != '_') return 0;
     snprintf(name, DMC__NAME_MAX, "%.*s", (int)(n - m), w->name);
     return 1;
 }

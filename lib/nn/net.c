@@ -1,94 +1,156 @@
 /* net.c — from a config to a network: bounds are checked here, each network's own file appends the ops. */
 #include "net.h"
 
+#include <string.h>
+
 #include "layers.h"
 
-/* One number of the config and what it may be. */
-typedef struct bound {
-    const char *name;
-    int32_t value, min, max;
-} bound;
+/* ---- bounds ----------------------------------------------------------------------------------------- */
 
-static dmc_status check_bounds(const char *network, const bound *b, int32_t n)
+/* The maxima keep every product of two sizes far below 2^31. */
+#define NUMBER(field, min, max) {#field, offsetof(dmc__net_config, field), min, max}
+const dmc__net_number dmc__net_numbers[DMC__NET_NUMBERS] = {
+    NUMBER(horizon, 1, 1024),
+    NUMBER(hidden, 1, 16384),
+    NUMBER(blocks, 0, 256),
+    NUMBER(emb_dim, 2, 4096),
+    NUMBER(kernel, 0, 31),
+    NUMBER(n_obs, 0, 64),
+    NUMBER(heads, 0, 256),
+    NUMBER(time_embed, DMC__TIME_POSITIONAL, DMC__TIME_FROZEN),
+    NUMBER(compat, 0, DMC__COMPAT_RESIDUAL | DMC__COMPAT_INT_TIME),
+    NUMBER(encoder, DMC__ENCODER_NONE, DMC__ENCODER_MLP),
+    NUMBER(enc_hidden, 0, 16384),
+    NUMBER(enc_dim, 0, 16384),
+};
+/* They follow from the data. */
+static const dmc__net_number from_data[] = {
+    {"columns of z", offsetof(dmc__net_config, cols), 1, 8192},
+    NUMBER(extra, 0, 8192),
+    {"width of the condition", offsetof(dmc__net_config, cond), 0, 1 << 24},
+    NUMBER(outputs, 0, 8192),
+};
+/* Where a network needs them. */
+static const dmc__net_number levels = NUMBER(levels, 1, DMC__MAX_LEVELS), taps = NUMBER(kernel, 1, 31),
+                             inner = NUMBER(enc_hidden, 1, 16384), outer = NUMBER(enc_dim, 1, 16384);
+
+static dmc_status check_number(const dmc__net_config *c, const dmc__net_number *n)
 {
-    for (int32_t i = 0; i < n; i++)
-        if (b[i].value < b[i].min || b[i].value > b[i].max)
-            return dmc__fail(DMC_ERANGE, "%s: %s = %d, must be %d..%d", network, b[i].name, b[i].value, b[i].min,
-                             b[i].max);
+    int32_t value;
+    memcpy(&value, (const char *)c + n->offset, sizeof value);
+    if (value >= n->min && value <= n->max) return DMC_OK;
+    return dmc__fail(DMC_ERANGE, "%s: %s = %d, must be %d..%d", dmc__net_name(c->kind), n->name, value, n->min, n->max);
+}
+
+static dmc_status check_condition(const dmc__net_config *c)
+{
+    if (c->n_obs > 1 && c->cond % c->n_obs)
+        return dmc__fail(DMC_ERANGE, "%s: condition of %d numbers, must be a multiple of n_obs = %d", dmc__net_name(c->kind),
+                         c->cond, c->n_obs);
+    if (c->encoder == DMC__ENCODER_NONE) return DMC_OK;
+    if (c->cond == 0)
+        return dmc__fail(DMC_EINVAL, "%s: encoder = %d needs a condition, there is none", dmc__net_name(c->kind), c->encoder);
+    DMC_TRY(check_number(c, &inner));
+    return check_number(c, &outer);
+}
+
+static dmc_status check_time(const dmc__net_config *c)
+{
+    const int32_t multiple = c->time_embed == DMC__TIME_FOURIER ? 8 : 2;
+    if (c->emb_dim % multiple)
+        return dmc__fail(DMC_ERANGE, "%s: emb_dim = %d, must be %s", dmc__net_name(c->kind), c->emb_dim,
+                         multiple == 2 ? "even" : "a multiple of 8 with time_embed fourier");
+    if (c->time_embed == DMC__TIME_SINUSOIDAL && c->emb_dim < 4)
+        return dmc__fail(DMC_ERANGE, "%s: emb_dim = %d, must be at least 4 with time_embed sinusoidal", dmc__net_name(c->kind),
+                         c->emb_dim);
     return DMC_OK;
 }
 
-/* What every network has. The maxima keep every product of two sizes far below 2^31. */
-static dmc_status check_common(const char *network, const dmc__net_config *c)
+/* What every network has. */
+static dmc_status check_common(const dmc__net_config *c)
 {
-    const bound b[] = {
-        {"horizon", c->horizon, 1, 1024},
-        {"columns of z", c->cols, 1, 8192},
-        {"extra", c->extra, 0, 8192},
-        {"width of the condition", c->cond, 0, 1 << 20},
-        {"hidden", c->hidden, 1, 16384},
-        {"emb_dim", c->emb_dim, 2, 4096},
-    };
-    DMC_TRY(check_bounds(network, b, sizeof b / sizeof *b));
-    if (c->emb_dim % 2)
-        return dmc__fail(DMC_ERANGE, "%s: emb_dim = %d, must be even", network, c->emb_dim);
-    return DMC_OK;
-}
-
-static dmc_status check_idql_mlp(const dmc__net_config *c)
-{
-    const bound b[] = {{"blocks", c->blocks, 0, 256}};
-    DMC_TRY(check_common("idql_mlp", c));
-    return check_bounds("idql_mlp", b, 1);
+    for (size_t i = 0; i < DMC__NET_NUMBERS; i++) DMC_TRY(check_number(c, &dmc__net_numbers[i]));
+    for (size_t i = 0; i < sizeof from_data / sizeof *from_data; i++) DMC_TRY(check_number(c, &from_data[i]));
+    if (!(c->dropout >= 0 && c->dropout < 1))
+        return dmc__fail(DMC_ERANGE, "%s: dropout = %g, must be in [0, 1)", dmc__net_name(c->kind), (double)c->dropout);
+    if (dmc__net_regresses(c->kind) != (c->outputs > 0))
+        return dmc__fail(DMC_EINVAL, "%s: outputs = %d, must be %s", dmc__net_name(c->kind), c->outputs,
+                         dmc__net_regresses(c->kind) ? "at least 1" : "0");
+    DMC_TRY(check_time(c));
+    return check_condition(c);
 }
 
 /* Channels of every level, and the norm must be able to cut them into equal groups. */
 static dmc_status check_widths(const dmc__net_config *c)
 {
     enum { WIDEST = 16384 };
+    const char *const name = dmc__net_name(c->kind);
     int32_t width = c->hidden;
     for (int32_t l = 0; l < c->levels; l++) {
         const int32_t m = c->mult[l];
         if (m < 1 || m > WIDEST / width)
-            return dmc__fail(DMC_ERANGE,
-                             "unet1d_janner: mult of level %d = %d, must be 1..%d (%d channels at most)", l, m,
+            return dmc__fail(DMC_ERANGE, "%s: mult of level %d = %d, must be 1..%d (%d channels at most)", name, l, m,
                              WIDEST / width, WIDEST);
         width *= m;
         const int32_t groups = dmc__layers_groups(width);
         if (width % groups)
-            return dmc__fail(DMC_ERANGE,
-                             "unet1d_janner: hidden = %d gives level %d %d channels, must be a multiple of its %d groups",
-                             c->hidden, l, width, groups);
+            return dmc__fail(DMC_ERANGE, "%s: hidden = %d gives level %d %d channels, must be a multiple of its %d groups",
+                             name, c->hidden, l, width, groups);
     }
     return DMC_OK;
 }
 
-static dmc_status check_unet1d_janner(const dmc__net_config *c)
+static dmc_status check_unet(const dmc__net_config *c)
 {
-    const bound b[] = {{"kernel", c->kernel, 1, 31}, {"levels", c->levels, 1, DMC__MAX_LEVELS}};
-    DMC_TRY(check_common("unet1d_janner", c));
-    DMC_TRY(check_bounds("unet1d_janner", b, 2));
-    if (c->kernel % 2 == 0)
-        return dmc__fail(DMC_ERANGE, "unet1d_janner: kernel = %d, must be odd", c->kernel);
+    const char *const name = dmc__net_name(c->kind);
+    DMC_TRY(check_number(c, &taps));
+    DMC_TRY(check_number(c, &levels));
+    DMC_TRY(check_common(c));
+    if (c->kernel % 2 == 0) return dmc__fail(DMC_ERANGE, "%s: kernel = %d, must be odd", name, c->kernel);
     const int32_t factor = 1 << (c->levels - 1);
     if (c->horizon % factor)
-        return dmc__fail(DMC_ERANGE, "unet1d_janner: horizon = %d, must be divisible by 2^(levels-1) = %d", c->horizon,
-                         factor);
+        return dmc__fail(DMC_ERANGE, "%s: horizon = %d, must be divisible by 2^(levels-1) = %d", name, c->horizon, factor);
     if (c->mult[0] != 1)
-        return dmc__fail(DMC_ERANGE, "unet1d_janner: mult of level 0 = %d, must be 1 (hidden is that level's width)",
-                         c->mult[0]);
+        return dmc__fail(DMC_ERANGE, "%s: mult of level 0 = %d, must be 1 (hidden is that level's width)", name, c->mult[0]);
     return check_widths(c);
 }
 
-/* The networks there are: number = place in the list. */
+/* Orthogonal weights take time that grows with the cube of the width: seconds here. */
+static dmc_status check_inverse(const dmc__net_config *c)
+{
+    static const dmc__net_number width = NUMBER(hidden, 1, 2048);
+    DMC_TRY(check_number(c, &width));
+    return check_common(c);
+}
+
+/* ---- the networks there are: number = place in the list --------------------------------------------- */
+
 static const struct network {
+    const char *name;
     dmc_status (*check)(const dmc__net_config *c);
     void (*build)(dmc__net *n);
-} networks[] = {
-    [DMC__NET_IDQL_MLP] = {check_idql_mlp, dmc__idql_mlp_build},
-    [DMC__NET_UNET1D_JANNER] = {check_unet1d_janner, dmc__unet1d_janner_build},
+    int32_t regresses;
+} networks[DMC__NET_COUNT] = {
+    [DMC__NET_IDQL_MLP] = {"idql_mlp", check_common, dmc__idql_mlp_build, 0},
+    [DMC__NET_UNET1D_JANNER] = {"unet1d_janner", check_unet, dmc__unet1d_janner_build, 0},
+    [DMC__NET_UNET1D_CHI] = {"unet1d_chi", check_unet, NULL, 0},
+    [DMC__NET_TRANSFORMER_CHI] = {"transformer_chi", check_common, NULL, 0},
+    [DMC__NET_DIT1D] = {"dit1d", check_common, NULL, 0},
+    [DMC__NET_UNET1D_HALF] = {"unet1d_half", check_unet, NULL, 1},
+    [DMC__NET_DIT1D_HALF] = {"dit1d_half", check_common, NULL, 1},
+    [DMC__NET_DQL_MLP] = {"dql_mlp", check_common, dmc__dql_mlp_build, 0},
+    [DMC__NET_INVERSE_MLP] = {"inverse_mlp", check_inverse, dmc__inverse_mlp_build, 1},
 };
-enum { NETWORKS = sizeof networks / sizeof *networks };
+
+const char *dmc__net_name(int32_t kind)
+{
+    return kind >= 0 && kind < DMC__NET_COUNT ? networks[kind].name : NULL;
+}
+
+int32_t dmc__net_regresses(int32_t kind)
+{
+    return networks[kind].regresses;
+}
 
 static dmc_status build(dmc__net *n)
 {
@@ -106,8 +168,8 @@ static dmc_status build(dmc__net *n)
 dmc_status dmc__net_create(const dmc__allocator *a, const dmc__net_config *c, dmc__net **out)
 {
     *out = NULL;
-    if (c->kind < 0 || c->kind >= NETWORKS)
-        return dmc__fail(DMC_ERANGE, "dmc__net_create: network = %d, must be 0..%d", c->kind, NETWORKS - 1);
+    if (!dmc__net_name(c->kind) || !networks[c->kind].build)
+        return dmc__fail(DMC_ERANGE, "dmc__net_create: network = %d, must be 0..%d", c->kind, DMC__NET_COUNT - 1);
     DMC_TRY(networks[c->kind].check(c));
     dmc__net *n = NULL;
     DMC_TRY(DMC_NEW(a, 1, &n));
@@ -127,4 +189,9 @@ void dmc__net_destroy(dmc__net *n)
     if (!n) return;
     dmc__graph_destroy(n->graph);
     DMC_FREE(n->alloc, n, 1);
+}
+
+size_t dmc__net_bytes(const dmc__net *n)
+{
+    return n ? sizeof *n + dmc__graph_bytes(n->graph) : 0;
 }

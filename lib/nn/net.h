@@ -4,8 +4,38 @@
 
 #include "../graph/graph.h"
 
-enum { DMC__NET_IDQL_MLP = 0, DMC__NET_UNET1D_JANNER = 1 };
+/* f(z, t, cond [, extra]) -> (T, cols), but for the last three, which regress: their output is (1, outputs). */
+enum {
+    DMC__NET_IDQL_MLP = 0,
+    DMC__NET_UNET1D_JANNER = 1,
+    DMC__NET_UNET1D_CHI = 2,
+    DMC__NET_TRANSFORMER_CHI = 3,
+    DMC__NET_DIT1D = 4,
+    DMC__NET_DQL_MLP = 5,
+    DMC__NET_UNET1D_HALF = 6,
+    DMC__NET_DIT1D_HALF = 7,
+    DMC__NET_INVERSE_MLP = 8,
+    DMC__NET_COUNT
+};
 enum { DMC__MAX_LEVELS = 8 };
+
+/* How the diffusion time becomes a vector of emb_dim numbers (networks.md 2.6). */
+enum {
+    DMC__TIME_POSITIONAL = 0, /* [cos | sin], f_j = 10000^(-j/(E/2))                                         */
+    DMC__TIME_SINUSOIDAL = 1, /* [sin | cos], f_j = 10000^(-j/(E/2-1))                                       */
+    DMC__TIME_FOURIER = 2,    /* [cos | sin] of 2 pi g t, g ~ 16 N(0,1) (E/8) frozen, then Linear Mish Linear */
+    DMC__TIME_FROZEN = 3      /* [cos | sin] of 2 pi g t, g (E/2) frozen                                     */
+};
+/* Faults of published code that its checkpoints were trained with (networks.md 8); off by default. */
+enum {
+    DMC__COMPAT_RESIDUAL = 1, /* DiT: the residual stream is overwritten by the modulated norm */
+    DMC__COMPAT_INT_TIME = 2  /* frequencies of the time embedding are cast to integers        */
+};
+/* What stands between the condition and the network. */
+enum {
+    DMC__ENCODER_NONE = 0,
+    DMC__ENCODER_MLP = 1 /* Linear ReLU Linear over all frames together */
+};
 
 typedef struct dmc__net_config {
     int32_t kind;       /* DMC__NET_*                                                                    */
@@ -13,11 +43,19 @@ typedef struct dmc__net_config {
     int32_t cols;       /* columns of z and of the output                                                */
     int32_t extra;      /* columns of a clean side input of T rows joined to z (cascade); 0 = none       */
     int32_t cond;       /* width of the condition vector; 0 = none                                       */
-    int32_t hidden;     /* MLP width; U-Net: channels of the first level                                 */
-    int32_t blocks;     /* MLP: residual blocks                                                          */
+    int32_t hidden;     /* MLP, transformer: width; U-Net: channels of the first level                   */
+    int32_t blocks;     /* MLP: residual blocks; transformer: layers                                     */
     int32_t emb_dim;    /* width of the time embedding                                                   */
     int32_t kernel;     /* U-Net taps                                                                    */
     int32_t levels, mult[DMC__MAX_LEVELS]; /* U-Net: cumulative channel multipliers                      */
+    int32_t n_obs;      /* frames of the condition, each cond/n_obs wide                                 */
+    int32_t heads;      /* transformer: heads of attention                                               */
+    int32_t time_embed; /* DMC__TIME_*                                                                   */
+    int32_t compat;     /* DMC__COMPAT_* bits                                                            */
+    int32_t encoder;    /* DMC__ENCODER_*                                                                */
+    int32_t enc_hidden, enc_dim; /* width inside and behind the encoder                                  */
+    int32_t outputs;    /* networks that regress: columns of the output row; 0 for the others            */
+    float dropout;      /* probability, while training; 0 = none                                         */
 } dmc__net_config;
 
 typedef struct dmc__net {
@@ -25,15 +63,36 @@ typedef struct dmc__net {
     dmc__net_config config;
     dmc__graph *graph;
     dmc__val z, t, cond, extra; /* inputs (T,cols) (1,1) (1,cond) (T,extra); -1 = the network has none */
-    dmc__val out;               /* (T,cols)                                                            */
+    dmc__val out;               /* (T,cols), or (1,outputs)                                            */
 } dmc__net;
+
+/* "idql_mlp", ...; NULL if out of range. */
+const char *dmc__net_name(int32_t kind);
+/* 1 for networks whose output is (1, outputs). */
+int32_t dmc__net_regresses(int32_t kind);
+
+/* The numbers of a config that a file keeps, beside kind, mult and dropout; z and cond follow from the data. */
+typedef struct dmc__net_number {
+    const char *name;
+    size_t offset; /* of an int32_t in dmc__net_config */
+    int32_t min, max;
+} dmc__net_number;
+enum { DMC__NET_NUMBERS = 12 };
+extern const dmc__net_number dmc__net_numbers[DMC__NET_NUMBERS];
 
 dmc_status dmc__net_create(const dmc__allocator *a, const dmc__net_config *c, dmc__net **out);
 void dmc__net_destroy(dmc__net *n);
+size_t dmc__net_bytes(const dmc__net *n); /* held; NULL: 0 */
 
-/* One file per network; each appends its ops to n->graph and sets the value ids. */
+/* One file per network; each appends its ops to n->graph and sets n->out. */
 void dmc__idql_mlp_build(dmc__net *n);
 void dmc__unet1d_janner_build(dmc__net *n);
+void dmc__dql_mlp_build(dmc__net *n);
+void dmc__inverse_mlp_build(dmc__net *n);
+/* Embedding of n->t as config.time_embed says, (1, emb_dim); parameters map_noise.*. */
+dmc__val dmc__net_time(dmc__net *n);
+/* n->cond behind the encoder: (1, F), or -1 where the network has no condition; parameters condition.*. */
+dmc__val dmc__net_condition(dmc__net *n);
 
 /* Value networks of the critic (networks.md 3.4 TwinQ and V): [Linear-LayerNorm-Mish] x 2 - Linear(1). */
 typedef struct dmc__value_net {

@@ -1,6 +1,7 @@
 /* params.c — initial values, PyTorch order <-> stored order, growing the input of a network. */
 #include "params.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "../base/rng.h"
@@ -89,12 +90,52 @@ static double draw_initial(const dmc__param_spec *spec, const dmc__stream *s, ui
     }
 }
 
+/* Gram-Schmidt, twice for accuracy, over the shorter side of (rows, columns) normals: `vectors` of length `length`, whose
+ * elements are `step` apart and which begin `next` apart. */
+static void orthonormalise(double *x, size_t vectors, size_t length, size_t next, size_t step)
+{
+    for (size_t i = 0; i < vectors; i++) {
+        double *const v = x + i * next;
+        for (size_t pass = 0; pass < 2; pass++)
+            for (size_t j = 0; j < i; j++) {
+                const double *const u = x + j * next;
+                double dot = 0;
+                for (size_t k = 0; k < length; k++) dot += u[k * step] * v[k * step];
+                for (size_t k = 0; k < length; k++) v[k * step] -= dot * u[k * step];
+            }
+        double square = 0;
+        for (size_t k = 0; k < length; k++) square += v[k * step] * v[k * step];
+        for (size_t k = 0; k < length; k++) v[k * step] /= sqrt(square);
+    }
+}
+
+/* As torch.nn.init.orthogonal_: the matrix is (Co, the rest). */
+static dmc_status draw_orthogonal(const dmc__param_spec *spec, const dmc__allocator *a, const dmc__stream *s, float *torch)
+{
+    const size_t rows = (size_t)spec->shape[0], columns = spec->size / rows;
+    double *x;
+    DMC_TRY(DMC_NEW(a, spec->size, &x));
+    for (size_t j = 0; j < spec->size; j++) x[j] = dmc__rng_normal(s, (uint32_t)j);
+    if (rows <= columns) orthonormalise(x, rows, columns, columns, 1);
+    else orthonormalise(x, columns, rows, 1, columns);
+    for (size_t j = 0; j < spec->size; j++) torch[j] = (float)(spec->scale * x[j]);
+    DMC_FREE(a, x, spec->size);
+    return DMC_OK;
+}
+
+static dmc_status draw_all(const dmc__param_spec *spec, const dmc__allocator *a, const dmc__stream *s, float *torch)
+{
+    if (spec->init == DMC__INIT_ORTHOGONAL) return draw_orthogonal(spec, a, s, torch);
+    for (size_t j = 0; j < spec->size; j++) torch[j] = (float)draw_initial(spec, s, (uint32_t)j);
+    return DMC_OK;
+}
+
 dmc_status dmc__params_init_spec(const dmc__param_spec *spec, dmc__device *d, const dmc__stream *s, void *block)
 {
     float *torch = NULL;
     DMC_TRY(DMC_NEW(d->alloc, spec->size, &torch));
-    for (size_t j = 0; j < spec->size; j++) torch[j] = (float)draw_initial(spec, s, (uint32_t)j);
-    const dmc_status status = dmc__params_set_spec(spec, d, block, torch, spec->size);
+    dmc_status status = draw_all(spec, d->alloc, s, torch);
+    if (status >= 0) status = dmc__params_set_spec(spec, d, block, torch, spec->size);
     DMC_FREE(d->alloc, torch, spec->size);
     return status;
 }

@@ -84,8 +84,8 @@ static dmc__val embed_time(dmc__net *n)
 {
     const dmc__net_config *c = &n->config;
     dmc__graph *g = n->graph;
-    dmc__val e = dmc__g_timestep(g, n->t, c->emb_dim);
-    if (c->cond > 0) e = dmc__g_add(g, e, dmc__g_linear(g, "map_cond", n->cond, c->emb_dim, 1));
+    dmc__val e = dmc__net_time(n);
+    if (c->cond > 0) e = dmc__g_add(g, e, dmc__g_linear(g, "map_cond", dmc__net_condition(n), c->emb_dim, 1));
     e = dmc__layers_mlp(g, "map_emb", e, 4 * c->hidden, c->hidden);
     return dmc__g_act(g, DMC_OP_MISH, e);
 }

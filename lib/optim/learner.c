@@ -15,6 +15,9 @@ struct dmc__learner {
     void *moments;      /* (2 learn) */
     void *ema;          /* (n) or NULL */
     void *sumsq;        /* (1) */
+    const dmc__graph *graph;
+    size_t held;        /* elements of frozen parameters */
+    void *frozen;       /* (held) what they are, without an adapter; NULL if there are none */
     int64_t step;       /* updates since the moments were zero */
 };
 
@@ -33,6 +36,7 @@ static dmc_status allocate(dmc__learner *l, int32_t with_ema)
     DMC_TRY(dmc__dev_alloc(d, 2 * l->learn, &l->moments));
     DMC_TRY(dmc__dev_alloc(d, 1, &l->sumsq));
     if (with_ema) DMC_TRY(dmc__dev_alloc(d, l->n, &l->ema));
+    if (!l->lora) DMC_TRY(dmc__dev_alloc(d, l->held, &l->frozen));
     if (!l->lora) return DMC_OK;
     DMC_TRY(dmc__dev_alloc(d, l->n, &l->effective));
     return dmc__dev_alloc(d, l->learn, &l->factor_grads);
@@ -43,10 +47,34 @@ static dmc_status merge(dmc__learner *l)
     return l->lora ? dmc__lora_merge(l->lora, l->base, l->effective) : DMC_OK;
 }
 
+static size_t count_frozen(const dmc__graph *g)
+{
+    size_t n = 0;
+    for (dmc__parid i = 0; i < dmc__graph_param_count(g); i++)
+        if (dmc__graph_param(g, i)->frozen) n += dmc__graph_param(g, i)->size;
+    return n;
+}
+
+/* Frozen parameters of a block: kept from it (back = 0), or put back into it. Weight decay moves the whole block. */
+static dmc_status hold_frozen(const dmc__learner *l, void *block, int32_t back)
+{
+    size_t at = 0;
+    for (dmc__parid i = 0; l->frozen && block && i < dmc__graph_param_count(l->graph); i++) {
+        const dmc__param_spec *const s = dmc__graph_param(l->graph, i);
+        if (!s->frozen) continue;
+        void *const kept = dmc__dev_at(l->device, l->frozen, at), *const in = dmc__dev_at(l->device, block, s->offset);
+        DMC_TRY(dmc__dev_copy(l->device, back ? in : kept, back ? kept : in, s->size));
+        at += s->size;
+    }
+    return DMC_OK;
+}
+
 static dmc_status fill_learner(dmc__learner *l, const dmc__graph *g, const void *weights, int32_t with_ema)
 {
     if (l->lora && with_ema)
         return dmc__fail(DMC_EINVAL, "dmc__learner_create: with_ema = %d with an adapter, must be 0", with_ema);
+    l->graph = g;
+    l->held = count_frozen(g);
     l->n = dmc__graph_param_elems(g);
     l->learn = l->lora ? dmc__lora_elems(l->lora) : l->n;
     if (l->n > INT32_MAX || l->learn > INT32_MAX)
@@ -54,6 +82,7 @@ static dmc_status fill_learner(dmc__learner *l, const dmc__graph *g, const void 
     DMC_TRY(allocate(l, with_ema));
     DMC_TRY(dmc__dev_copy(l->device, l->base, weights, l->n));
     if (l->ema) DMC_TRY(dmc__dev_copy(l->device, l->ema, weights, l->n));
+    DMC_TRY(hold_frozen(l, l->base, 0));
     return merge(l);
 }
 
@@ -88,6 +117,7 @@ void dmc__learner_destroy(dmc__learner *l)
     dmc__dev_free(d, l->moments, 2 * l->learn);
     dmc__dev_free(d, l->ema, l->n);
     dmc__dev_free(d, l->sumsq, 1);
+    dmc__dev_free(d, l->frozen, l->held);
     dmc__lora_destroy(l->lora);
     DMC_FREE(l->alloc, l, 1);
 }
@@ -133,7 +163,7 @@ size_t dmc__learner_bytes(const dmc__learner *l)
 {
     const size_t blocks = 2 + (l->ema ? 1 : 0) + (l->lora ? 1 : 0); /* of n */
     const size_t parts = 2 + (l->lora ? 2 : 0);                     /* of learn: moments; factors, their gradients */
-    return l->device->backend->elem * (blocks * l->n + parts * l->learn + 1);
+    return l->device->backend->elem * (blocks * l->n + parts * l->learn + (l->frozen ? l->held : 0) + 1);
 }
 
 /* What the optimizer moves, and its gradient. */
@@ -195,6 +225,8 @@ static dmc_status take_step(dmc__learner *l, const dmc__adamw_config *c)
     };
     DMC_TRY(dmc__dev_run(l->device, DMC_OP_ADAMW, &k));
     l->step++;
+    DMC_TRY(hold_frozen(l, l->base, 1));
+    DMC_TRY(hold_frozen(l, l->ema, 1));
     return merge(l);
 }
 

@@ -20,13 +20,14 @@ struct dmc__sampler {
     int32_t have_good;
     dmc__sampler_facts facts;
     float *history;                  /* (batch, n_obs, S) raw             */
-    float *conds, *mask, *known;     /* (total, ...) normalised           */
+    float *conds;                    /* (batch, cond) normalised          */
+    float *mask, *known;             /* (total, elems) normalised         */
     float *z, *previous;             /* (total, elems) normalised         */
     float *q, *q_previous;           /* (total)                           */
     float *weight;                   /* (candidates) softmax              */
     float *chosen;                   /* (batch, elems) raw                */
     float *good;                     /* (batch, horizon, A) last good     */
-    size_t bytes;
+    size_t host_bytes;               /* of these */
 };
 
 /* ---- create ----------------------------------------------------------------------------------------- */
@@ -37,14 +38,14 @@ static dmc_status make_host(dmc__sampler *s)
     const size_t batch = (size_t)s->config.batch, obs = (size_t)s->view.obs->n;
     const size_t out = batch * (size_t)s->view.horizon * (size_t)s->view.act->n;
     struct { float **p; size_t n; } const want[] = {
-        {&s->history, batch * (size_t)s->view.n_obs * obs}, {&s->conds, s->total * s->cond},
+        {&s->history, batch * (size_t)s->view.n_obs * obs}, {&s->conds, batch * s->cond},
         {&s->mask, s->view.planner ? s->total * s->elems : 0}, {&s->known, s->view.planner ? s->total * s->elems : 0},
         {&s->z, s->total * s->elems}, {&s->previous, s->cascade ? s->total * s->elems : 0}, {&s->q, s->total},
         {&s->q_previous, s->total}, {&s->weight, (size_t)s->config.candidates}, {&s->chosen, batch * s->elems},
         {&s->good, out}};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         DMC_TRY(DMC_NEW(a, want[i].n, want[i].p));
-        s->bytes += want[i].n * sizeof(float);
+        s->host_bytes += want[i].n * sizeof(float);
     }
     return DMC_OK;
 }
@@ -54,7 +55,7 @@ static void free_host(dmc__sampler *s)
     const dmc__allocator *a = &s->ref.ctx->alloc;
     const size_t batch = (size_t)s->config.batch;
     DMC_FREE(a, s->history, batch * (size_t)s->view.n_obs * (size_t)s->view.obs->n);
-    DMC_FREE(a, s->conds, s->total * s->cond);
+    DMC_FREE(a, s->conds, batch * s->cond);
     DMC_FREE(a, s->mask, s->total * s->elems);
     DMC_FREE(a, s->known, s->total * s->elems);
     DMC_FREE(a, s->z, s->total * s->elems);
@@ -71,7 +72,7 @@ static dmc_status make_rollout(dmc__sampler *s, const dmc__net *like, const dmc_
                                dmc__rollout **out)
 {
     DMC_TRY(dmc__net_create(&s->ref.ctx->alloc, &like->config, net));
-    return dmc__rollout_create(*net, s->ref.ctx->device, table, (int32_t)s->total, 0, out);
+    return dmc__rollout_create(*net, s->ref.ctx->device, table, (int32_t)s->total, s->config.candidates, 0, out);
 }
 
 static dmc_status make_rollouts(dmc__sampler *s)
@@ -97,6 +98,7 @@ static void bind_weights(dmc__sampler *s)
 
 static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m, const dmc__iql *q)
 {
+    DMC_TRY(dmc__model_draws(m, "dmc_sampler_create"));
     if (c->steps > m->process.steps)
         return dmc__fail(DMC_ERANGE, "dmc_sampler_create: steps = %d, must be 0..%d (the model's train_steps)", c->steps,
                          m->process.steps);
@@ -118,8 +120,6 @@ static dmc_status make_parts(dmc__sampler *s, const dmc__iql *q, const dmc__crit
     DMC_TRY(make_host(s));
     if (q) DMC_TRY(dmc__reward_critic_create(q, s->ref.ctx->device, map, (int32_t)s->total, 0, 0, &s->judge));
     bind_weights(s);
-    s->bytes += sizeof *s + dmc__rollout_bytes(s->rollout) + (s->cascade ? dmc__rollout_bytes(s->cascade) : 0) +
-                (q ? dmc__reward_critic_bytes(&s->judge) : 0);
     return DMC_OK;
 }
 
@@ -205,13 +205,11 @@ static void push_observations(dmc__sampler *s, const float *obs)
 static dmc_status set_conditions(dmc__sampler *s)
 {
     const size_t raw = (size_t)s->view.n_obs * (size_t)s->view.obs->n;
-    for (size_t i = 0; i < s->total; i++) {
-        const float *h = s->history + i / (size_t)s->config.candidates * raw;
-        if (s->view.planner)
-            dmc__view_observe(&s->view, h, NULL, s->mask + i * s->elems, s->known + i * s->elems);
-        else
-            dmc__view_observe(&s->view, h, s->conds + i * s->cond, NULL, NULL);
-    }
+    for (size_t i = 0; i < s->total && s->view.planner; i++)
+        dmc__view_observe(&s->view, s->history + i / (size_t)s->config.candidates * raw, NULL, s->mask + i * s->elems,
+                          s->known + i * s->elems);
+    for (size_t b = 0; b < (size_t)s->config.batch && !s->view.planner; b++)
+        dmc__view_observe(&s->view, s->history + b * raw, s->conds + b * s->cond, NULL, NULL);
     for (int32_t j = 0; j < (s->cascade ? 2 : 1); j++) {
         dmc__rollout *r = j ? s->cascade : s->rollout;
         DMC_TRY(s->view.planner ? dmc__rollout_set_known(r, s->mask, s->known) : dmc__rollout_set_cond(r, s->conds));
@@ -446,5 +444,7 @@ const dmc__allocator *dmc__sampler_allocator(const dmc__sampler *s)
 
 size_t dmc__sampler_bytes(const dmc__sampler *s)
 {
-    return s->bytes;
+    return sizeof *s + s->host_bytes + dmc__net_bytes(s->net) + dmc__rollout_bytes(s->rollout) + dmc__net_bytes(s->cascade_net) +
+           (s->cascade ? dmc__rollout_bytes(s->cascade) : 0) + (s->judge.self ? dmc__reward_critic_bytes(&s->judge) : 0) +
+           dmc__context_bytes(&s->ref);
 }

@@ -1,4 +1,5 @@
-/* pretrain.c — the foundation: draw windows, noise them, regress the network on its target (paper eq. 5). */
+/* pretrain.c — the foundation: draw windows, noise them, regress the network on its target (paper eq. 5); value and inverse
+ * models the same way, with a target of their own. */
 #include "pretrain.h"
 
 #include <math.h>
@@ -19,9 +20,21 @@ struct dmc__pretrain {
     int64_t step;
     size_t elems, cond;
     float *z, *conds, *mask, *weight, *err; /* (batch, ...) */
+    float *target;                          /* (batch, outputs) of a network that regresses */
+    float *returns;                         /* role value: (rows of the data) */
     int32_t *time;
     uint64_t *sample;
 };
+
+static size_t outputs(const dmc__pretrain *p)
+{
+    return (size_t)p->model->spec.net.outputs;
+}
+
+static size_t return_rows(const dmc__pretrain *p)
+{
+    return p->model->spec.role == DMC__ROLE_VALUE ? p->view.data->rows : 0;
+}
 
 static dmc_status make_host(dmc__pretrain *p)
 {
@@ -32,6 +45,9 @@ static dmc_status make_host(dmc__pretrain *p)
     DMC_TRY(DMC_NEW(a, n * p->elems, &p->mask));
     DMC_TRY(DMC_NEW(a, n * p->elems, &p->weight));
     DMC_TRY(DMC_NEW(a, n, &p->err));
+    DMC_TRY(DMC_NEW(a, n * outputs(p), &p->target));
+    DMC_TRY(DMC_NEW(a, return_rows(p), &p->returns));
+    if (p->returns) dmc__trajectories_returns(p->view.data, p->model->spec.discount, p->returns);
     DMC_TRY(DMC_NEW(a, n, &p->time));
     return DMC_NEW(a, n, &p->sample);
 }
@@ -66,8 +82,8 @@ dmc_status dmc__pretrain_create(dmc__context *ctx, const dmc__model *m, const dm
     p->model = m;
     p->config = *c;
     p->view = dmc__model_view(m, data);
-    p->elems = dmc__view_elems(&p->view);
-    p->cond = (size_t)dmc__view_cond(&p->view);
+    p->elems = (size_t)m->spec.net.horizon * (size_t)m->spec.net.cols;
+    p->cond = (size_t)m->spec.net.cond;
     status = make_parts(p);
     if (status < 0) dmc__pretrain_destroy(p);
     else *out = p;
@@ -88,6 +104,8 @@ void dmc__pretrain_destroy(dmc__pretrain *p)
     DMC_FREE(a, p->mask, n * p->elems);
     DMC_FREE(a, p->weight, n * p->elems);
     DMC_FREE(a, p->err, n);
+    DMC_FREE(a, p->target, n * outputs(p));
+    DMC_FREE(a, p->returns, return_rows(p));
     DMC_FREE(a, p->time, n);
     DMC_FREE(a, p->sample, n);
     DMC_FREE(a, p, 1);
@@ -101,24 +119,44 @@ static void weigh_first_action(const dmc__pretrain *p, float *weight)
     for (int32_t j = p->view.obs->n; j < dmc__view_cols(&p->view); j++) weight[j] *= (float)p->config.action_weight;
 }
 
-/* Fill the staging batch with windows of draw `step` and put it, noised, on the device. */
-static dmc_status stage_batch(dmc__pretrain *p, int32_t held, uint64_t seed, uint32_t purpose, uint64_t step)
+/* Which draw of which stream fills the staging batch. */
+typedef struct draw {
+    int32_t held;
+    uint64_t seed, step;
+    uint32_t purpose;
+} draw;
+
+/* Window i of the draw: what the network is to learn from. */
+static void stage_window(dmc__pretrain *p, const draw *d, size_t i)
+{
+    const dmc__stream pick = {d->seed, DMC_STREAM_BATCH, d->step, i}, mask = {d->seed, DMC_STREAM_MASK, d->step, i};
+    const dmc__position at = dmc__trajectories_draw(p->view.data, d->held != 0, &pick);
+    float *z = p->z + i * p->elems, *m = p->mask + i * p->elems, *w = p->weight + i * p->elems;
+    if (p->model->spec.role == DMC__ROLE_INVERSE) {
+        dmc__view_transition(&p->view, at, z, p->target + i * outputs(p));
+        return;
+    }
+    dmc__view_sample(&p->view, at, z, p->conds + i * p->cond, m, w);
+    weigh_first_action(p, w);
+    if (dmc__rng_uniform(&mask, 1) < p->config.mask_share) dmc__view_causal_mask(&p->view, &mask, m, w);
+    if (p->returns) p->target[i] = p->returns[p->view.data->start[at.episode] + (size_t)at.row];
+}
+
+/* Fill the staging batch and put it, noised, on the device. */
+static dmc_status stage_batch(dmc__pretrain *p, const draw *d)
 {
     for (int32_t i = 0; i < p->config.batch; i++) {
-        const size_t at = (size_t)i;
-        const dmc__stream pick = {seed, DMC_STREAM_BATCH, step, at}, time = {seed, DMC_STREAM_TIME, step, at};
-        const dmc__stream mask = {seed, DMC_STREAM_MASK, step, at};
-        float *m = p->mask + at * p->elems, *w = p->weight + at * p->elems;
-        dmc__view_sample(&p->view, dmc__trajectories_draw(p->view.data, held != 0, &pick), p->z + at * p->elems,
-                         p->conds + at * p->cond, m, w);
-        weigh_first_action(p, w);
-        if (dmc__rng_uniform(&mask, 1) < p->config.mask_share) dmc__view_causal_mask(&p->view, &mask, m, w);
+        const dmc__stream time = {d->seed, DMC_STREAM_TIME, d->step, (size_t)i};
+        stage_window(p, d, (size_t)i);
         p->time[i] = (int32_t)dmc__rng_below(&time, 0, (uint64_t)p->model->process.steps);
-        p->sample[i] = at;
+        p->sample[i] = (size_t)i;
     }
     const float *known = p->view.planner ? p->mask : NULL;
-    DMC_TRY(dmc__denoise_set(p->denoise, p->z, p->cond ? p->conds : NULL, NULL, known, p->weight));
-    return dmc__denoise_noise(p->denoise, p->time, p->sample, seed, purpose, step);
+    DMC_TRY(dmc__denoise_set(p->denoise, p->z, p->cond ? p->conds : NULL, NULL, known, outputs(p) ? NULL : p->weight));
+    DMC_TRY(p->model->spec.role == DMC__ROLE_INVERSE
+                ? dmc__denoise_clean(p->denoise)
+                : dmc__denoise_noise(p->denoise, p->time, p->sample, d->seed, d->purpose, d->step));
+    return outputs(p) ? dmc__denoise_set_target(p->denoise, p->target) : DMC_OK;
 }
 
 /* Forward with the chain's weights: the batch's mean loss. */
@@ -139,7 +177,8 @@ static dmc_status update(dmc__pretrain *p, dmc__pretrain_metrics *m)
     c.max_norm = p->config.grad_clip;
     c.ema = p->config.ema;
     dmc__chain_bind(p->chain, dmc__learner_weights(p->learner), dmc__learner_grads(p->learner));
-    DMC_TRY(stage_batch(p, 0, p->config.seed, DMC_STREAM_NOISE, (uint64_t)p->step));
+    dmc__chain_set_dropout(p->chain, 1, p->config.seed, (uint64_t)p->step);
+    DMC_TRY(stage_batch(p, &(draw){.seed = p->config.seed, .step = (uint64_t)p->step, .purpose = DMC_STREAM_NOISE}));
     DMC_TRY(batch_loss(p, &loss));
     if (!isfinite(loss))
         return dmc__fail(DMC_ENUMERIC, "dmc_trainer_step: the loss of update %lld is not finite", (long long)p->step + 1);
@@ -170,9 +209,10 @@ dmc_status dmc__pretrain_evaluate(dmc__pretrain *p, double *loss)
     if (p->view.data->n_held == 0)
         return dmc__fail(DMC_ESTATE, "dmc_trainer_evaluate: the dataset holds no episodes out (held_out = 0)");
     dmc__chain_bind(p->chain, dmc__learner_ema(p->learner), dmc__learner_grads(p->learner));
+    dmc__chain_set_dropout(p->chain, 0, 0, 0);
     for (int32_t b = 0; b < EVAL_BATCHES; b++) {
         double one;
-        DMC_TRY(stage_batch(p, 1, p->config.seed, DMC_STREAM_BANK, (UINT64_C(1) << 39) + (uint64_t)b));
+        DMC_TRY(stage_batch(p, &(draw){1, p->config.seed, (UINT64_C(1) << 39) + (uint64_t)b, DMC_STREAM_BANK}));
         DMC_TRY(batch_loss(p, &one));
         *loss += one / EVAL_BATCHES;
     }

@@ -81,6 +81,7 @@ static sizes other_sizes(const bench_case *c)
     case DMC_OP_NORMAL: return (sizes){{0}, {0}, nm, 0, 0};
     case DMC_OP_SUMSQ: return (sizes){{n}, {0}, 1, 0, 0};
     case DMC_OP_ADAMW: return (sizes){{n, 1}, {0}, n, 2 * n, 0};
+    case DMC_OP_REPEAT: return (sizes){{(size_t)(d[2] + d[4]) * (size_t)d[1]}, {0}, nm, 0, 0};
     case DMC_OP_ADD: return (sizes){{n, n}, {0}, n, 0, 0};
     default: return (sizes){{n}, {0}, n, 0, 0};
     }
@@ -273,6 +274,7 @@ static const bench_case others[] = {
     {DMC_OP_ADAMW, {3956302}, 0},
     {DMC_OP_LERP, {3956302}, 0},
     {DMC_OP_LORA, {1280, 256, 16}, 0},
+    {DMC_OP_REPEAT, {64, 256, 0, 64, 1}, 0},
 };
 
 /* The whole list at one batch size, with the time of a network's worth of it at the end. */

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Golden files: what PyTorch computes in double precision for the networks, the optimizer and the losses.
 
-Run: /usr/bin/python3 tests/golden/gen_golden.py [folder]      (needs Debian's python3-torch and numpy)
+Run: /usr/bin/python3 tests/golden/gen_golden.py [folder [network ...]]      (needs Debian's python3-torch and numpy)
+With networks, only their files are made.
 
 Every number that goes in is exactly representable in float32, so that a float backend starts from the same point.
 Sizes are chosen to be awkward (7, 13, 33). tests/golden/README.md lists what each file holds.
@@ -11,6 +12,7 @@ import math
 import os
 import struct
 import sys
+import zlib
 
 import torch
 import torch.nn.functional as F
@@ -71,13 +73,19 @@ class Params(dict):
             self[name] = self.draw.normal(*shape, scale=scale).requires_grad_(True)
         return self[name]
 
+    def frozen(self, name, n):
+        """Frequencies of a Fourier embedding: no gradient, and small, so that float32 angles are near the true ones."""
+        if name not in self:
+            self[name] = self.draw.normal(n)
+        return self[name]
+
     def norm_weight(self, name, n):
         if name not in self:
             self[name] = f32(1 + 0.3 * self.draw.normal(n)).requires_grad_(True)
         return self[name]
 
     def grads(self, prefix="grad/"):
-        return {prefix + k: v.grad for k, v in self.items()}
+        return {prefix + k: v.grad if v.requires_grad else torch.zeros_like(v) for k, v in self.items()}
 
     def values(self, prefix="param/"):
         return {prefix + k: v for k, v in self.items()}
@@ -122,10 +130,30 @@ def group_norm(p, name, x):
     return F.group_norm(x, max(1, min(8, c // 4)), p.norm_weight(name + ".weight", c), p.get(name + ".bias", c), 1e-5)
 
 
-def time_embedding(t, d):
-    """(B) -> (B,d): [cos t f_j | sin t f_j], f_j = 10000^(-j/(d/2))."""
-    f = 10000.0 ** (-torch.arange(d // 2, dtype=torch.float64) / (d // 2))
-    return torch.cat([torch.cos(t[:, None] * f), torch.sin(t[:, None] * f)], -1)
+def time_embedding(t, d, kind=0, cast=False):
+    """(B) -> (B,d). kind 0: [cos t f_j | sin t f_j], f_j = 10000^(-j/(d/2)); 1: [sin | cos], f_j = 10000^(-j/(d/2-1))."""
+    f = 10000.0 ** (-torch.arange(d // 2, dtype=torch.float64) / (d // 2 - kind))
+    angle = t[:, None] * (f.trunc() if cast else f)
+    return torch.cat([angle.sin(), angle.cos()] if kind else [angle.cos(), angle.sin()], -1)
+
+
+def net_time(p, cfg, t):
+    """map_noise(t), (B,emb), for every DMC__TIME_*."""
+    kind, d, cast = cfg["time_embed"], cfg["emb"], bool(cfg["compat"] & 2)
+    if kind < 2:
+        return time_embedding(t, d, kind, cast)
+    freqs = 2 * math.pi * p.frozen("map_noise.freqs", d // 8 if kind == 2 else d // 2)
+    angle = t[:, None] * (freqs.trunc() if cast else freqs)
+    x = torch.cat([angle.cos(), angle.sin()], -1)
+    return two_layer(p, "map_noise.mlp", x, d, d) if kind == 2 else x
+
+
+def net_condition(p, cfg, cond):
+    """What stands behind the encoder: Linear ReLU Linear, or the condition itself."""
+    if not cfg["encoder"]:
+        return cond
+    h = F.relu(linear(p, "condition.mlp.mlp.0.0", cond, cfg["enc_hidden"]))
+    return linear(p, "condition.mlp.mlp.1", h, cfg["enc_dim"])
 
 
 def two_layer(p, name, x, hidden, out):
@@ -134,17 +162,32 @@ def two_layer(p, name, x, hidden, out):
 
 # ---- networks ------------------------------------------------------------------------------------------------------
 
-def idql_mlp(p, cfg, z, t, cond=None, extra=None):
+def flat_inputs(p, cfg, z, t, cond, extra):
     b = z.shape[0]
-    e = two_layer(p, "time_mlp", time_embedding(t, cfg["emb"]), 2 * cfg["emb"], cfg["emb"])
-    parts = [z.reshape(b, -1), e] + ([cond] if cond is not None else [])
-    parts += [extra.reshape(b, -1)] if extra is not None else []
-    h = linear(p, "affine_in", torch.cat(parts, -1), cfg["hidden"])
+    e = two_layer(p, "time_mlp", net_time(p, cfg, t), 2 * cfg["emb"], cfg["emb"])
+    parts = [z.reshape(b, -1), e] + ([net_condition(p, cfg, cond)] if cond is not None else [])
+    return torch.cat(parts + ([extra.reshape(b, -1)] if extra is not None else []), -1)
+
+
+def idql_mlp(p, cfg, z, t, cond=None, extra=None):
+    h = linear(p, "affine_in", flat_inputs(p, cfg, z, t, cond, extra), cfg["hidden"])
     for i in range(cfg["blocks"]):
         name = f"ln_resnet.{i}.net."
         y = linear(p, name + "2", layer_norm(p, name + "1", h), 4 * cfg["hidden"])
         h = h + linear(p, name + "4", F.mish(y), cfg["hidden"])
     return linear(p, "affine_out", h, z[0].numel()).reshape(z.shape)
+
+
+def dql_mlp(p, cfg, z, t, cond=None, extra=None):
+    h = flat_inputs(p, cfg, z, t, cond, extra)
+    for name in ("mid_layer.0", "mid_layer.2", "mid_layer.4"):
+        h = F.mish(linear(p, name, h, cfg["hidden"]))
+    return linear(p, "final_layer", h, z[0].numel()).reshape(z.shape)
+
+
+def inverse_mlp(p, cfg, z, t):
+    h = F.relu(linear(p, "mlp.0.0", z.reshape(z.shape[0], -1), cfg["hidden"]))
+    return torch.tanh(linear(p, "mlp.2", F.relu(linear(p, "mlp.1.0", h, cfg["hidden"])), cfg["outputs"]))
 
 
 def conv_block(p, name, x, out, k):
@@ -162,9 +205,9 @@ def residual_block(p, name, x, e, out, k, project=False):
 def unet1d_janner(p, cfg, z, t, cond=None, extra=None):
     m, k, mult = cfg["hidden"], cfg["kernel"], cfg["mult"]
     d = [m * math.prod(mult[:i + 1]) for i in range(len(mult))]
-    e = time_embedding(t, cfg["emb"])
+    e = net_time(p, cfg, t)
     if cond is not None:
-        e = e + linear(p, "map_cond", cond, cfg["emb"])
+        e = e + linear(p, "map_cond", net_condition(p, cfg, cond), cfg["emb"])
     e = two_layer(p, "map_emb", e, 4 * m, m)
     x = (z if extra is None else torch.cat([z, extra], -1)).transpose(1, 2)
     skips = []
@@ -197,18 +240,24 @@ def twin_q(p, obs, act, hidden):
     return value_head(p, "Q1", x, hidden), value_head(p, "Q2", x, hidden)
 
 
-NETWORKS = [idql_mlp, unet1d_janner]  # place = number in lib/nn/net.h
+NETWORKS = {0: idql_mlp, 1: unet1d_janner, 5: dql_mlp, 8: inverse_mlp}  # number in lib/nn/net.h
+FIRST = ("kind", "horizon", "cols", "extra", "cond", "hidden", "blocks", "emb", "kernel")  # fields of dmc__net_config,
+LAST = ("n_obs", "heads", "time_embed", "compat", "encoder", "enc_hidden", "enc_dim", "outputs")  # before and behind mult
+MOST_LEVELS = 8
 
 
-def config(kind, horizon, cols, extra=0, cond=0, hidden=0, blocks=0, emb=0, kernel=0, mult=()):
-    return dict(kind=kind, horizon=horizon, cols=cols, extra=extra, cond=cond, hidden=hidden, blocks=blocks, emb=emb,
-                kernel=kernel, mult=list(mult))
+def config(kind, horizon, cols, mult=(), **fields):
+    c = dict.fromkeys(FIRST + LAST, 0)
+    c.update(kind=kind, horizon=horizon, cols=cols, mult=list(mult), **fields)
+    return c
 
 
 def config_row(c):
-    """Fields in the order of dmc__net_config."""
-    row = [c[k] for k in ("kind", "horizon", "cols", "extra", "cond", "hidden", "blocks", "emb", "kernel")]
-    return torch.tensor(row + [len(c["mult"])] + c["mult"], dtype=torch.float64)
+    """Fields in the order of dmc__net_config; zeros at the end are left out."""
+    row = [c[k] for k in FIRST] + [len(c["mult"])] + c["mult"]
+    if any(c[k] for k in LAST):
+        row += [0] * (MOST_LEVELS - len(c["mult"])) + [c[k] for k in LAST]
+    return torch.tensor(row, dtype=torch.float64)
 
 
 def network_file(folder, name, seed, batch, cfg):
@@ -501,9 +550,19 @@ def main():
         "unet_two": config(1, horizon=8, cols=7, hidden=6, emb=6, kernel=5, mult=[1, 2]),
         "unet_three": config(1, horizon=16, cols=13, hidden=5, emb=10, kernel=5, mult=[1, 2, 2]),
         "unet_same": config(1, horizon=4, cols=7, extra=3, cond=33, hidden=7, emb=4, kernel=3, mult=[1, 1]),
+        "dql": config(5, horizon=3, cols=7, extra=2, cond=6, hidden=13, emb=16, n_obs=2, time_embed=2, encoder=1,
+                      enc_hidden=7, enc_dim=5),
+        "dql_plain": config(5, horizon=1, cols=3, cond=13, hidden=33, emb=6, time_embed=1),
+        "mlp_frozen": config(0, horizon=1, cols=3, cond=5, hidden=7, blocks=1, emb=14, time_embed=3, compat=2),
+        "inverse": config(8, horizon=2, cols=7, hidden=13, emb=2, outputs=33),
     }
+    only = sys.argv[2:]
     for i, (name, cfg) in enumerate(networks.items()):
-        network_file(folder, name + ".safetensors", 10 + 2 * i, 3, cfg)
+        seed = 10 + 2 * i if i < 6 else 1000 + zlib.crc32(name.encode()) % 100000
+        if not only or name in only:
+            network_file(folder, name + ".safetensors", seed, 3, cfg)
+    if only:
+        return
     value_files(folder)
     lora_file(folder)
     adamw_file(folder)

@@ -17,6 +17,22 @@ START_TEST(linear_weights_are_input_by_output)
 }
 END_TEST
 
+/* Columns 1 and 2 of a weight of three: what LINEAR gets is a pointer at the first of them. */
+START_TEST(linear_of_columns_of_a_wider_weight)
+{
+    const double x[] = {1, 10}, W[] = {1, 2, 3, 4, 5, 6}, b[] = {0.5, -0.5}, dy[] = {1, 100};
+    const double want[] = {52.5, 62.5}, want_dx[] = {302, 605}, want_dW[] = {0, 1, 100, 0, 10, 1000};
+    double y[2], dx[2], dW[6] = {0};
+    const dmc_kargs k = {.in = {x}, .par = {W + 1, b}, .out = y, .dout = dy, .din = {dx},
+                         .dpar = {dW + 1}, .dim = {1, 2, 2, 3}};
+    op_call(DMC_OP_LINEAR, &k);
+    op_call_backward(DMC_OP_LINEAR, &k);
+    op_expect_numbers("y", y, want, 2, EXACT);
+    op_expect_numbers("dx", dx, want_dx, 2, EXACT);
+    op_expect_numbers("dW", dW, want_dW, 6, EXACT);
+}
+END_TEST
+
 /* W = 1 10 100 over three taps: y[t] = x[t-1] + 10 x[t] + 100 x[t+1] */
 START_TEST(conv1d_is_a_correlation)
 {
@@ -126,6 +142,39 @@ START_TEST(activations_do_not_overflow)
 }
 END_TEST
 
+/* torch.nn.functional.gelu, approximate = none and tanh, and leaky_relu */
+START_TEST(gelu_and_leaky_relu_known_values)
+{
+    const double x[] = {-2, -0.5, 0, 0.5, 1, 3};
+    const double gelu[] = {-0.04550026389635842, -0.15426876936299344, 0, 0.34573123063700656, 0.8413447460685429,
+                           2.99595030590511};
+    const double approximate[] = {-0.04540230591222494, -0.15428599017485606, 0, 0.34571400982514394, 0.8411919906082768,
+                                  2.996362607918227};
+    const double leaky[] = {-0.5, -0.125, 0, 0.5, 1, 3};
+    double y[6];
+    dmc_kargs k = {.in = {x}, .out = y, .dim = {6}};
+    op_call(DMC_OP_GELU, &k);
+    op_expect_numbers("gelu", y, gelu, 6, EXACT);
+    op_call(DMC_OP_GELU_TANH, &k);
+    op_expect_numbers("gelu_tanh", y, approximate, 6, EXACT);
+    k.attr[0] = 0.25;
+    op_call(DMC_OP_RELU, &k);
+    op_expect_numbers("leaky", y, leaky, 6, EXACT);
+}
+END_TEST
+
+START_TEST(slice_takes_columns)
+{
+    const double x[] = {1, 2, 3, 4, 5, 6}, want[] = {2, 3, 5, 6}, dy[] = {1, 2, 3, 4}, want_dx[] = {0, 1, 2, 0, 3, 4};
+    double y[4], dx[6];
+    const dmc_kargs k = {.in = {x}, .out = y, .dout = dy, .din = {dx}, .dim = {2, 3, 1, 2}};
+    op_call(DMC_OP_SLICE, &k);
+    op_expect_numbers("y", y, want, 4, 0);
+    op_call_backward(DMC_OP_SLICE, &k);
+    op_expect_numbers("dx", dx, want_dx, 6, 0);
+}
+END_TEST
+
 START_TEST(concat_joins_columns)
 {
     const double x0[] = {1, 2, 3, 4}, x1[] = {5, 6}, x2[] = {7, 8};
@@ -155,6 +204,26 @@ START_TEST(timestep_halves_are_cos_and_sin)
 }
 END_TEST
 
+START_TEST(timestep_of_other_conventions)
+{
+    const double t[] = {3}, g[] = {0.5, -1.25}, pi = 3.14159265358979323846;
+    const double sinusoidal[] = {sin(3), sin(0.0003), cos(3), cos(0.0003)};
+    const double fourier[] = {cos(3 * pi), cos(7.5 * pi), sin(3 * pi), -sin(7.5 * pi)};
+    const double cast[] = {cos(3), 1, sin(3), 0}, cast_fourier[] = {cos(9), cos(21), sin(9), -sin(21)};
+    double y[4];
+    const dmc_kargs k = {.in = {t}, .par = {g}, .out = y, .dim = {1, 4, 1, 0}};
+    const int32_t kind[] = {1, 2, 0, 2};
+    const double *const want[] = {sinusoidal, fourier, cast, cast_fourier};
+    for (int i = 0; i < 4; i++) {
+        dmc_kargs call = k;
+        call.dim[2] = kind[i];
+        call.dim[3] = i >= 2;
+        op_call(DMC_OP_TIMESTEP, &call);
+        op_expect_numbers("y", y, want[i], 4, 1e-13);
+    }
+}
+END_TEST
+
 /* Columns outside the range keep what they hold, in both directions. */
 START_TEST(cols_leaves_other_columns)
 {
@@ -174,11 +243,22 @@ START_TEST(cols_leaves_other_columns)
 }
 END_TEST
 
+/* Rows 1 and 2 of three, two samples each, and round again. */
+START_TEST(repeat_gives_rows_to_groups)
+{
+    const double in[] = {9, 9, 1, 10, 2, 20}, want[] = {1, 10, 1, 10, 2, 20, 2, 20, 1, 10};
+    double out[10];
+    op_call(DMC_OP_REPEAT, &(dmc_kargs){.in = {in}, .out = out, .dim = {5, 2, 1, 2, 2}});
+    op_expect_numbers("out", out, want, 10, 0);
+}
+END_TEST
+
 Suite *dmc_suite_ops_layers(void)
 {
     Suite *s = suite_create("ops_layers");
     TCase *t = tcase_create("ops_layers");
     tcase_add_test(t, linear_weights_are_input_by_output);
+    tcase_add_test(t, linear_of_columns_of_a_wider_weight);
     tcase_add_test(t, conv1d_is_a_correlation);
     tcase_add_test(t, conv1d_layout);
     tcase_add_test(t, convt1d_spreads_its_taps);
@@ -186,10 +266,14 @@ Suite *dmc_suite_ops_layers(void)
     tcase_add_test(t, layernorm_is_per_row);
     tcase_add_test(t, activations_known_values);
     tcase_add_test(t, activations_do_not_overflow);
+    tcase_add_test(t, gelu_and_leaky_relu_known_values);
+    tcase_add_test(t, slice_takes_columns);
     tcase_add_test(t, concat_joins_columns);
     tcase_add_test(t, add_time_repeats_over_steps);
     tcase_add_test(t, timestep_halves_are_cos_and_sin);
+    tcase_add_test(t, timestep_of_other_conventions);
     tcase_add_test(t, cols_leaves_other_columns);
+    tcase_add_test(t, repeat_gives_rows_to_groups);
     suite_add_tcase(s, t);
     return s;
 }

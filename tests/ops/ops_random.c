@@ -134,6 +134,45 @@ START_TEST(fill_fills)
 }
 END_TEST
 
+/* Dropped are the elements whose word of the second Philox is below 2^32 p, on every table, in any split of the batch;
+ * backward drops the same. */
+START_TEST(dropout_follows_the_words)
+{
+    float x[B * N], y[B * N], dx[B * N];
+    const double p = 0.3;
+    for (int i = 0; i < B * N; i++) x[i] = (float)(i + 1);
+    for (uint64_t b = 0; b < B; b++) {
+        dmc_kargs k = {.in = {x}, .out = y + b * N, .dout = x, .din = {dx + b * N}, .dim = {1, N}, .attr = {p}};
+        const dmc_op_impl *const op = &(_i ? &op_table.cpu[_i - 1] : &op_table.f32)->op[DMC_OP_DROPOUT];
+        memcpy(k.key, key, sizeof key);
+        k.key[3] += b;
+        ck_assert_int_eq(op->fwd(&k), 0);
+        ck_assert_int_eq(op->bwd(&k), 0);
+    }
+    for (uint32_t i = 0; i < B * N; i++) {
+        uint32_t w[4] = {i % N / 4, 0x78 + i / N, 0x34, DMC_STREAM_STEP << 16 | 0x12 << 8 | 0x56};
+        philox(w, 0x89abcdef, 0x01234567);
+        const double want = w[i % N % 4] < p * 0x1p32 ? 0 : x[i % N] / (1 - p);
+        ck_assert_double_eq_tol(y[i], want, 1e-5);
+        ck_assert(dx[i] == y[i]);
+    }
+}
+END_TEST
+
+START_TEST(dropout_drops_its_share)
+{
+    enum { MANY = 1 << 16 };
+    static double x[MANY], y[MANY];
+    int dropped = 0;
+    for (int i = 0; i < MANY; i++) x[i] = 1;
+    dmc_kargs k = {.in = {x}, .out = y, .dim = {1, MANY}, .attr = {0.2}};
+    memcpy(k.key, key, sizeof key);
+    ck_assert_int_eq(op_table.f64.op[DMC_OP_DROPOUT].fwd(&k), 0);
+    for (int i = 0; i < MANY; i++) dropped += y[i] == 0;
+    ck_assert_double_eq_tol((double)dropped / MANY, 0.2, 4 * sqrt(0.16 / MANY));
+}
+END_TEST
+
 Suite *dmc_suite_ops_random(void)
 {
     Suite *s = suite_create("ops_random");
@@ -144,6 +183,8 @@ Suite *dmc_suite_ops_random(void)
     tcase_add_loop_test(t, normal_does_not_depend_on_the_split, 0, 2 + op_table.cpu_count);
     tcase_add_test(t, normal_in_float_is_the_rounded_double);
     tcase_add_test(t, normal_moments);
+    tcase_add_loop_test(t, dropout_follows_the_words, 0, 1 + op_table.cpu_count);
+    tcase_add_test(t, dropout_drops_its_share);
     tcase_add_test(t, fill_fills);
     suite_add_tcase(s, t);
     return s;

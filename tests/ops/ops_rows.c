@@ -13,10 +13,12 @@
 
 /* ---- layers --------------------------------------------------------------------------------- */
 
-SHAPES(linear_odd) = {DIM(1, 1, 1), DIM(7, 13, 33), DIM(33, 7, 13), DIM(1, 33, 7),
-                      DIM(13, 1, 7), DIM(3, 64, 16), END};
-SHAPES(linear_unet) = {DIM(1, 32, 128), DIM(1, 128, 32), DIM(1, 32, 256), DIM(1, 256, 256),
-                       DIM(1, 256, 3), END};
+/* N Ci Co Cw; the first Co of Cw columns are used */
+SHAPES(linear_odd) = {DIM(1, 1, 1, 1), DIM(7, 13, 33, 33), DIM(33, 7, 13, 13), DIM(1, 33, 7, 7),
+                      DIM(13, 1, 7, 7), DIM(3, 64, 16, 16), DIM(7, 13, 7, 33), DIM(1, 33, 13, 14),
+                      DIM(2, 7, 1, 13), DIM(33, 13, 33, 64), END};
+SHAPES(linear_unet) = {DIM(1, 32, 128, 128), DIM(1, 128, 32, 32), DIM(1, 32, 256, 256), DIM(1, 256, 256, 256),
+                       DIM(1, 256, 3, 3), DIM(1, 320, 320, 960), DIM(1, 64, 200, 333), END};
 
 /* B T Ci Co, taps stride pad */
 #define CONV(B, T, Ci, Co, k, s, p) DIM(B, T, Ci, ((T) + 2 * (p) - (k)) / (s) + 1, Co, k, s, p)
@@ -60,6 +62,7 @@ SHAPES(groupnorm_unet) = {
 SHAPES(layernorm_odd) = {LNORM(1, 1), LNORM(7, 13), LNORM(13, 33), LNORM(1, 7), LNORM(3, 64), END};
 SHAPES(layernorm_unet) = {LNORM(1, 256), LNORM(4, 256), END};
 
+#define ONE(n, attribute) {.dim = {n}, .attr = {attribute}}
 SHAPES(flat_odd) = {DIM(1), DIM(7), DIM(13), DIM(33), DIM(100), END};
 SHAPES(flat_unet) = {DIM(32 * 32), DIM(32 * 14), END};
 
@@ -70,7 +73,15 @@ SHAPES(concat_odd) = {DIM(1, 1, 1, 0), DIM(7, 13, 33, 0), DIM(5, 7, 1, 13), DIM(
 SHAPES(concat_unet) = {DIM(4, 256, 256, 0), DIM(8, 128, 128, 0), DIM(16, 64, 64, 0),
                        DIM(1, 11, 3, 64), END};
 
-SHAPES(timestep_odd) = {DIM(1, 2), DIM(7, 34), DIM(13, 6), END};
+SHAPES(relu_odd) = {ONE(7, 0), ONE(33, 0), ONE(100, 0.01), ONE(13, -0.5), END};
+SHAPES(slice_odd) = {DIM(1, 1, 0, 1), DIM(7, 13, 3, 7), DIM(3, 33, 20, 13), DIM(5, 7, 0, 7), END};
+SHAPES(slice_unet) = {DIM(2, 27653, 5, 27648), DIM(1, 512, 256, 256), END};
+#define DROP(B, N, p) {.dim = {B, N}, .attr = {p}}
+SHAPES(dropout_odd) = {DROP(1, 1, 0.5), DROP(7, 13, 0.1), DROP(3, 33, 0.9), DROP(2, 7, 0), END};
+SHAPES(dropout_unet) = {DROP(1, 256, 0.1), DROP(1, 2560, 0.3), END};
+
+SHAPES(timestep_odd) = {DIM(1, 2), DIM(7, 34), DIM(13, 6), DIM(7, 34, 1), DIM(5, 6, 1, 0), DIM(7, 14, 2), DIM(3, 8, 0, 1),
+                        DIM(3, 6, 2, 1), END};
 SHAPES(timestep_unet) = {DIM(1, 32), DIM(1, 64), END};
 
 /* ---- loose operations ----------------------------------------------------------------------- */
@@ -78,7 +89,6 @@ SHAPES(timestep_unet) = {DIM(1, 32), DIM(1, 64), END};
 SHAPES(sample_odd) = {DIM(1, 1), DIM(3, 7), DIM(7, 13), DIM(2, 33), DIM(4, 4), END};
 SHAPES(sample_unet) = {DIM(1, 32 * 14), DIM(1, 3), END};
 
-#define ONE(n, attribute) {.dim = {n}, .attr = {attribute}}
 SHAPES(fill_odd) = {ONE(1, -2.5), ONE(33, 0.1), ONE(100, 0), END};
 
 /* P Q a b S, and the clip; 0: none */
@@ -121,13 +131,22 @@ SHAPES(lora_odd) = {LORA(1, 1, 1), LORA(13, 7, 3), LORA(33, 13, 8), LORA(35, 7, 
                     LORA(7, 33, 4), END};
 SHAPES(lora_unet) = {LORA(20, 256, 8), LORA(5, 64, 16), END};
 
+/* B N, first group turn */
+SHAPES(repeat_odd) = {DIM(1, 1, 0, 1, 1), DIM(7, 13, 2, 7, 1), DIM(7, 33, 0, 3, 3), DIM(13, 7, 1, 1, 5),
+                      DIM(13, 5, 3, 2, 4), END};
+SHAPES(repeat_unet) = {DIM(1, 32, 19, 64, 1), DIM(1, 256, 0, 4, 16), DIM(1, 64, 0, 1, 1), END};
+#define NARROW(n, type) DIM(n, DMC_WEIGHT_##type)
+SHAPES(narrow_odd) = {NARROW(1, BF16), NARROW(33, BF16), NARROW(100, BF16), NARROW(1, FP16),
+                      NARROW(13, FP16), NARROW(100, FP16), END};
+SHAPES(narrow_unet) = {NARROW(20000, BF16), NARROW(20000, FP16), END};
+
 /* ---- the rows, in the order of ops.def ------------------------------------------------------ */
 
 #define OP(NAME, name) DMC_OP_##NAME, #name
 
 const op_row op_rows[] = {
     {OP(LINEAR, linear),
-     {[IN0] = "01d", [PAR0] = "12d", [PAR1] = "2d?", [OUT] = "02"},
+     {[IN0] = "01d", [PAR0] = "13d", [PAR1] = "2d?", [OUT] = "02"},
      linear_odd, linear_unet},
     {OP(CONV1D, conv1d),
      {[IN0] = "012d", [PAR0] = "524d", [PAR1] = "4d?", [OUT] = "034"},
@@ -143,8 +162,10 @@ const op_row op_rows[] = {
      layernorm_odd, layernorm_unet},
     {OP(MISH, mish), {[IN0] = "0dl", [OUT] = "0i"}, flat_odd, flat_unet},
     {OP(SILU, silu), {[IN0] = "0dl", [OUT] = "0i"}, flat_odd, flat_unet},
-    {OP(RELU, relu), {[IN0] = "0dl", [OUT] = "0i"}, flat_odd, flat_unet},
+    {OP(RELU, relu), {[IN0] = "0dl", [OUT] = "0i"}, relu_odd, flat_unet},
     {OP(TANH, tanh), {[IN0] = "0dl", [OUT] = "0i"}, flat_odd, flat_unet},
+    {OP(GELU, gelu), {[IN0] = "0dl", [OUT] = "0i"}, flat_odd, flat_unet},
+    {OP(GELU_TANH, gelu_tanh), {[IN0] = "0dl", [OUT] = "0i"}, flat_odd, flat_unet},
     {OP(ADD, add), {[IN0] = "0d", [IN1] = "0d", [OUT] = "0i"}, flat_odd, flat_unet},
     {OP(ADD_TIME, add_time),
      {[IN0] = "012d", [IN1] = "02d", [OUT] = "012i"},
@@ -152,7 +173,9 @@ const op_row op_rows[] = {
     {OP(CONCAT, concat),
      {[IN0] = "01d", [IN1] = "02d", [IN2] = "03d", [OUT] = "01+02+03"},
      concat_odd, concat_unet},
-    {OP(TIMESTEP, timestep), {[IN0] = "0t", [OUT] = "01"}, timestep_odd, timestep_unet},
+    {OP(SLICE, slice), {[IN0] = "01d", [OUT] = "03"}, slice_odd, slice_unet},
+    {OP(TIMESTEP, timestep), {[IN0] = "0t", [PAR0] = "1", [OUT] = "01"}, timestep_odd, timestep_unet},
+    {OP(DROPOUT, dropout), {[IN0] = "01d", [OUT] = "01i"}, dropout_odd, dropout_unet},
 
     {OP(NORMAL, normal), {[OUT] = "01"}, sample_odd, sample_unet},
     {OP(FILL, fill), {[OUT] = "0"}, fill_odd, NULL},
@@ -192,8 +215,10 @@ const op_row op_rows[] = {
      {[IN0] = "0", [IN1] = "p?", [OUT] = "0k", [OUT2] = "0k?", [STATE] = "0+0p"},
      adamw_odd, adamw_unet},
     {OP(LERP, lerp), {[IN0] = "0", [OUT] = "0k"}, lerp_odd, lerp_unet},
+    {OP(NARROW, narrow), {[IN0] = "0l", [OUT] = "0h"}, narrow_odd, narrow_unet},
     {OP(LORA, lora),
      {[IN0] = "01", [PAR0] = "02d", [PAR1] = "21d", [OUT] = "01"},
      lora_odd, lora_unet},
+    {OP(REPEAT, repeat), {[IN0] = "12+14", [OUT] = "01"}, repeat_odd, repeat_unet},
 };
 const int op_row_count = sizeof op_rows / sizeof op_rows[0];

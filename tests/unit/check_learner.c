@@ -402,6 +402,31 @@ START_TEST(warmup)
 }
 END_TEST
 
+/* The frequencies of a frozen embedding stay to the bit, weight decay or not; everything else moves. */
+START_TEST(frozen_parameters_stay)
+{
+    dmc__net_config config = fixture_mlp();
+    config.time_embed = DMC__TIME_FROZEN;
+    course c = {.d = fixture_device("cpu"), .net = fixture_net(config)};
+    const dmc__graph *const g = c.net->graph;
+    c.n = dmc__graph_param_elems(g);
+    c.start = fixture_weights(c.d, g, 5);
+    fixture_ok(dmc__learner_create(g, c.d, c.start, NULL, 1, &c.learner));
+    fixture_ok(update(&c, 1, 0.1, NULL));
+    const dmc__param_spec *const freqs = dmc__graph_param(g, dmc__graph_find_param(g, "map_noise.freqs"));
+    ck_assert_uint_eq(freqs->size, 3);
+    const void *const blocks[] = {dmc__learner_weights(c.learner), dmc__learner_ema(c.learner)};
+    for (int k = 0; k < 2; k++) {
+        float *was = fixture_read(c.d, c.start, c.n), *is = fixture_read(c.d, blocks[k], c.n);
+        ck_assert_mem_eq(was + freqs->offset, is + freqs->offset, freqs->size * sizeof *is);
+        ck_assert(was[c.n - 16] != is[c.n - 16]);
+        free(is);
+        free(was);
+    }
+    free_course(&c);
+}
+END_TEST
+
 START_TEST(defaults)
 {
     const dmc__adamw_config c = dmc__adamw_defaults();
@@ -429,6 +454,7 @@ Suite *dmc_suite_learner(void)
     tcase_add_loop_test(t, resume, 0, KINDS);
     tcase_add_loop_test(t, reset_moments, 0, KINDS);
     tcase_add_test(t, refused_states);
+    tcase_add_test(t, frozen_parameters_stay);
     tcase_add_test(t, bytes);
     tcase_add_loop_test(t, out_of_memory, 0, KINDS);
     suite_add_tcase(s, t);

@@ -327,7 +327,7 @@ START_TEST(forged_models)
 {
     static const struct { forgery e; dmc_status want; const char *part; } list[] = {
         {{"\"hidden\": 4", "\"hidden\": 8192", NULL, NULL}, DMC_EFORMAT, "the file holds"},
-        {{"\"hidden\": 4", "\"hidden\": 65536", NULL, NULL}, DMC_ERANGE, "hidden = 65536"},
+        {{"\"hidden\": 4", "\"hidden\": 65536", NULL, NULL}, DMC_EFORMAT, "\"hidden\" = 65536, must be 1..16384"},
         {{"\"hidden\": 4", "\"hidden\": 5", NULL, NULL}, DMC_EFORMAT, "the file holds"},
         {{"\"hidden\": 4", "\"hidden\": 3", NULL, NULL}, DMC_ESHAPE, "must be"},
         {{"\"blocks\": 1", "\"blocks\": 200", NULL, NULL}, DMC_EFORMAT, "the file holds"},

@@ -26,6 +26,9 @@ static const struct published {
     {UNET(32, 69, 64, .levels = 4, .mult = {1, 2, 2, 2}), 15813893, 196}, /* kitchen     */
     {MLP(3, 11), 1615811, 26},                                            /* hopper      */
     {MLP(6, 17), 1618886, 26},                                            /* halfcheetah */
+    {{.kind = DMC__NET_DQL_MLP, .horizon = 1, .cols = 6, .cond = 17, .hidden = 256, .emb_dim = 64}, 172230, 12},
+    {{.kind = DMC__NET_IDQL_MLP, .horizon = 1, .cols = 42, .hidden = 1024, .blocks = 6, .emb_dim = 128}, 50658730,
+     44}, /* SynthER, halfcheetah */
 };
 enum { PUBLISHED = sizeof published / sizeof *published };
 
@@ -144,10 +147,16 @@ static const struct refusal {
     {DMC__NET_UNET1D_JANNER, FIELD(emb_dim), 0, "emb_dim = 0", "2..4096"},
     {DMC__NET_IDQL_MLP, FIELD(blocks), -1, "blocks = -1", "0..256"},
     {DMC__NET_IDQL_MLP, FIELD(cols), 0, "columns of z = 0", "1..8192"},
-    {DMC__NET_IDQL_MLP, FIELD(cond), -5, "condition = -5", "0..1048576"},
+    {DMC__NET_IDQL_MLP, FIELD(cond), -5, "condition = -5", "0..16777216"},
     {DMC__NET_IDQL_MLP, FIELD(extra), -1, "extra = -1", "0..8192"},
-    {DMC__NET_IDQL_MLP, FIELD(kind), 2, "network = 2", "0..1"},
-    {DMC__NET_IDQL_MLP, FIELD(kind), -1, "network = -1", "0..1"},
+    {DMC__NET_IDQL_MLP, FIELD(kind), DMC__NET_COUNT, "network = 9", "0..8"},
+    {DMC__NET_IDQL_MLP, FIELD(kind), -1, "network = -1", "0..8"},
+    {DMC__NET_IDQL_MLP, FIELD(time_embed), 4, "time_embed = 4", "0..3"},
+    {DMC__NET_IDQL_MLP, FIELD(time_embed), DMC__TIME_FOURIER, "emb_dim = 6", "multiple of 8"},
+    {DMC__NET_IDQL_MLP, FIELD(n_obs), 2, "n_obs = 2", "condition of 5"},
+    {DMC__NET_IDQL_MLP, FIELD(encoder), DMC__ENCODER_MLP, "enc_hidden = 0", "1..16384"},
+    {DMC__NET_IDQL_MLP, FIELD(dropout), 0x3f800000 /* 1.0f */, "dropout = 1", "[0, 1)"},
+    {DMC__NET_UNET1D_JANNER, FIELD(compat), 4, "compat = 4", "0..3"},
 #undef FIELD
 };
 enum { REFUSALS = sizeof refusals / sizeof *refusals };

@@ -91,6 +91,94 @@ START_TEST(the_loss_falls)
 }
 END_TEST
 
+/* Roles that regress: the held-out error falls far below that of the best constant. */
+START_TEST(regressions_learn)
+{
+    dmc_model_options o = world_policy();
+    dmc_train_options t = options();
+    double before, after;
+    o.role = DMC_ROLE_INVERSE;
+    o.network = DMC_NETWORK_INVERSE_MLP;
+    o.hidden = 32;
+    t.steps = 600;
+    dmc_model *m = world_model(ctx, data, &o);
+    dmc_trainer *run = trainer(m, &t);
+    expect_ok(dmc_trainer_evaluate(run, &before));
+    train(run, 600);
+    expect_ok(dmc_trainer_evaluate(run, &after));
+    ck_assert_msg(after < 0.8 * before, "held out: %g before, %g after", before, after);
+    dmc_trainer_destroy(run);
+    dmc_model_destroy(m);
+}
+END_TEST
+
+static const struct misfit {
+    int32_t role, network, horizon;
+    dmc_status status;
+    const char *sentence;
+} misfits[] = {
+    {DMC_ROLE_POLICY, DMC_NETWORK_INVERSE_MLP, 2, DMC_EINVAL, "network = inverse_mlp does not suit role = policy"},
+    {DMC_ROLE_VALUE, DMC_NETWORK_IDQL_MLP, 2, DMC_EINVAL, "network = idql_mlp does not suit role = value"},
+    {DMC_ROLE_INVERSE, DMC_NETWORK_IDQL_MLP, 2, DMC_EINVAL, "inverse_mlp does"},
+    {DMC_ROLE_INVERSE, DMC_NETWORK_INVERSE_MLP, 3, DMC_ERANGE, "horizon = 3"},
+};
+
+START_TEST(roles_and_networks_must_suit)
+{
+    dmc_model_options o = world_policy();
+    dmc_model *m = (dmc_model *)&o;
+    o.role = misfits[_i].role;
+    o.network = misfits[_i].network;
+    o.horizon = misfits[_i].horizon;
+    expect_failure(dmc_model_create(ctx, data, &o, &m), misfits[_i].status, misfits[_i].sentence);
+    ck_assert_ptr_null(m);
+}
+END_TEST
+
+/* A model that regresses is saved, loaded and evaluated, and refuses to be sampled. */
+START_TEST(a_regression_is_a_model_too)
+{
+    dmc_model_options o = world_policy();
+    dmc_model *m, *copy;
+    dmc_sampler *s = (dmc_sampler *)&o;
+    float z[2 * WORLD_S] = {0.5f, -1}, t[1] = {0}, a[WORLD_A], b[WORLD_A];
+    o.role = DMC_ROLE_INVERSE;
+    o.network = DMC_NETWORK_INVERSE_MLP;
+    m = world_model(ctx, data, &o);
+    expect_ok(dmc_model_save(m, fixture_path("inverse.dmc")));
+    expect_ok(dmc_model_load(ctx, fixture_path("inverse.dmc"), &copy));
+    expect_ok(dmc_model_forward(m, 1, z, t, NULL, a));
+    expect_ok(dmc_model_forward(copy, 1, z, t, NULL, b));
+    ck_assert_mem_eq(a, b, sizeof a);
+    ck_assert(a[0] != 0 && fabsf(a[0]) < 1);
+    expect_failure(dmc_sampler_create(ctx, m, NULL, NULL, &s), DMC_EINVAL, "role = inverse draws no samples");
+    ck_assert_ptr_null(s);
+    dmc_model_destroy(copy);
+    dmc_model_destroy(m);
+}
+END_TEST
+
+/* With dropout two trainers of one seed agree to the bit, evaluation draws nothing, and training is another than without. */
+START_TEST(dropout_is_repeatable)
+{
+    dmc_model_options o = world_policy();
+    const dmc_train_options t = options();
+    double loss[3], held[2];
+    for (int k = 0; k < 3; k++) {
+        o.dropout = k < 2 ? 0.3 : 0;
+        dmc_model *m = world_model(ctx, data, &o);
+        dmc_trainer *run = trainer(m, &t);
+        loss[k] = train(run, 20).loss;
+        for (int i = 0; i < 2; i++) expect_ok(dmc_trainer_evaluate(run, &held[i]));
+        ck_assert(held[0] == held[1]);
+        dmc_trainer_destroy(run);
+        dmc_model_destroy(m);
+    }
+    ck_assert(loss[0] == loss[1]);
+    ck_assert(loss[0] != loss[2]);
+}
+END_TEST
+
 START_TEST(metrics_say_what_was_done)
 {
     dmc_train_options o = options();
@@ -561,6 +649,10 @@ Suite *dmc_suite_pretrain(void)
     TCase *c = tcase_create("learning");
     add_case(s, c);
     tcase_add_loop_test(c, the_loss_falls, 0, 2);
+    tcase_add_test(c, regressions_learn);
+    tcase_add_loop_test(c, roles_and_networks_must_suit, 0, sizeof misfits / sizeof *misfits);
+    tcase_add_test(c, a_regression_is_a_model_too);
+    tcase_add_test(c, dropout_is_repeatable);
     tcase_add_test(c, metrics_say_what_was_done);
     tcase_add_test(c, the_average_is_published);
     tcase_add_test(c, weights_decay);

@@ -198,6 +198,20 @@ START_TEST(no_causal_mask_without_rows_or_states)
 }
 END_TEST
 
+/* Rows 1, 2 in the middle; the last two of an episode that ends at the row; dataset units (x - shift) / 2, (a - 100) / 4. */
+START_TEST(transitions)
+{
+    const dmc__view v = view(0, 2, 1);
+    float states[2 * S], action[A];
+    dmc__view_transition(&v, (dmc__position){0, 1}, states, action);
+    expect_floats(states, 4, 4.5, 4.5, 9.5, 9.5);
+    expect_floats(action, 1, 0.25);
+    dmc__view_transition(&v, (dmc__position){0, 3}, states, action);
+    expect_floats(states, 4, 9.5, 9.5, 14.5, 14.5);
+    expect_floats(action, 1, 0.5);
+}
+END_TEST
+
 Suite *dmc_suite_view(void)
 {
     Suite *s = suite_create("view");
@@ -210,6 +224,7 @@ Suite *dmc_suite_view(void)
     tcase_add_test(c, a_planner_at_the_end);
     tcase_add_test(c, conditions_agree);
     tcase_add_test(c, dataset_units_come_back);
+    tcase_add_test(c, transitions);
     tcase_add_test(c, causal_masks);
     tcase_add_test(c, no_causal_mask_without_rows_or_states);
     suite_add_tcase(s, c);
