@@ -534,9 +534,11 @@ START_TEST(describe_lists_every_row)
     dmc_option_info info;
     const dmc__field_table *t = dmc__field_table_find(DMC_OPTIONS_SAMPLER);
     int32_t n = 0;
+    char index[32];
     while (dmc_options_describe(DMC_OPTIONS_SAMPLER, n, &info) == DMC_OK) n++;
     ck_assert_int_eq(n, t->count);
-    expect_failure(dmc_options_describe(DMC_OPTIONS_SAMPLER, n, &info), DMC_ERANGE, "index = 11");
+    snprintf(index, sizeof index, "index = %d", n);
+    expect_failure(dmc_options_describe(DMC_OPTIONS_SAMPLER, n, &info), DMC_ERANGE, index);
     expect_failure(dmc_options_describe(DMC_OPTIONS_SAMPLER, -1, &info), DMC_ERANGE, "index = -1");
     expect_ok(dmc_options_describe(DMC_OPTIONS_SAMPLER, 0, &info));
     ck_assert_str_eq(info.key, "sampler");
