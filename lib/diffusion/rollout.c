@@ -11,8 +11,8 @@ struct dmc__rollout {
     dmc__affine affine;
     dmc__table table;           /* a copy */
     size_t elems, stride;       /* of one sample; of one latent (batch,T,cols), 64-byte aligned */
-    int32_t keep_chain, last_k;
-    const void *weights, *early;
+    int32_t keep_chain, last_k, half_type;
+    const void *weights, *early, *half;
     dmc__block memory;          /* cut into: */
     void *latent;               /* (1 or K+1, stride) */
     void *noise, *mask, *known; /* (batch,T,cols) */
@@ -79,6 +79,19 @@ void dmc__rollout_bind(dmc__rollout *r, const void *weights, const void *early, 
     r->weights = weights;
     r->early = early ? early : weights;
     r->last_k = last_k;
+    r->half = NULL;
+}
+
+void dmc__rollout_bind_half(dmc__rollout *r, const void *half, int32_t type)
+{
+    r->half = half;
+    r->half_type = type;
+}
+
+static void bind_plan(dmc__rollout *r, const void *weights)
+{
+    dmc__plan_bind(r->feed.plan, weights, NULL);
+    if (r->half) dmc__plan_bind_half(r->feed.plan, r->half, r->half_type);
 }
 
 /* Host floats to a device input of n elements; an input the network lacks is skipped. */
@@ -137,7 +150,7 @@ static dmc_status run_rows(dmc__rollout *r, int32_t from, uint64_t seed, uint64_
     const int32_t turn = r->table.k - r->last_k; /* first row with the learning weights */
     dmc__noise_key key = {.seed = seed, .first = first, .purpose = DMC_STREAM_STEP};
     for (int32_t k = from; k < r->table.k; k++) {
-        if (k == from || k == turn) dmc__plan_bind(r->feed.plan, k < turn ? r->early : r->weights, NULL);
+        if (k == from || k == turn) bind_plan(r, k < turn ? r->early : r->weights);
         key.step = call * 4096 + (uint64_t)k;
         DMC_TRY(run_row(r, k, &key));
     }

@@ -85,6 +85,9 @@ dmc_status dmc__plan_create(const dmc__graph *g, dmc__device *d, int32_t batch, 
 void dmc__plan_destroy(dmc__plan *p);
 /* Which memory the weights are read from and gradients added to; must be called before forward. Cheap. */
 void dmc__plan_bind(dmc__plan *p, const void *params, void *grads);
+/* After a bind, until the next: forward reads the weights of LINEAR, CONV1D and CONVT1D (layout not PLAIN) as 16-bit numbers
+ * of this type (DMC_WEIGHT_BF16, _FP16), at the same element offsets in `half`; all other parameters stay where they were. */
+void dmc__plan_bind_half(dmc__plan *p, const void *half, int32_t type);
 /* Device memory of an input or output (B,T,C); of its gradient. Interior values: tests with TRAIN only. */
 void *dmc__plan_value(const dmc__plan *p, dmc__val v);
 void *dmc__plan_grad(const dmc__plan *p, dmc__val v);
