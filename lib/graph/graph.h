@@ -148,6 +148,9 @@ int32_t dmc__plan_reads(const dmc__plan *p, dmc__val v);
 void dmc__plan_lend(dmc__plan *p, dmc__val v, const void *memory);
 /* Which memory the weights are read from and gradients added to; must be called before forward. Cheap. */
 void dmc__plan_bind(dmc__plan *p, const void *params, void *grads);
+/* After a bind, until the next: forward reads the weights of LINEAR, CONV1D and CONVT1D (layout not PLAIN) as 16-bit numbers
+ * of this type (DMC_WEIGHT_BF16, _FP16), at the same element offsets in `half`; all other parameters stay where they were. */
+void dmc__plan_bind_half(dmc__plan *p, const void *half, int32_t type);
 /* From here on forward and backward drop what the stream (seed, DMC_STREAM_DROPOUT, step < 2^28) says; on = 0, as a plan
  * starts: nothing. Samples count from 0. */
 void dmc__plan_set_dropout(dmc__plan *p, int32_t on, uint64_t seed, uint64_t step);
