@@ -464,7 +464,8 @@ const dmc__allocator *dmc__sampler_allocator(const dmc__sampler *s)
 size_t dmc__sampler_bytes(const dmc__sampler *s)
 {
     const size_t halves = half_elems(s, s->net) + half_elems(s, s->cascade_net);
-    return sizeof *s + s->host_bytes + halves * s->ref.ctx->device->backend->elem + dmc__net_bytes(s->net) + dmc__rollout_bytes(s->rollout) + dmc__net_bytes(s->cascade_net) +
+    return sizeof *s + s->host_bytes + halves * s->ref.ctx->device->backend->elem + dmc__net_bytes(s->net) +
+           dmc__net_bytes(s->cascade_net) + dmc__rollout_bytes(s->rollout) +
            (s->cascade ? dmc__rollout_bytes(s->cascade) : 0) + (s->judge.self ? dmc__reward_critic_bytes(&s->judge) : 0) +
            dmc__context_bytes(&s->ref);
 }
