@@ -152,7 +152,7 @@ void dmc__plan_bind(dmc__plan *p, const void *params, void *grads);
  * of this type (DMC_WEIGHT_BF16, _FP16), at the same element offsets in `half`; all other parameters stay where they were. */
 void dmc__plan_bind_half(dmc__plan *p, const void *half, int32_t type);
 /* From here on forward and backward drop what the stream (seed, DMC_STREAM_DROPOUT, step < 2^28) says; on = 0, as a plan
- * starts: nothing. Samples count from 0. */
+ * starts: nothing. Samples count from 0. A plan for inference never drops. */
 void dmc__plan_set_dropout(dmc__plan *p, int32_t on, uint64_t seed, uint64_t step);
 /* Device memory of an input or output (B,T,C), NULL if it is lent; of its gradient. Interior values: tests with TRAIN
  * only; interior gradients share memory and are NULL. */

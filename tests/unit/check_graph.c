@@ -192,7 +192,7 @@ static dmc__val add_random_op(random_net *r, const char *name)
     const dmc__val x = pick(r);
     const int32_t t = dmc__graph_rows(g, x), c = dmc__graph_cols(g, x), co = 2 + draw_below(&r->rng, 9);
     if (t * c > 120) return dmc__g_linear(g, name, x, 2, 1);
-    switch (draw_below(&r->rng, 11)) {
+    switch (draw_below(&r->rng, 12)) {
     case 0: return dmc__g_linear(g, name, x, co, draw_below(&r->rng, 2));
     case 1: return dmc__g_conv1d(g, name, x, co, 3, 1, 1);
     case 2: return dmc__g_conv1d(g, name, x, co, 3, 2, 1);
@@ -203,6 +203,7 @@ static dmc__val add_random_op(random_net *r, const char *name)
     case 7: return dmc__g_add(g, x, pick_like(r, t, c, x));
     case 8: return dmc__g_add_time(g, x, dmc__g_linear(g, name, pick_like(r, 1, 0, r->n.in[1]), c, 1));
     case 9: return dmc__g_concat(g, x, pick_like(r, t, 0, x), draw_below(&r->rng, 2) ? -1 : pick_like(r, t, 0, x));
+    case 10: return dmc__g_dropout(g, x, 0.5);
     default: return draw_below(&r->rng, 2) ? dmc__g_reshape(g, x, c, t) : dmc__g_reshape(g, x, 1, t * c);
     }
 }
