@@ -69,7 +69,7 @@ FLAGS_all := -std=c11 $(DEFINES) -fvisibility=hidden -fPIC $(WARN) $(OPT)
 FLAGS_kernel := -O3 -fno-math-errno
 # The reference defines what an op means, so nothing may be fused behind its back.
 FLAGS_ref := $(FLAGS_kernel) -ffp-contract=off
-FLAGS_avx2 := $(FLAGS_kernel) -mavx2 -mfma
+FLAGS_avx2 := $(FLAGS_kernel) -mavx2 -mfma -mf16c
 FLAGS_avx512 := $(FLAGS_avx2) -mavx512f -mavx512dq -mavx512vl -mavx512bw
 FLAGS_lib := $(call package_flags,--cflags hdf5 yaml-0.1 jansson libxxhash)
 ifeq ($(FLAGS_lib),)

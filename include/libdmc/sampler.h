@@ -86,7 +86,9 @@ DMC_API dmc_status dmc_sampler_reset(dmc_sampler *s, uint64_t seed);
  * new one must outlive the sampler. Allocates nothing; not while sampling. REAL-TIME. */
 DMC_API DMC_NODISCARD dmc_status dmc_sampler_rebind(dmc_sampler *s, const dmc_model *m);
 
-/* Bytes held. */
+/* Bytes the sampler holds of its context's allocator, to the byte: its networks' plans, the values that are kept between
+ * steps, its copy of the network's shape, staging, and the evaluation of the critic. Not the model, the critic or the context,
+ * which others share; a sampler made without a context has a private one, which counts. NULL: 0. */
 DMC_API size_t dmc_sampler_memory(const dmc_sampler *s);
 
 #ifdef __cplusplus

@@ -77,6 +77,19 @@ dmc__val dmc__g_concat(dmc__graph *g, dmc__val x, dmc__val y, dmc__val z /* -1: 
 /* (1,1) -> (1,c), kind 0 or 1 of TIMESTEP; and kind 2, whose frozen frequencies are the parameter `freqs` (c/2). */
 dmc__val dmc__g_timestep(dmc__graph *g, dmc__val t, int32_t c, int32_t kind, int32_t cast);
 dmc__val dmc__g_fourier(dmc__graph *g, const char *freqs, dmc__val t, int32_t c, int32_t cast);
+/* Attention of `heads` heads: columns of qkv (T,3D) are queries, keys and values; or queries q (Tq,D), and keys and values
+ * kv (Tk,2D). Query t sees keys 0 .. t + shift, or all of them; p: dropout of shares. */
+enum { DMC__NO_MASK = -1 };
+dmc__val dmc__g_self_attention(dmc__graph *g, dmc__val qkv, int32_t heads, int32_t shift, double p);
+dmc__val dmc__g_cross_attention(dmc__graph *g, dmc__val q, dmc__val kv, int32_t heads, int32_t shift, double p);
+/* LN(x)(1 + scale) + shift, and x + gate h: shift, scale, gate are the columns of m (1,M) from there on. */
+dmc__val dmc__g_adaln(dmc__graph *g, dmc__val x, dmc__val m, int32_t shift, int32_t scale, double eps);
+dmc__val dmc__g_gate(dmc__graph *g, dmc__val x, dmc__val h, dmc__val m, int32_t gate);
+/* x plus the parameter `name`, (1,T,C) in PyTorch, which starts at scale N(0,1). */
+dmc__val dmc__g_add_table(dmc__graph *g, const char *name, dmc__val x, double scale);
+/* A constant (t,c): row i is [sin | cos](i f_j), f_j = 10000^(-j/(c/2-1)). */
+dmc__val dmc__g_positions(dmc__graph *g, int32_t t, int32_t c);
+dmc__val dmc__g_mean_rows(dmc__graph *g, dmc__val x);                 /* (T,C) -> (1,C) */
 /* Same memory seen as (t,c); t*c must equal the value's size. */
 dmc__val dmc__g_reshape(dmc__graph *g, dmc__val x, int32_t t, int32_t c);
 /* The last layer's weight starts like this, its bias at zero. */
@@ -117,6 +130,7 @@ size_t dmc__graph_param_elems(const dmc__graph *g);        /* size of the parame
 size_t dmc__graph_param_total(const dmc__graph *g);        /* sum of sizes but frozen: the published number */
 /* Useful FLOP of one forward per sample: 2 per multiply-add, taps that fall on zero padding not counted. */
 double dmc__graph_flops(const dmc__graph *g);
+size_t dmc__graph_bytes(const dmc__graph *g);              /* held */
 
 /* ---- parts ------------------------------------------------------------------------------------------ */
 int32_t dmc__graph_value_count(const dmc__graph *g);
@@ -162,13 +176,13 @@ void dmc__plan_bind(dmc__plan *p, const void *params, void *grads);
  * starts: nothing. Samples count from 0. */
 void dmc__plan_set_dropout(dmc__plan *p, int32_t on, uint64_t seed, uint64_t step);
 /* Device memory of an input or output (B,T,C), NULL if it is lent; of its gradient. Interior values: tests with TRAIN
- * only. */
+ * only; interior gradients share memory and are NULL. */
 void *dmc__plan_value(const dmc__plan *p, dmc__val v);
 void *dmc__plan_grad(const dmc__plan *p, dmc__val v);
 int32_t dmc__plan_batch(const dmc__plan *p);
 dmc_status dmc__plan_forward(dmc__plan *p);
 /* Output gradients must be filled in (all of them). Parameter gradients are added to, input gradients set. */
 dmc_status dmc__plan_backward(dmc__plan *p);
-size_t dmc__plan_bytes(const dmc__plan *p);
+size_t dmc__plan_bytes(const dmc__plan *p);                /* held, of host and device */
 
 #endif

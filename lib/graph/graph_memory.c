@@ -1,7 +1,8 @@
 /* graph_memory.c — how much memory a plan's pieces take, and from which step to which they need it.
  *
- * With a backward pass everything is kept, for the passes may be repeated; without, a value lives from the step that
- * makes it to the last that reads it, and what a node saves only during its call.
+ * Steps are counted through both passes: forward step i, then backward step nodes + i. With a backward pass the tape is
+ * kept, for a pass may be repeated; without, a value lives from the step that makes it to the last that reads it, and what
+ * a node saves only during its call. A gradient lives from its first contribution to the call that passes it on.
  */
 #include "graph_steps.h"
 #include "../base/checked.h"
@@ -9,7 +10,7 @@
 static void keep(const dmc__plan *p, dmc__piece *piece)
 {
     piece->first = -1;
-    piece->last = p->nodes;
+    piece->last = p->nodes + p->backward_steps;
 }
 
 static size_t value_bytes(const dmc__plan *p, dmc__val v)
@@ -47,14 +48,23 @@ static void size_values(dmc__plan *p)
     }
 }
 
-/* A gradient has memory if somebody writes it, or if the caller reads it: of inputs, where an unused one reads 0. */
+/* A gradient has memory if somebody writes it, or if the caller reads it: of inputs, where an unused one reads 0. The
+ * caller's are never given away. */
 static void size_gradients(dmc__plan *p)
 {
     for (dmc__val v = 0; v < p->values; v++) {
         const int32_t asked = p->graph->value[v].is_input && (p->flags & DMC__PLAN_DINPUT);
+        dmc__piece *const piece = dmc__plan_grad_piece(p, v);
         if (!asked && !(p->grad[v] & DMC__GRAD_ARRIVES)) continue;
-        dmc__plan_grad_piece(p, v)->bytes = value_bytes(p, v);
-        keep(p, dmc__plan_grad_piece(p, v));
+        *piece = (dmc__piece){value_bytes(p, v), INT32_MAX, -1, 0};
+        if (p->border[v] & (DMC__VALUE_GIVEN | DMC__VALUE_SHOWN)) keep(p, piece);
+    }
+    for (int32_t i = 0; i < p->backward_steps; i++) {
+        const dmc__step *const s = &p->backward[i];
+        const dmc__graph_node *const n = &p->graph->node[s->node];
+        touch(dmc__plan_grad_piece(p, n->out), p->nodes + i);
+        for (int32_t j = 0; j < n->n_in; j++)
+            if (s->din >> j & 1) touch(dmc__plan_grad_piece(p, n->in[j]), p->nodes + i);
     }
 }
 

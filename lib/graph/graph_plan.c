@@ -205,7 +205,11 @@ void *dmc__plan_value(const dmc__plan *p, dmc__val v)
 
 void *dmc__plan_grad(const dmc__plan *p, dmc__val v)
 {
-    return v < 0 || v >= p->values ? NULL : piece_address(p, dmc__plan_grad_piece(p, p->graph->value[v].base));
+    if (v < 0 || v >= p->values) return NULL;
+    const dmc__val base = p->graph->value[v].base;
+    /* Like interior values, interior gradients are gone afterwards. */
+    if (!(p->border[base] & (DMC__VALUE_GIVEN | DMC__VALUE_SHOWN))) return NULL;
+    return piece_address(p, dmc__plan_grad_piece(p, base));
 }
 
 int32_t dmc__plan_batch(const dmc__plan *p)
@@ -215,5 +219,6 @@ int32_t dmc__plan_batch(const dmc__plan *p)
 
 size_t dmc__plan_bytes(const dmc__plan *p)
 {
-    return p->bytes;
+    return sizeof *p + (size_t)p->nodes * sizeof *p->forward + (size_t)p->backward_room * sizeof *p->backward +
+           2 * (size_t)p->values + (size_t)p->pieces * sizeof *p->piece + p->bytes;
 }

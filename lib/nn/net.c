@@ -190,3 +190,8 @@ void dmc__net_destroy(dmc__net *n)
     dmc__graph_destroy(n->graph);
     DMC_FREE(n->alloc, n, 1);
 }
+
+size_t dmc__net_bytes(const dmc__net *n)
+{
+    return n ? sizeof *n + dmc__graph_bytes(n->graph) : 0;
+}

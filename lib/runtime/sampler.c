@@ -27,7 +27,7 @@ struct dmc__sampler {
     float *weight;                   /* (candidates) softmax              */
     float *chosen;                   /* (batch, elems) raw                */
     float *good;                     /* (batch, horizon, A) last good     */
-    size_t bytes;
+    size_t host_bytes;               /* of these */
 };
 
 /* ---- create ----------------------------------------------------------------------------------------- */
@@ -45,7 +45,7 @@ static dmc_status make_host(dmc__sampler *s)
         {&s->good, out}};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         DMC_TRY(DMC_NEW(a, want[i].n, want[i].p));
-        s->bytes += want[i].n * sizeof(float);
+        s->host_bytes += want[i].n * sizeof(float);
     }
     return DMC_OK;
 }
@@ -120,8 +120,6 @@ static dmc_status make_parts(dmc__sampler *s, const dmc__iql *q, const dmc__crit
     DMC_TRY(make_host(s));
     if (q) DMC_TRY(dmc__reward_critic_create(q, s->ref.ctx->device, map, (int32_t)s->total, 0, 0, &s->judge));
     bind_weights(s);
-    s->bytes += sizeof *s + dmc__rollout_bytes(s->rollout) + (s->cascade ? dmc__rollout_bytes(s->cascade) : 0) +
-                (q ? dmc__reward_critic_bytes(&s->judge) : 0);
     return DMC_OK;
 }
 
@@ -446,5 +444,7 @@ const dmc__allocator *dmc__sampler_allocator(const dmc__sampler *s)
 
 size_t dmc__sampler_bytes(const dmc__sampler *s)
 {
-    return s->bytes;
+    return sizeof *s + s->host_bytes + dmc__net_bytes(s->net) + dmc__rollout_bytes(s->rollout) + dmc__net_bytes(s->cascade_net) +
+           (s->cascade ? dmc__rollout_bytes(s->cascade) : 0) + (s->judge.self ? dmc__reward_critic_bytes(&s->judge) : 0) +
+           dmc__context_bytes(&s->ref);
 }

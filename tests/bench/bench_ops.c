@@ -111,8 +111,24 @@ static sizes other_sizes(const bench_case *c)
     }
 }
 
+/* Attention: two products forward (five backward, of which the two that make the shares again are not counted: twice
+ * forward). */
+static sizes transformer_sizes(const bench_case *c)
+{
+    const int32_t *d = c->dim;
+    const size_t B = (size_t)d[0], n = B * (size_t)d[1] * (size_t)d[2];
+    if (c->op == DMC_OP_ADALN) return (sizes){{n, B * (size_t)d[3]}, {0}, n, 0, 0};
+    if (c->op == DMC_OP_GATE) return (sizes){{n, n, B * (size_t)d[3]}, {0}, n, 0, 0};
+    if (c->op != DMC_OP_ATTENTION) return (sizes){{n}, {(size_t)d[1] * (size_t)d[2]}, n, 0, 0};
+    const size_t D = (size_t)d[3] * (size_t)d[4], q = B * (size_t)d[1] * D, kv = B * (size_t)d[2] * D;
+    const int self = d[1] == d[2];
+    return (sizes){{self ? 3 * q : q, self ? 0 : 2 * kv}, {0}, q, 0, 4.0 * (double)(n * D)};
+}
+
 static sizes sizes_of(const bench_case *c)
 {
+    if (c->op == DMC_OP_ATTENTION || c->op == DMC_OP_ADALN || c->op == DMC_OP_GATE || c->op == DMC_OP_ADD_TABLE)
+        return transformer_sizes(c);
     const int dense = c->op == DMC_OP_LINEAR || c->op == DMC_OP_CONV1D || c->op == DMC_OP_CONVT1D ||
                       c->op == DMC_OP_LORA;
     return dense ? dense_sizes(c) : other_sizes(c);
@@ -145,7 +161,7 @@ static int make_operands(const bench *s, const bench_case *c, const sizes *z, dm
     int failed = 0;
     dmc_op_need need = {0};
     memcpy(k->dim, c->dim, sizeof k->dim);
-    for (int i = 0; i < DMC_KATTR; i++) k->attr[i] = 0.5;
+    for (int i = 0; i < DMC_KATTR; i++) k->attr[i] = c->op == DMC_OP_ATTENTION ? 0 : 0.5;
     if (s->table.op[c->op].prepare != NULL) s->table.op[c->op].prepare(k, &need);
     const size_t scratch =
         need.scratch_fwd > need.scratch_bwd ? need.scratch_fwd : need.scratch_bwd;
@@ -306,6 +322,17 @@ static const bench_case others[] = {
     {DMC_OP_CONV1D, {8, 4, 1024, 4, 1024, 5, 1, 2}, 0},
     {DMC_OP_LAYERNORM, {256, 256}, 0},
     {DMC_OP_LAYERNORM, {640, 320}, 0},
+    {DMC_OP_ATTENTION, {1, 10, 10, 10, 32}, 0},
+    {DMC_OP_ATTENTION, {64, 10, 10, 10, 32}, 0},
+    {DMC_OP_ATTENTION, {1, 32, 32, 10, 32}, 0},
+    {DMC_OP_ATTENTION, {64, 32, 32, 10, 32}, 0},
+    {DMC_OP_ATTENTION, {64, 10, 10, 4, 64}, 0},
+    {DMC_OP_ATTENTION, {64, 10, 3, 4, 64}, 0},
+    {DMC_OP_ATTENTION, {64, 10, 10, 4, 192}, 0},
+    {DMC_OP_ATTENTION, {1, 1024, 1024, 8, 32}, 0},
+    {DMC_OP_ADALN, {64, 10, 320, 1920}, 0},
+    {DMC_OP_GATE, {64, 10, 320, 1920}, 0},
+    {DMC_OP_ADD_TABLE, {64, 10, 256}, 0},
     {DMC_OP_MISH, {65536}, 0},
     {DMC_OP_SILU, {65536}, 0},
     {DMC_OP_RELU, {65536}, 0},

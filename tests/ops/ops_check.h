@@ -42,6 +42,7 @@ Suite *dmc_suite_ops_gradient(void);
 Suite *dmc_suite_ops_agree(void);
 Suite *dmc_suite_ops_layers(void);
 Suite *dmc_suite_ops_random(void);
+Suite *dmc_suite_ops_transformer(void);
 Suite *dmc_suite_ops_diffusion(void);
 Suite *dmc_suite_ops_losses(void);
 Suite *dmc_suite_ops_update(void);

@@ -56,6 +56,7 @@ int main(void)
     srunner_add_suite(runner, dmc_suite_ops_agree());
     srunner_add_suite(runner, dmc_suite_ops_layers());
     srunner_add_suite(runner, dmc_suite_ops_random());
+    srunner_add_suite(runner, dmc_suite_ops_transformer());
     srunner_add_suite(runner, dmc_suite_ops_diffusion());
     srunner_add_suite(runner, dmc_suite_ops_losses());
     srunner_add_suite(runner, dmc_suite_ops_update());

@@ -90,6 +90,7 @@ def test_rebind(dataset, model, planner, obs):
         with pytest.raises(dmc.DmcShapeError, match="rebind"):
             sampler.rebind(planner)
         assert sampler.memory > 1000
+        assert model.memory > 4 * model.parameters
 
 
 def test_history(dataset):

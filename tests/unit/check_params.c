@@ -171,7 +171,8 @@ START_TEST(orthogonal_start)
     for (int32_t i = 0; i < n; i++)
         for (int32_t j = 0; j < n; j++) {
             double dot = 0;
-            for (int32_t k = 0; k < co + ci - n; k++) dot += co <= ci ? w[i * ci + k] * w[j * ci + k] : w[k * ci + i] * w[k * ci + j];
+            for (int32_t k = 0; k < co + ci - n; k++)
+                dot += co <= ci ? w[i * ci + k] * w[j * ci + k] : w[k * ci + i] * w[k * ci + j];
             ck_assert_double_eq_tol(dot, i == j ? 4 : 0, 1e-5);
         }
     free(w);
