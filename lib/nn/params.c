@@ -6,7 +6,7 @@
 
 #include "../base/rng.h"
 
-/* Sizes of a weight in the terms of its stored order (k,Ci,Co); k = 1 for linear. */
+/* Sizes of a weight in the terms of its stored order (k,Ci,Co); k = 1 for linear, the taps of a square kernel. */
 typedef struct weight_dims {
     int32_t k, ci, co;
 } weight_dims;
@@ -16,6 +16,7 @@ static weight_dims stored_dims(const dmc__param_spec *s)
     switch (s->layout) {
     case DMC__LAYOUT_LINEAR: return (weight_dims){1, s->shape[1], s->shape[0]};
     case DMC__LAYOUT_CONV: return (weight_dims){s->shape[2], s->shape[1], s->shape[0]};
+    case DMC__LAYOUT_CONV2D: return (weight_dims){s->shape[2] * s->shape[3], s->shape[1], s->shape[0]};
     case DMC__LAYOUT_CONVT: return (weight_dims){s->shape[2], s->shape[0], s->shape[1]};
     default: return (weight_dims){1, 1, s->shape[0]};
     }
