@@ -13,7 +13,7 @@ typedef struct dmc__graph dmc__graph;
 typedef int32_t dmc__val;   /* index of a value; -1 after an error */
 typedef int32_t dmc__parid; /* index of a parameter; -1 = none     */
 
-enum { DMC__NAME_MAX = 96, DMC__MAX_RANK = 3 };
+enum { DMC__NAME_MAX = 96, DMC__MAX_RANK = 4 };
 
 /* How a parameter starts, and how its stored order relates to PyTorch's. */
 enum dmc__init {
@@ -23,8 +23,9 @@ enum dmc__init {
     DMC__INIT_NORMAL,    /* scale N(0,1)                                                 */
     DMC__INIT_ORTHOGONAL /* scale times orthonormal rows, or columns where rows are more */
 };
-/* PyTorch shape -> stored order. LINEAR (Co,Ci)->(Ci,Co); CONV (Co,Ci,k)->(k,Ci,Co); CONVT (Ci,Co,k)->(k,Ci,Co). */
-enum dmc__layout { DMC__LAYOUT_PLAIN, DMC__LAYOUT_LINEAR, DMC__LAYOUT_CONV, DMC__LAYOUT_CONVT };
+/* PyTorch shape -> stored order. LINEAR (Co,Ci)->(Ci,Co); CONV (Co,Ci,k)->(k,Ci,Co); CONVT (Ci,Co,k)->(k,Ci,Co);
+ * CONV2D (Co,Ci,k,k)->(k,k,Ci,Co). */
+enum dmc__layout { DMC__LAYOUT_PLAIN, DMC__LAYOUT_LINEAR, DMC__LAYOUT_CONV, DMC__LAYOUT_CONVT, DMC__LAYOUT_CONV2D };
 
 typedef struct dmc__param_spec {
     char name[DMC__NAME_MAX];        /* as in PyTorch's state_dict, e.g. "downs.0.0.conv1.0.weight" */
@@ -96,6 +97,29 @@ void dmc__g_init(dmc__graph *g, enum dmc__init init, double scale);
 /* The scale of torch's xavier_uniform_ for DMC__INIT_UNIFORM. */
 double dmc__xavier(int32_t fan_in, int32_t fan_out);
 
+/* ---- images ----------------------------------------------------------------------------------------- */
+/* A value (frames*h*w, c): frames one after the other, each its rows of pixels, channels last. */
+typedef struct dmc__gimage {
+    dmc__val v; /* -1 after an error */
+    int32_t h, w;
+} dmc__gimage;
+
+/* x's memory as frames of h by w pixels with c channels. */
+dmc__gimage dmc__g_image(dmc__graph *g, dmc__val x, int32_t h, int32_t w, int32_t c);
+/* Square kernel; bias = 0: no bias parameter. */
+dmc__gimage dmc__g_conv2d(dmc__graph *g, const char *name, dmc__gimage x, int32_t co, int32_t k, int32_t stride, int32_t pad,
+                          int32_t bias);
+/* Statistics per frame. act as of dmc__g_groupnorm. */
+dmc__gimage dmc__g_groupnorm2d(dmc__graph *g, const char *name, dmc__gimage x, int32_t groups, double eps, int32_t act);
+dmc__gimage dmc__g_act2d(dmc__graph *g, enum dmc_op op, dmc__gimage x);
+dmc__gimage dmc__g_add2d(dmc__graph *g, dmc__gimage x, dmc__gimage y);
+/* Padding never wins; pad at most half a window. */
+dmc__gimage dmc__g_maxpool2d(dmc__graph *g, dmc__gimage x, int32_t k, int32_t stride, int32_t pad);
+/* The middle h by w pixels; while dmc__plan_set_dropout is on, a window drawn for every frame. The size it has: x itself. */
+dmc__gimage dmc__g_crop2d(dmc__graph *g, dmc__gimage x, int32_t h, int32_t w);
+/* Expected x, y of every channel, (frames, 2c). Parameter <name>.temperature. */
+dmc__val dmc__g_spatial_softmax(dmc__graph *g, const char *name, dmc__gimage x);
+
 /* ---- asking ---------------------------------------------------------------------------------------- */
 int32_t dmc__graph_rows(const dmc__graph *g, dmc__val v);  /* T */
 int32_t dmc__graph_cols(const dmc__graph *g, dmc__val v);  /* C */
@@ -148,6 +172,9 @@ int32_t dmc__plan_reads(const dmc__plan *p, dmc__val v);
 void dmc__plan_lend(dmc__plan *p, dmc__val v, const void *memory);
 /* Which memory the weights are read from and gradients added to; must be called before forward. Cheap. */
 void dmc__plan_bind(dmc__plan *p, const void *params, void *grads);
+/* After a bind, until the next: forward reads the weights of LINEAR, CONV1D and CONVT1D (layout not PLAIN) as 16-bit numbers
+ * of this type (DMC_WEIGHT_BF16, _FP16), at the same element offsets in `half`; all other parameters stay where they were. */
+void dmc__plan_bind_half(dmc__plan *p, const void *half, int32_t type);
 /* From here on forward and backward drop what the stream (seed, DMC_STREAM_DROPOUT, step < 2^28) says; on = 0, as a plan
  * starts: nothing. Samples count from 0. A plan for inference never drops. */
 void dmc__plan_set_dropout(dmc__plan *p, int32_t on, uint64_t seed, uint64_t step);

@@ -67,8 +67,7 @@ void dmc__graph_add_layer(dmc__graph *g, const char *weight, const char *bias, c
     par[1] = bias ? dmc__graph_add_param(g, bias, &b) : -1;
 }
 
-/* <node>.tail; the node's name has the prefix already. */
-static dmc__parid add_to_node(dmc__graph *g, const dmc__graph_node *n, const char *tail, const dmc__param_spec *s)
+dmc__parid dmc__graph_add_to_node(dmc__graph *g, const dmc__graph_node *n, const char *tail, const dmc__param_spec *s)
 {
     char name[DMC__NAME_MAX];
     if (g->status < 0) return -1;
@@ -81,8 +80,8 @@ void dmc__graph_add_weights(dmc__graph *g, dmc__graph_node *n, const dmc__param_
 {
     dmc__param_spec w = *weight, b;
     set_start(&w, &b, co);
-    n->par[0] = add_to_node(g, n, "weight", &w);
-    if (bias) n->par[1] = add_to_node(g, n, "bias", &b);
+    n->par[0] = dmc__graph_add_to_node(g, n, "weight", &w);
+    if (bias) n->par[1] = dmc__graph_add_to_node(g, n, "bias", &b);
 }
 
 void dmc__graph_add_norm(dmc__graph *g, dmc__graph_node *n, int32_t c)
@@ -91,8 +90,8 @@ void dmc__graph_add_norm(dmc__graph *g, dmc__graph_node *n, int32_t c)
     dmc__param_spec zero = one;
     zero.init = DMC__INIT_ZERO;
     zero.scale = 0;
-    n->par[0] = add_to_node(g, n, "weight", &one);
-    n->par[1] = add_to_node(g, n, "bias", &zero);
+    n->par[0] = dmc__graph_add_to_node(g, n, "weight", &one);
+    n->par[1] = dmc__graph_add_to_node(g, n, "bias", &zero);
 }
 
 /* The last node that has parameters; NULL if there is none. */
