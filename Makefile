@@ -69,11 +69,11 @@ FLAGS_all := -std=c11 $(DEFINES) -fvisibility=hidden -fPIC $(WARN) $(OPT)
 FLAGS_kernel := -O3 -fno-math-errno
 # The reference defines what an op means, so nothing may be fused behind its back.
 FLAGS_ref := $(FLAGS_kernel) -ffp-contract=off
-FLAGS_avx2 := $(FLAGS_kernel) -mavx2 -mfma
+FLAGS_avx2 := $(FLAGS_kernel) -mavx2 -mfma -mf16c
 FLAGS_avx512 := $(FLAGS_avx2) -mavx512f -mavx512dq -mavx512vl -mavx512bw
 FLAGS_lib := $(call package_flags,--cflags hdf5 yaml-0.1 jansson libxxhash)
 ifeq ($(FLAGS_lib),)
-$(if $(filter-out help clean deps deps-dev demo check print-%,$(or $(MAKECMDGOALS),all)),$(warning libraries are missing: run  make deps))
+$(if $(filter-out help clean deps deps-dev deps-arm demo check check-arm print-%,$(or $(MAKECMDGOALS),all)),$(warning libraries are missing: run  make deps))
 endif
 FLAGS_public := -Iinclude
 FLAGS_test := -Iinclude -I. -I$(O)/gen $(FLAGS_lib) $(if $(SECCOMP),-DDMC_HAVE_SECCOMP=1)
@@ -232,10 +232,11 @@ ENV_asan := CK_FORK=no ASAN_OPTIONS=allocator_may_return_null=1 $(ENV_ubsan)
 ENV_tsan := CK_FORK=no TSAN_OPTIONS=halt_on_error=1:allocator_may_return_null=1
 
 # Run command $1; where it fails, say how to run it again.
+# EMULATOR stands before test programs that were not built for this processor.
 run = @echo "  RUN  $1"; $(ENV_$(BUILD)) $1 || { s=$$?; \
     echo "FAILED (exit $$s). Run it again with:  $(strip $(ENV_$(BUILD)) $1)"; exit 1; }
 # $1 = folder of tests: run its program, if it has any sources yet.
-run_folder = $(if $(wildcard $1/*.c),$(call run,$(O)/$1),@echo "0 passed: $1 has no tests yet")
+run_folder = $(if $(wildcard $1/*.c),$(call run,$(strip $(EMULATOR) $(O)/$1)),@echo "0 passed: $1 has no tests yet")
 program = $(if $(wildcard $1/*.c),$(O)/$1)
 
 .PHONY: test-unit test-ops test-golden test-rt test-fuzz test-fast test-python examples-run
@@ -290,6 +291,23 @@ check-ubsan: ## unit and ops tests under UBSan alone
 check-tsan: ## the same under ThreadSanitizer
 	@$(MAKE) -k BUILD=tsan test-fast
 
+# Suites that train for long are left out: in an emulator each would take a minute or two, and what they run is run by others.
+ARM_ROOT := $(CURDIR)/build/arm-root
+ARM_PC := $(ARM_ROOT)/usr/lib/aarch64-linux-gnu/pkgconfig
+ARM_MAKE = $(MAKE) -j2 O=build/arm CC='aarch64-linux-gnu-gcc --sysroot=$(ARM_ROOT)' AR=aarch64-linux-gnu-ar \
+           PKG_CONFIG='env PKG_CONFIG_SYSROOT_DIR=$(ARM_ROOT) PKG_CONFIG_LIBDIR=$(ARM_PC) pkg-config' \
+           EMULATOR='qemu-aarch64 -L $(ARM_ROOT)' SUITES='$(filter-out $(ARM_SLOW),$(SUITES))'
+ARM_SLOW := align denoise iql pretrain
+ARM_STEPS := test-ops test-golden test-unit
+
+.PHONY: check-arm
+check-arm: export COUNTS := build/check-arm
+check-arm: export CK_TIMEOUT_MULTIPLIER := 5
+check-arm: deps-arm ## build for aarch64 and run the unit, ops and golden tests in an emulator
+	@rm -rf $(COUNTS)
+	@for s in $(ARM_STEPS); do $(PYTHON) tests/checks/run_step.py $$s $(ARM_MAKE) $$s; done; \
+	    $(PYTHON) tests/checks/run_step.py --totals
+
 CHECK_STEPS := check-layers check-format check-docs check-headers check-symbols test-unit test-ops test-golden test-rt \
                check-asan test-python examples-run install-check
 
@@ -327,12 +345,15 @@ DEPS_build := build-essential pkg-config libsleef-dev libpthreadpool-dev libhdf5
 DEPS_demo := $(DEPS_build) gnuplot-nox
 DEPS_check := $(DEPS_demo) check libseccomp-dev python3 python3-numpy python3-h5py python3-pytest
 DEPS_dev := $(DEPS_check) python3-torch libopenblas0-openmp clang-format clang-tidy cppcheck shellcheck
+DEPS_cross := build-essential pkg-config python3 gcc-aarch64-linux-gnu qemu-user
 
-.PHONY: deps deps-dev
+.PHONY: deps deps-dev deps-arm
 deps: ## install what building, demo and check need (apt-get, as root or through sudo)
 	@sh tests/checks/deps.sh build/.deps-check $(DEPS_check)
 deps-dev: ## also what regenerating golden files, bench and lint need
 	@sh tests/checks/deps.sh build/.deps-dev $(DEPS_dev)
+deps-arm: build/.deps-cross ## what check-arm needs; arm64 libraries go to build/arm-root, not into the system
+	@sh tests/checks/deps_arm.sh $(ARM_ROOT) $(filter lib% check,$(DEPS_check))
 build/.deps-%: Makefile
 	@sh tests/checks/deps.sh $@ $(DEPS_$*)
 

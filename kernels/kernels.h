@@ -20,7 +20,11 @@ enum dmc_op {
     DMC_OP_COUNT
 };
 
-enum { DMC_KIN = 3, DMC_KPAR = 2, DMC_KDIM = 8, DMC_KATTR = 8 };
+enum { DMC_KIN = 3, DMC_KPAR = 2, DMC_KDIM = 10, DMC_KATTR = 8 };
+
+/* What a matrix weight consists of: elements like everything else, or 16-bit numbers (bfloat16: the upper half of
+ * a float; IEEE binary16). NARROW makes the latter. */
+enum dmc_weight_type { DMC_WEIGHT_FLOAT = 0, DMC_WEIGHT_BF16 = 1, DMC_WEIGHT_FP16 = 2 };
 
 /* Data-parallel loop: run calls fn(arg, i) once for every i < n, in any order, on any thread, and returns
  * when all are done. Work is cut into tasks by shape alone, never by thread count, so that results do not
@@ -43,6 +47,8 @@ typedef struct dmc_kargs {
     void *dpar[DMC_KPAR];       /* backward: gradient of par[i], always added to; NULL = not wanted     */
     uint32_t acc;               /* backward: bit i set = add to din[i], clear = overwrite it            */
     int32_t dim[DMC_KDIM];      /* order given in ops.def                                               */
+    int32_t weight_type;        /* forward of LINEAR, CONV1D, CONVT1D: what par[0] holds, DMC_WEIGHT_*; */
+                                /* sums are in single precision or better whatever it is                */
     double attr[DMC_KATTR];     /* order given in ops.def                                               */
     uint64_t key[4];            /* random stream of NORMAL and of dropout                               */
     const dmc_parallel *par_for;/* NULL = serial                                                        */

@@ -85,6 +85,10 @@ DMC_API DMC_NODISCARD dmc_status dmc_model_save(const dmc_model *m, const char *
 /* An independent copy. */
 DMC_API DMC_NODISCARD dmc_status dmc_model_clone(const dmc_model *m, dmc_model **out);
 DMC_API void dmc_model_destroy(dmc_model *m);
+/* Bytes the model holds of its context's allocator, to the byte: weights (those of a cascade too), the network's shape,
+ * normalisers, noise process. Not the context, which others share; a model made without one has a private one, which counts.
+ * NULL: 0. */
+DMC_API size_t dmc_model_memory(const dmc_model *m);
 
 /* The whole contract as JSON (NUL-terminated) into buf. *need receives the size with NUL; buf may be NULL to
  * ask. DMC_ESHAPE if buf is too small. */

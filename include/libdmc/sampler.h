@@ -27,6 +27,10 @@ enum {
     DMC_SELECT_SOFTMAX = 3       /* drawn with weights exp(beta Q); needs a critic                     */
 };
 
+/* What the network's matrix weights are read as. Networks that do not fit a cache wait for their weights, and for 16-bit
+ * ones half as long; sums are in single precision all the same. bf16 keeps 8 bits of a weight, fp16 11 (and none above 65504). */
+enum { DMC_WEIGHTS_FLOAT32 = 0, DMC_WEIGHTS_BF16 = 1, DMC_WEIGHTS_FP16 = 2 };
+
 typedef struct dmc_sampler_options {
     uint32_t struct_size;
     int32_t sampler;        /* DMC_SAMPLER_*; default ddpm                                             */
@@ -40,6 +44,8 @@ typedef struct dmc_sampler_options {
     double temperature;     /* multiplies the initial noise; default 1                                 */
     double beta;            /* softmax: inverse temperature; default 1                                 */
     uint64_t seed;          /* default 0                                                               */
+    int32_t weights;        /* DMC_WEIGHTS_*; 16-bit copies belong to the sampler; default float32     */
+    int32_t reserved0;      /* must be 0                                                               */
 } dmc_sampler_options;
 
 /* What happened in the last sample call (of condition 0 where it is per condition). */
@@ -86,7 +92,9 @@ DMC_API dmc_status dmc_sampler_reset(dmc_sampler *s, uint64_t seed);
  * new one must outlive the sampler. Allocates nothing; not while sampling. REAL-TIME. */
 DMC_API DMC_NODISCARD dmc_status dmc_sampler_rebind(dmc_sampler *s, const dmc_model *m);
 
-/* Bytes held. */
+/* Bytes the sampler holds of its context's allocator, to the byte: its networks' plans, the values that are kept between
+ * steps, its copy of the network's shape, staging, and the evaluation of the critic. Not the model, the critic or the context,
+ * which others share; a sampler made without a context has a private one, which counts. NULL: 0. */
 DMC_API size_t dmc_sampler_memory(const dmc_sampler *s);
 
 #ifdef __cplusplus

@@ -21,6 +21,7 @@ struct cpu_gemm {
     ptrdiff_t lda, bn, bk, ldc;
     ptrdiff_t sa, sb; /* may be negative                                                */
     bool stream;      /* A comes from memory, not from a cache: read it in order, ahead */
+    int32_t type;     /* what A consists of, DMC_WEIGHT_*                               */
 };
 
 /* Output row p of M channels reads through tap j the input row r of K channels
@@ -34,7 +35,9 @@ struct cpu_gather {
     bool up;
     bool add;                  /* y += instead of y = bias? +              */
     bool turned;               /* w is (taps,M,K), not (taps,K,M)          */
-    const float *x, *w, *bias; /* (B,R,K), see turned, (M)?                */
+    int32_t type;              /* what w consists of, DMC_WEIGHT_*; floats where it is turned */
+    const float *x, *bias;     /* (B,R,K), (M)?                            */
+    const void *w;             /* see turned                               */
     float *y, *scratch;        /* (B,P,M); gather_scratch bytes            */
 };
 
@@ -48,7 +51,7 @@ struct cpu_gather {
  * sum_rows        sum (m) += rows of x (rows,m)
  */
 #define CPU_DECLARE_GEMM(isa)                                                                      \
-    void dmc__cpu_gemm_##isa(const struct cpu_gemm *g, const float *a, const float *b, float *c,   \
+    void dmc__cpu_gemm_##isa(const struct cpu_gemm *g, const void *a, const float *b, float *c,   \
                              size_t count);                                                        \
     void dmc__cpu_transpose_##isa(const float *x, size_t ldx, size_t n, size_t m, bool stream,     \
                                   float *y, size_t ldy);                                           \
@@ -57,6 +60,12 @@ struct cpu_gather {
     void dmc__cpu_outer_##isa(const struct cpu_gather *c, const float *dy, float *dw,              \
                               const dmc_parallel *p);                                              \
     void dmc__cpu_sum_rows_##isa(const float *x, size_t rows, size_t m, float *sum);
+/* Address of number i of an array of this type. */
+static inline const void *cpu_number(const void *a, ptrdiff_t i, int32_t type)
+{
+    return (const char *)a + i * (type == DMC_WEIGHT_FLOAT ? 4 : 2);
+}
+
 CPU_DECLARE_GEMM(avx2)
 CPU_DECLARE_GEMM(avx512)
 

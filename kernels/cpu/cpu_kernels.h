@@ -20,7 +20,7 @@
 /* Files that fill slots. */
 #define CPU_FILLS(X)                                                                               \
     X(conv) X(groupnorm) X(layernorm) X(activation) X(combine) X(random) X(optim) X(diffusion)     \
-    X(lora)
+    X(lora) X(narrow) X(attention) X(modulate) X(rows) X(conv2d) X(image)
 
 #define DECLARE(name)                                                                              \
     void dmc__cpu_fill_##name##_avx2(dmc_kernel_table *t);                                         \

@@ -49,6 +49,9 @@ CPU_INLINE float v_sum(vf x)
     return _mm_cvtss_f32(_mm_add_ss(d, _mm_movehdup_ps(d)));
 }
 
+/* The largest lane. */
+CPU_INLINE float v_most(vf x) { return _mm512_reduce_max_ps(x); }
+
 /* Every lane gets the sum of its group of `width` neighbours, 1, 2, 4 .. VW. */
 CPU_INLINE vf v_group_sum(vf x, size_t width)
 {
@@ -112,6 +115,13 @@ CPU_INLINE float v_sum(vf x)
     const __m128 q = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
     const __m128 d = _mm_add_ps(q, _mm_movehl_ps(q, q));
     return _mm_cvtss_f32(_mm_add_ss(d, _mm_movehdup_ps(d)));
+}
+
+CPU_INLINE float v_most(vf x)
+{
+    const __m128 q = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    const __m128 d = _mm_max_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_max_ss(d, _mm_movehdup_ps(d)));
 }
 
 CPU_INLINE vf v_group_sum(vf x, size_t width)

@@ -29,6 +29,10 @@ typedef DMC_REAL real;
 /* Only these have something to keep between forward and backward. */
 int32_t REF(groupnorm_prepare)(dmc_kargs *k, dmc_op_need *need);
 int32_t REF(layernorm_prepare)(dmc_kargs *k, dmc_op_need *need);
+int32_t REF(attention_prepare)(dmc_kargs *k, dmc_op_need *need);
+int32_t REF(adaln_prepare)(dmc_kargs *k, dmc_op_need *need);
+int32_t REF(maxpool2d_prepare)(dmc_kargs *k, dmc_op_need *need);
+int32_t REF(spatial_softmax_prepare)(dmc_kargs *k, dmc_op_need *need);
 
 static inline size_t ref_dim(const dmc_kargs *k, int i)
 {
@@ -39,6 +43,21 @@ static inline size_t ref_dim(const dmc_kargs *k, int i)
 static inline double ref_get(const void *x, size_t i, double absent)
 {
     return x ? ((const real *)x)[i] : absent;
+}
+
+/* Value of a 16-bit number with m bits of fraction: 10 in fp16, 7 in bf16. */
+static inline double ref_widen(uint16_t h, int m)
+{
+    const int all = (1 << (15 - m)) - 1, bias = all >> 1, e = h >> m & all, f = h & ((1 << m) - 1);
+    const double x = e == all ? (f ? NAN : INFINITY) : ldexp(e ? f + (1 << m) : f, (e ? e : 1) - bias - m);
+    return h >> 15 ? -x : x;
+}
+
+/* Element i of the matrix weight par[0], whatever it consists of. */
+static inline double ref_weight(const dmc_kargs *k, size_t i)
+{
+    if (k->weight_type == DMC_WEIGHT_FLOAT) return ((const real *)k->par[0])[i];
+    return ref_widen(((const uint16_t *)k->par[0])[i], k->weight_type == DMC_WEIGHT_FP16 ? 10 : 7);
 }
 
 /* g is the gradient of element i of input `input`: overwrite, or add where the acc bit says so. */

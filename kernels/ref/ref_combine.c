@@ -1,4 +1,4 @@
-/* ref_combine.c — adding, joining and picking columns. */
+/* ref_combine.c — adding, joining, picking columns and repeating rows. */
 #include "ref.h"
 
 /* y[i] = x0[i] + x1[i].  dim: n.  y may be x0. */
@@ -121,5 +121,16 @@ int32_t REF(cols_bwd)(const dmc_kargs *k)
     for (size_t r = 0; r < R; r++)
         for (size_t j = 0; j < n; j++)
             ref_put(k, 0, r * Ci + ic + j, dout[r * Co + oc + j] * ref_get(k->par[0], j, 1));
+    return 0;
+}
+
+/* out[b,:] = in[first + b / group % turn, :].  in(first + turn, N), out(B,N).  dim: B N first group turn */
+int32_t REF(repeat_fwd)(const dmc_kargs *k)
+{
+    const size_t B = ref_dim(k, 0), N = ref_dim(k, 1), first = ref_dim(k, 2), group = ref_dim(k, 3), turn = ref_dim(k, 4);
+    const real *const in = k->in[0];
+    real *const out = k->out;
+    for (size_t b = 0; b < B; b++)
+        for (size_t n = 0; n < N; n++) out[b * N + n] = in[(first + b / group % turn) * N + n];
     return 0;
 }

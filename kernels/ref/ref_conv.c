@@ -55,7 +55,7 @@ static conv convt_shape(const dmc_kargs *k)
 /* y[b,r,o] = bias[o] + sum_{j,i} x[b, in_row(r,j), i] W[j,i,o] */
 static void forward(const dmc_kargs *k, const conv *c, other_row in_row)
 {
-    const real *const x = k->in[0], *const W = k->par[0];
+    const real *const x = k->in[0];
     real *const y = k->out;
     for (size_t n = 0; n < c->B * c->To * c->Co; n++) {
         const size_t o = n % c->Co, r = n / c->Co % c->To, b = n / c->Co / c->To;
@@ -65,7 +65,7 @@ static void forward(const dmc_kargs *k, const conv *c, other_row in_row)
             if (t < 0) continue;
             const real *const row = x + (b * c->T + (size_t)t) * c->Ci;
             for (size_t i = 0; i < c->Ci; i++)
-                sum += (double)row[i] * W[(j * c->Ci + i) * c->Co + o];
+                sum += row[i] * ref_weight(k, (j * c->Ci + i) * c->Co + o);
         }
         y[n] = (real)sum;
     }

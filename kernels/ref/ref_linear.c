@@ -11,12 +11,12 @@ static size_t row_width(const dmc_kargs *k)
 int32_t REF(linear_fwd)(const dmc_kargs *k)
 {
     const size_t N = ref_dim(k, 0), Ci = ref_dim(k, 1), Co = ref_dim(k, 2), Cw = row_width(k);
-    const real *const x = k->in[0], *const W = k->par[0];
+    const real *const x = k->in[0];
     real *const y = k->out;
     for (size_t n = 0; n < N; n++)
         for (size_t o = 0; o < Co; o++) {
             double sum = ref_get(k->par[1], o, 0);
-            for (size_t i = 0; i < Ci; i++) sum += (double)x[n * Ci + i] * W[i * Cw + o];
+            for (size_t i = 0; i < Ci; i++) sum += x[n * Ci + i] * ref_weight(k, i * Cw + o);
             y[n * Co + o] = (real)sum;
         }
     return 0;

@@ -17,4 +17,8 @@ void TABLE_EXPAND(DMC_REF_SUFFIX)(dmc_kernel_table *t)
     }};
     t->op[DMC_OP_GROUPNORM].prepare = REF(groupnorm_prepare);
     t->op[DMC_OP_LAYERNORM].prepare = REF(layernorm_prepare);
+    t->op[DMC_OP_ATTENTION].prepare = REF(attention_prepare);
+    t->op[DMC_OP_ADALN].prepare = REF(adaln_prepare);
+    t->op[DMC_OP_MAXPOOL2D].prepare = REF(maxpool2d_prepare);
+    t->op[DMC_OP_SPATIAL_SOFTMAX].prepare = REF(spatial_softmax_prepare);
 }

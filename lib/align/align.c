@@ -37,7 +37,7 @@ static dmc_status make_rollout(dmc__align *a)
 {
     dmc__table table;
     DMC_TRY(dmc__align_table(a, 0, &table));
-    const dmc_status status = dmc__rollout_create(a->net, a->device, &table, a->config.batch, 1, &a->sample);
+    const dmc_status status = dmc__rollout_create(a->net, a->device, &table, a->config.batch, 1, 1, &a->sample);
     dmc__table_free(&table);
     return status;
 }
@@ -160,9 +160,11 @@ static void stage_condition(dmc__align *a, dmc__position p, size_t first, int32_
 
 dmc_status dmc__align_condition(dmc__align *a, dmc__rollout *r, int32_t groups, int32_t repeat, uint64_t draw, int32_t held)
 {
+    /* In-painting is per sample; a condition is needed once if the roll-out spreads it over the group. */
+    const int32_t copies = a->view.planner ? repeat : repeat / dmc__rollout_group(r);
     for (int32_t g = 0; g < groups; g++) {
         const dmc__stream s = {a->config.seed, DMC_STREAM_BATCH, draw, (uint64_t)g};
-        stage_condition(a, dmc__trajectories_draw(a->view.data, held != 0, &s), (size_t)g * (size_t)repeat, repeat);
+        stage_condition(a, dmc__trajectories_draw(a->view.data, held != 0, &s), (size_t)g * (size_t)copies, copies);
     }
     if (a->view.planner) return dmc__rollout_set_known(r, a->mask, a->known);
     return dmc__rollout_set_cond(r, a->cond);

@@ -83,7 +83,8 @@ void dmc__align_drop_reward(dmc__align *a);
 dmc_status dmc__align_forget(dmc__align *a);
 /* Table with the process's T steps of DDPM; std_floor 0 = as sampled at evaluation. */
 dmc_status dmc__align_table(const dmc__align *a, double std_floor, dmc__table *out);
-/* Stage conditions for `groups` draws (each repeated `repeat` times; groups*repeat = batch of r) into a roll-out. */
+/* Stage conditions for `groups` draws (each repeated `repeat` times; groups*repeat = batch of r, whose own group is 1 or
+ * `repeat`) into a roll-out. */
 dmc_status dmc__align_condition(dmc__align *a, dmc__rollout *r, int32_t groups, int32_t repeat, uint64_t draw, int32_t held);
 /* Device copy of the learner's present effective weights; free with dmc__dev_free(elems of the graph). */
 dmc_status dmc__align_snapshot(const dmc__align *a, void **weights);

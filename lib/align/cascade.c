@@ -46,7 +46,7 @@ static dmc_status make_cascade(const dmc__align *a, const void *weights, dmc__ca
     dmc__dev_free(a->device, grown, n);
     DMC_TRY(status);
     DMC_TRY(dmc__align_table(a, 0, &table));
-    status = dmc__rollout_create(c->net, a->device, &table, a->config.batch, 0, &c->sample);
+    status = dmc__rollout_create(c->net, a->device, &table, a->config.batch, 1, 0, &c->sample);
     dmc__table_free(&table);
     return status;
 }

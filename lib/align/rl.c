@@ -80,7 +80,8 @@ static dmc_status make_chains(rl *s)
     dmc__table table;
     const int32_t qvpg = s->c.method == DMC__RL_QVPG;
     DMC_TRY(dmc__align_table(a, qvpg ? 0 : a->config.std_floor, &table));
-    const dmc_status status = dmc__rollout_create(a->net, a->device, &table, s->batch, 1, &s->chain);
+    const int32_t group = qvpg ? 1 : a->config.candidates;
+    const dmc_status status = dmc__rollout_create(a->net, a->device, &table, s->batch, group, 1, &s->chain);
     dmc__table_free(&table);
     DMC_TRY(status);
     DMC_TRY(dmc__chain_create(a->net, a->device, s->batch, qvpg, dmc__learner_train_mask(a->learner), &s->now));
@@ -141,10 +142,10 @@ static dmc_status add_kl(rl *s, int32_t row, uint32_t acc, dmc__align_note *note
 }
 
 /* Draw the batch's chains with the present weights and their rewards into s->r. */
-static dmc_status draw_chains(rl *s, int32_t repeat, void *dz, dmc__align_note *note)
+static dmc_status draw_chains(rl *s, void *dz, dmc__align_note *note)
 {
     dmc__align *a = s->a;
-    const int32_t rows = dmc__rollout_rows(s->chain);
+    const int32_t rows = dmc__rollout_rows(s->chain), repeat = dmc__rollout_group(s->chain);
     const uint64_t draw = dmc__align_draw(a);
     DMC_TRY(dmc__align_condition(a, s->chain, s->batch / repeat, repeat, draw, 0));
     dmc__rollout_bind(s->chain, dmc__learner_weights(a->learner), NULL, rows);
@@ -172,7 +173,7 @@ static dmc_status update_qvpg(rl *s, dmc__align_note *note)
 {
     dmc__device *d = s->a->device;
     const size_t n = (size_t)s->batch * s->elems;
-    DMC_TRY(draw_chains(s, 1, s->dmu, note));
+    DMC_TRY(draw_chains(s, s->dmu, note));
     DMC_TRY(seed_reward_gradient(s));
     note->loss = -note->reward / s->reward_std;
     for (int32_t j = s->k - 1; j >= 0; j--) {
@@ -256,7 +257,7 @@ static dmc_status update_ratio(rl *s, dmc__align_note *note)
     const int32_t pool = a->config.candidates;
     const int32_t epochs = s->c.method == DMC__RL_PPO ? s->c.epochs : 1;
     dmc_kargs unused;
-    DMC_TRY(draw_chains(s, pool, NULL, note));
+    DMC_TRY(draw_chains(s, NULL, note));
     dmc__credit_advantage(s->r, s->batch / pool, pool, s->c.advantage_clip, s->r);
     DMC_TRY(dmc__dev_in(a->device, s->adv, s->r, (size_t)s->batch));
     if (per_sample_kappa(s)) DMC_TRY(project_kappa(s));

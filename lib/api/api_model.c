@@ -107,6 +107,11 @@ void dmc_model_destroy(dmc_model *m)
     dmc__model_destroy(m);
 }
 
+size_t dmc_model_memory(const dmc_model *m)
+{
+    return m ? dmc__model_bytes(m) : 0;
+}
+
 dmc_status dmc_model_describe(const dmc_model *m, char *buf, size_t size, size_t *need)
 {
     char *text;

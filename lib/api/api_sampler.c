@@ -12,12 +12,16 @@ static dmc_status check_critic(const dmc_model *m, const dmc_critic *critic)
     return DMC_OK;
 }
 
+_Static_assert((int)DMC_WEIGHTS_BF16 == (int)DMC_WEIGHT_BF16 && (int)DMC_WEIGHTS_FP16 == (int)DMC_WEIGHT_FP16,
+               "kernels number them alike");
+
 static dmc_status make_run(dmc_sampler *s, dmc_context *ctx, const dmc_model *m, const dmc_critic *critic,
                            const dmc_sampler_options *t)
 {
     const dmc__sampler_config c = {.sampler = t->sampler, .steps = t->steps, .grid = t->grid, .batch = t->batch,
                                    .candidates = t->candidates, .select = t->select, .cascade_passes = t->cascade_passes,
-                                   .eta = t->eta, .temperature = t->temperature, .beta = t->beta, .seed = t->seed};
+                                   .eta = t->eta, .temperature = t->temperature, .beta = t->beta, .seed = t->seed,
+                                   .weights = t->weights};
     dmc__critic_map map;
     if (!critic) return dmc__sampler_create(ctx, m, NULL, NULL, &c, &s->run);
     s->map_elems = 2 * ((size_t)critic->obs.n + (size_t)critic->act.n);

@@ -53,3 +53,9 @@ dmc_status dmc__context_share(const dmc__context_ref *from, dmc__context_ref *ou
 {
     return dmc__context_acquire(from->owned ? NULL : from->ctx, out);
 }
+
+/* A private context has no pool. */
+size_t dmc__context_bytes(const dmc__context_ref *r)
+{
+    return r->owned ? sizeof *r->ctx + sizeof *r->ctx->device : 0;
+}

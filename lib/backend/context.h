@@ -28,5 +28,7 @@ void dmc__context_release(dmc__context_ref *r);
 /* A second hold for an object made from another (clone, publish): same user context, or a private one of its own with the
  * same settings. */
 dmc_status dmc__context_share(const dmc__context_ref *from, dmc__context_ref *out);
+/* Of a private context; 0 for a user's, which objects share. */
+size_t dmc__context_bytes(const dmc__context_ref *r);
 
 #endif

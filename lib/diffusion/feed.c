@@ -1,4 +1,4 @@
-/* feed.c — inputs are copied into the plan before every forward, because a plan for inference may reuse their memory. */
+/* feed.c — inputs are copied into the tape, because the backward pass reads them and the caller's may change before. */
 #include "feed.h"
 
 static size_t value_elems(const dmc__net *net, dmc__val v)

@@ -1,4 +1,4 @@
-/* feed.h — put a batch into a network's plan. */
+/* feed.h — put a batch into a network's training plan (roll-outs read it in place: hoist.h). */
 #ifndef DMC_DIFFUSION_FEED_H
 #define DMC_DIFFUSION_FEED_H
 

@@ -1,22 +1,25 @@
-/* rollout.c — walk down a table with one plan and one stretch of device memory. */
+/* rollout.c — walk down a table with one hoisted network and one stretch of device memory. */
 #include "rollout.h"
 
 #include "../backend/block.h"
 #include "../base/checked.h"
 #include "affine.h"
 #include "feed.h"
+#include "hoist.h"
 
 struct dmc__rollout {
-    dmc__feed feed;
+    const dmc__net *net;
+    dmc__hoist *hoist;
     dmc__affine affine;
     dmc__table table;           /* a copy */
     size_t elems, stride;       /* of one sample; of one latent (batch,T,cols), 64-byte aligned */
-    int32_t keep_chain, last_k;
-    const void *weights, *early;
+    int32_t group, keep_chain, last_k, half_type;
+    const void *weights, *early, *half;
+    const void *bound;          /* which of the weights the network has; NULL: what they hold has changed */
     dmc__block memory;          /* cut into: */
     void *latent;               /* (1 or K+1, stride) */
     void *noise, *mask, *known; /* (batch,T,cols) */
-    void *cond, *extra;         /* (batch,cond), (batch,T,extra); NULL: the network has none */
+    void *extra;                /* (batch,T,extra); NULL: the network has none */
 };
 
 static dmc_status copy_table(const dmc__allocator *a, const dmc__table *from, dmc__table *to)
@@ -35,13 +38,12 @@ static dmc_status take_memory(dmc__rollout *r)
         {&r->noise, b * r->elems},
         {&r->mask, b * r->elems},
         {&r->known, b * r->elems},
-        {&r->cond, b * dmc__feed_cond_elems(r->feed.net)},
-        {&r->extra, b * dmc__feed_extra_elems(r->feed.net)},
+        {&r->extra, b * dmc__feed_extra_elems(r->net)},
     };
-    return dmc__block_alloc(r->feed.device, part, sizeof part / sizeof *part, &r->memory);
+    return dmc__block_alloc(r->affine.device, part, sizeof part / sizeof *part, &r->memory);
 }
 
-dmc_status dmc__rollout_create(const dmc__net *net, dmc__device *d, const dmc__table *table, int32_t batch,
+dmc_status dmc__rollout_create(const dmc__net *net, dmc__device *d, const dmc__table *table, int32_t batch, int32_t group,
                                int32_t keep_chain, dmc__rollout **out)
 {
     *out = NULL;
@@ -49,13 +51,14 @@ dmc_status dmc__rollout_create(const dmc__net *net, dmc__device *d, const dmc__t
     dmc__rollout *r = NULL;
     DMC_TRY(dmc__feed_check(net, batch, "rollout"));
     DMC_TRY(DMC_NEW(d->alloc, 1, &r));
-    r->feed = (dmc__feed){.net = net, .device = d};
+    r->net = net;
     r->elems = dmc__feed_elems(net);
     r->stride = dmc__align64((size_t)batch * r->elems);
     r->affine = (dmc__affine){.device = d, .batch = batch, .elems = (int32_t)r->elems, .clip = table->clip};
+    r->group = group;
     r->keep_chain = keep_chain;
     DMC_TRY_GOTO(status, copy_table(d->alloc, table, &r->table), fail);
-    DMC_TRY_GOTO(status, dmc__plan_create(net->graph, d, batch, DMC__PLAN_INFER, NULL, &r->feed.plan), fail);
+    DMC_TRY_GOTO(status, dmc__hoist_create(net, d, table, batch, group, &r->hoist), fail);
     DMC_TRY_GOTO(status, take_memory(r), fail);
     *out = r;
     return DMC_OK;
@@ -67,9 +70,9 @@ fail:
 void dmc__rollout_destroy(dmc__rollout *r)
 {
     if (!r) return;
-    dmc__device *d = r->feed.device;
+    dmc__device *d = r->affine.device;
     dmc__block_free(d, &r->memory);
-    dmc__plan_destroy(r->feed.plan);
+    dmc__hoist_destroy(r->hoist);
     dmc__table_free(&r->table);
     DMC_FREE(d->alloc, r, 1);
 }
@@ -79,25 +82,29 @@ void dmc__rollout_bind(dmc__rollout *r, const void *weights, const void *early, 
     r->weights = weights;
     r->early = early ? early : weights;
     r->last_k = last_k;
+    r->bound = NULL;
+    r->half = NULL;
 }
 
-/* Host floats to a device input of n elements; an input the network lacks is skipped. */
-static dmc_status set_input(dmc__rollout *r, const char *name, void *to, const float *from, size_t n)
+void dmc__rollout_bind_half(dmc__rollout *r, const void *half, int32_t type)
 {
-    if (!to) return DMC_OK;
-    if (!from) return dmc__fail(DMC_EINVAL, "rollout: %s is NULL, but the network has one", name);
-    return dmc__dev_in(r->feed.device, to, from, n);
+    r->half = half;
+    r->half_type = type;
 }
 
+/* An input the network lacks is skipped. */
 dmc_status dmc__rollout_set_cond(dmc__rollout *r, const float *cond)
 {
-    return set_input(r, "the condition", r->cond, cond, (size_t)r->affine.batch * dmc__feed_cond_elems(r->feed.net));
+    if (r->net->cond < 0) return DMC_OK;
+    if (!cond) return dmc__fail(DMC_EINVAL, "rollout: the condition is NULL, but the network has one");
+    return dmc__hoist_set_cond(r->hoist, cond);
 }
 
 dmc_status dmc__rollout_set_extra(dmc__rollout *r, const float *extra)
 {
-    return set_input(r, "the side input", r->extra, extra,
-                     (size_t)r->affine.batch * dmc__feed_extra_elems(r->feed.net));
+    if (!r->extra) return DMC_OK;
+    if (!extra) return dmc__fail(DMC_EINVAL, "rollout: the side input is NULL, but the network has one");
+    return dmc__dev_in(r->affine.device, r->extra, extra, (size_t)r->affine.batch * dmc__feed_extra_elems(r->net));
 }
 
 dmc_status dmc__rollout_set_known(dmc__rollout *r, const float *mask, const float *known)
@@ -106,8 +113,8 @@ dmc_status dmc__rollout_set_known(dmc__rollout *r, const float *mask, const floa
     r->affine.mask = r->affine.known = NULL;
     if (!mask) return DMC_OK;
     if (!known) return dmc__fail(DMC_EINVAL, "rollout: a mask was given without the known values");
-    DMC_TRY(dmc__dev_in(r->feed.device, r->mask, mask, n));
-    DMC_TRY(dmc__dev_in(r->feed.device, r->known, known, n));
+    DMC_TRY(dmc__dev_in(r->affine.device, r->mask, mask, n));
+    DMC_TRY(dmc__dev_in(r->affine.device, r->known, known, n));
     r->affine.mask = r->mask;
     r->affine.known = r->known;
     return DMC_OK;
@@ -116,19 +123,25 @@ dmc_status dmc__rollout_set_known(dmc__rollout *r, const float *mask, const floa
 /* The memory row k reads: without a chain all latents are the same one. */
 static void *latent_at(const dmc__rollout *r, int32_t k)
 {
-    return r->keep_chain ? dmc__dev_at(r->feed.device, r->latent, (size_t)k * r->stride) : r->latent;
+    return r->keep_chain ? dmc__dev_at(r->affine.device, r->latent, (size_t)k * r->stride) : r->latent;
 }
 
 static dmc_status run_row(dmc__rollout *r, int32_t k, const dmc__noise_key *key)
 {
     const dmc__row *row = &r->table.row[k];
     void *z = latent_at(r, k);
-    DMC_TRY(dmc__feed_inputs(&r->feed, z, r->cond, r->extra));
-    DMC_TRY(dmc__feed_time(&r->feed, row->index));
-    DMC_TRY(dmc__plan_forward(r->feed.plan));
+    DMC_TRY(dmc__hoist_forward(r->hoist, k, z, r->extra));
     if (row->S > 0) DMC_TRY(dmc__affine_noise(&r->affine, key, r->noise));
-    return dmc__affine_step(&r->affine, row, z, dmc__plan_value(r->feed.plan, r->feed.net->out),
-                            row->S > 0 ? r->noise : NULL, latent_at(r, k + 1));
+    return dmc__affine_step(&r->affine, row, z, dmc__hoist_output(r->hoist), row->S > 0 ? r->noise : NULL,
+                            latent_at(r, k + 1));
+}
+
+static void use_weights(dmc__rollout *r, const void *weights)
+{
+    if (r->bound == weights) return;
+    dmc__hoist_bind(r->hoist, weights);
+    if (r->half) dmc__hoist_bind_half(r->hoist, r->half, r->half_type);
+    r->bound = weights;
 }
 
 /* Rows from..K-1. Row k of call c draws noise number c*4096 + k. */
@@ -137,7 +150,7 @@ static dmc_status run_rows(dmc__rollout *r, int32_t from, uint64_t seed, uint64_
     const int32_t turn = r->table.k - r->last_k; /* first row with the learning weights */
     dmc__noise_key key = {.seed = seed, .first = first, .purpose = DMC_STREAM_STEP};
     for (int32_t k = from; k < r->table.k; k++) {
-        if (k == from || k == turn) dmc__plan_bind(r->feed.plan, k < turn ? r->early : r->weights, NULL);
+        use_weights(r, k < turn ? r->early : r->weights);
         key.step = call * 4096 + (uint64_t)k;
         DMC_TRY(run_row(r, k, &key));
     }
@@ -184,6 +197,11 @@ int32_t dmc__rollout_batch(const dmc__rollout *r)
     return r->affine.batch;
 }
 
+int32_t dmc__rollout_group(const dmc__rollout *r)
+{
+    return r->group;
+}
+
 size_t dmc__rollout_elems(const dmc__rollout *r)
 {
     return r->elems;
@@ -207,7 +225,7 @@ const void *dmc__rollout_known(const dmc__rollout *r)
 
 const void *dmc__rollout_cond(const dmc__rollout *r)
 {
-    return r->cond;
+    return dmc__hoist_cond(r->hoist);
 }
 
 const void *dmc__rollout_extra(const dmc__rollout *r)
@@ -222,6 +240,6 @@ double dmc__rollout_clip(const dmc__rollout *r)
 
 size_t dmc__rollout_bytes(const dmc__rollout *r)
 {
-    return sizeof *r + (size_t)r->table.k * sizeof *r->table.row + dmc__block_bytes(r->feed.device, &r->memory) +
-           dmc__plan_bytes(r->feed.plan);
+    return sizeof *r + (size_t)r->table.k * sizeof *r->table.row + dmc__block_bytes(r->affine.device, &r->memory) +
+           dmc__hoist_bytes(r->hoist);
 }

@@ -11,14 +11,18 @@
 
 typedef struct dmc__rollout dmc__rollout;
 
-/* keep_chain: all K+1 latents stay readable. The table is copied; the net must outlive the roll-out. */
-dmc_status dmc__rollout_create(const dmc__net *net, dmc__device *d, const dmc__table *table, int32_t batch,
+/* group neighbouring samples share a condition; group divides batch. keep_chain: all K+1 latents stay readable. The table
+ * is copied; the net must outlive the roll-out. */
+dmc_status dmc__rollout_create(const dmc__net *net, dmc__device *d, const dmc__table *table, int32_t batch, int32_t group,
                                int32_t keep_chain, dmc__rollout **out);
 void dmc__rollout_destroy(dmc__rollout *r);
 
-/* Weights for the last `last_k` rows, and for the rows before (the foundation; NULL = the same). */
+/* Weights for the last `last_k` rows, and for the rows before (the foundation; NULL = the same). Call it again when they
+ * have changed in place: the next run then computes anew what depends on the time alone (hoist.h). */
 void dmc__rollout_bind(dmc__rollout *r, const void *weights, const void *early, int32_t last_k);
-/* Host floats, normalised: condition (batch,cond); side input (batch,T,extra). */
+/* After a bind, until the next: matrix weights of all rows as 16-bit numbers (dmc__plan_bind_half). */
+void dmc__rollout_bind_half(dmc__rollout *r, const void *half, int32_t type);
+/* Host floats, normalised: conditions (batch/group,cond); side input (batch,T,extra). */
 dmc_status dmc__rollout_set_cond(dmc__rollout *r, const float *cond);
 dmc_status dmc__rollout_set_extra(dmc__rollout *r, const float *extra);
 /* In-painting: mask (batch,T,cols) 1 = known, known values likewise; NULL mask = none. Known entries stay clean at every
@@ -34,6 +38,7 @@ dmc_status dmc__rollout_run_from(dmc__rollout *r, const void *x0, int32_t from, 
 int32_t dmc__rollout_rows(const dmc__rollout *r);
 const dmc__row *dmc__rollout_row(const dmc__rollout *r, int32_t k);
 int32_t dmc__rollout_batch(const dmc__rollout *r);
+int32_t dmc__rollout_group(const dmc__rollout *r);
 size_t dmc__rollout_elems(const dmc__rollout *r);          /* T*cols of one sample */
 /* Latent before row k (k = 0: noise, k = K: the sample). With keep_chain any k, else only k = K. Device (batch,T,cols). */
 void *dmc__rollout_latent(const dmc__rollout *r, int32_t k);

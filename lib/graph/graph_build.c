@@ -175,3 +175,9 @@ double dmc__graph_flops(const dmc__graph *g)
 {
     return g->flops;
 }
+
+size_t dmc__graph_bytes(const dmc__graph *g)
+{
+    return sizeof *g + (size_t)g->value_room * sizeof *g->value + (size_t)g->node_room * sizeof *g->node +
+           (size_t)g->param_room * sizeof *g->param;
+}

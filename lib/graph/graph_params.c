@@ -67,8 +67,7 @@ void dmc__graph_add_layer(dmc__graph *g, const char *weight, const char *bias, c
     par[1] = bias ? dmc__graph_add_param(g, bias, &b) : -1;
 }
 
-/* <node>.tail; the node's name has the prefix already. */
-static dmc__parid add_to_node(dmc__graph *g, const dmc__graph_node *n, const char *tail, const dmc__param_spec *s)
+dmc__parid dmc__graph_add_to_node(dmc__graph *g, const dmc__graph_node *n, const char *tail, const dmc__param_spec *s)
 {
     char name[DMC__NAME_MAX];
     if (g->status < 0) return -1;
@@ -81,8 +80,8 @@ void dmc__graph_add_weights(dmc__graph *g, dmc__graph_node *n, const dmc__param_
 {
     dmc__param_spec w = *weight, b;
     set_start(&w, &b, co);
-    n->par[0] = add_to_node(g, n, "weight", &w);
-    if (bias) n->par[1] = add_to_node(g, n, "bias", &b);
+    n->par[0] = dmc__graph_add_to_node(g, n, "weight", &w);
+    if (bias) n->par[1] = dmc__graph_add_to_node(g, n, "bias", &b);
 }
 
 void dmc__graph_add_norm(dmc__graph *g, dmc__graph_node *n, int32_t c)
@@ -91,8 +90,8 @@ void dmc__graph_add_norm(dmc__graph *g, dmc__graph_node *n, int32_t c)
     dmc__param_spec zero = one;
     zero.init = DMC__INIT_ZERO;
     zero.scale = 0;
-    n->par[0] = add_to_node(g, n, "weight", &one);
-    n->par[1] = add_to_node(g, n, "bias", &zero);
+    n->par[0] = dmc__graph_add_to_node(g, n, "weight", &one);
+    n->par[1] = dmc__graph_add_to_node(g, n, "bias", &zero);
 }
 
 /* The last node that has parameters; NULL if there is none. */
@@ -103,21 +102,23 @@ static const dmc__graph_node *last_layer(const dmc__graph *g)
     return NULL;
 }
 
-void dmc__g_scale_init(dmc__graph *g, double s)
+void dmc__g_init(dmc__graph *g, enum dmc__init init, double scale)
 {
     if (g->status < 0) return;
     const dmc__graph_node *const n = last_layer(g);
-    if (!n || g->param[n->par[0]].init == DMC__INIT_ONE || !isfinite(s) || s < 0) {
-        dmc__graph_refuse(g, DMC_EINVAL, "%s: initial scale times %g, needs a linear or convolution layer and a factor "
-                          "from 0 on", n ? n->name : "dmc__g_scale_init", s);
+    if (!n || g->param[n->par[0]].init == DMC__INIT_ONE || !isfinite(scale) || scale < 0) {
+        dmc__graph_refuse(g, DMC_EINVAL, "%s: initial scale %g, needs a linear or convolution layer and a scale from 0 on",
+                          n ? n->name : "dmc__g_init", scale);
         return;
     }
-    for (int32_t i = 0; i < DMC_KPAR; i++) {
-        if (n->par[i] < 0) continue;
-        dmc__param_spec *const p = &g->param[n->par[i]];
-        p->scale *= s;
-        if (s == 0) p->init = DMC__INIT_ZERO;
-    }
+    g->param[n->par[0]].init = init;
+    g->param[n->par[0]].scale = scale;
+    if (n->par[1] >= 0) g->param[n->par[1]].init = DMC__INIT_ZERO;
+}
+
+double dmc__xavier(int32_t fan_in, int32_t fan_out)
+{
+    return sqrt(6.0 / ((double)fan_in + fan_out));
 }
 
 /* ---- asking ----------------------------------------------------------------------------------------- */

@@ -46,6 +46,8 @@ int32_t dmc__graph_start(dmc__graph *g, enum dmc_op op, const char *name, int32_
                          dmc__graph_node *n);
 /* Append a parameter prefix + name. -1 after an error. */
 dmc__parid dmc__graph_add_param(dmc__graph *g, const char *name, const dmc__param_spec *s);
+/* Append a parameter <node>.tail; the node's name has the prefix already. -1 after an error. */
+dmc__parid dmc__graph_add_to_node(dmc__graph *g, const dmc__graph_node *n, const char *tail, const dmc__param_spec *s);
 /* Record an error if it is the first; returns -1, what a builder call returns after an error. */
 dmc__val dmc__graph_refuse(dmc__graph *g, dmc_status status, const char *format, ...) DMC_PRINTF(3, 4);
 /* Room for one more item behind the `count` there are. */

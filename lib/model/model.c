@@ -101,6 +101,19 @@ void dmc__model_destroy(dmc__model *m)
     dmc__context_release(&ref);
 }
 
+static size_t normaliser_bytes(const dmc__normaliser *n)
+{
+    return 4 * (size_t)n->n * sizeof *n->shift;
+}
+
+size_t dmc__model_bytes(const dmc__model *m)
+{
+    const size_t elems = weight_elems(m->net) + weight_elems(m->cascade);
+    return sizeof *m + normaliser_bytes(&m->obs) + normaliser_bytes(&m->act) + 4 * (size_t)m->process.steps * sizeof(double) +
+           dmc__net_bytes(m->net) + dmc__net_bytes(m->cascade) + elems * m->ref.ctx->device->backend->elem +
+           dmc__context_bytes(&m->ref);
+}
+
 static dmc_status copy_cascade(dmc__model *m, const dmc__net *cascade, const void *weights)
 {
     const size_t n = weight_elems(cascade);

@@ -48,6 +48,7 @@ dmc_status dmc__model_create(const dmc__context_ref *share, dmc__context *ctx, c
 dmc_status dmc__model_shell(const dmc__context_ref *share, dmc__context *ctx, const dmc__model_spec *spec,
                             const dmc__normaliser *obs, const dmc__normaliser *act, dmc__model **out);
 void dmc__model_destroy(dmc__model *m);
+size_t dmc__model_bytes(const dmc__model *m);
 /* Same contract, these device weights (copied); cascade may be NULL (with its weights). */
 dmc_status dmc__model_derive(const dmc__model *m, const void *weights, const dmc__net *cascade, const void *cascade_weights,
                              dmc__model **out);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One adapted weight. Stored A (R,r) and B (r,Co) are the stored orders of PyTorch's (r,Ci[,k]) and (Co,r), so both
+/* One adapted weight. Stored A (R,r) and B (r,Co) are the stored orders of PyTorch's (r,Ci[,k[,k]]) and (Co,r), so both
  * are parameter specs like any other; their offsets are into the factor block. */
 typedef struct adapter {
     char name[DMC__NAME_MAX];
@@ -97,14 +97,15 @@ static void finish_factor(dmc__param_spec *s, const char *layer, const char *whi
 static void describe_factors(const dmc__param_spec *w, int32_t rank, double alpha, adapter *a)
 {
     const int32_t linear = w->layout == DMC__LAYOUT_LINEAR, transposed = w->layout == DMC__LAYOUT_CONVT;
-    const int32_t k = linear ? 1 : w->shape[2];
+    const int32_t square = w->layout == DMC__LAYOUT_CONV2D;
+    const int32_t k = linear ? 1 : square ? w->shape[2] * w->shape[3] : w->shape[2];
     const int32_t ci = transposed ? w->shape[0] : w->shape[1], co = transposed ? w->shape[1] : w->shape[0];
     const int32_t rows = k * ci, most = rows < co ? rows : co, r = rank < most ? rank : most;
     a->weight = w->offset;
     a->a = (dmc__param_spec){
         .rank = w->rank,
-        .shape = {r, ci, linear ? 0 : k},
-        .layout = linear ? DMC__LAYOUT_LINEAR : DMC__LAYOUT_CONV,
+        .shape = {r, ci, linear ? 0 : w->shape[2], square ? w->shape[3] : 0},
+        .layout = linear || square ? w->layout : DMC__LAYOUT_CONV,
         .init = DMC__INIT_UNIFORM,
         .scale = 1 / sqrt(rows),
     };
@@ -275,7 +276,7 @@ const char *dmc__lora_name(const dmc__lora *l, int32_t i)
     return l->layer[i].name;
 }
 
-void dmc__lora_shape(const dmc__lora *l, int32_t i, int32_t *rank_a, int32_t shape_a[3], int32_t shape_b[2])
+void dmc__lora_shape(const dmc__lora *l, int32_t i, int32_t *rank_a, int32_t shape_a[DMC__MAX_RANK], int32_t shape_b[2])
 {
     const adapter *a = &l->layer[i];
     *rank_a = a->a.rank;

@@ -4,7 +4,7 @@
  * network then runs unchanged on that block, and dA, dB follow from dW_eff by two small products. So no network,
  * plan or kernel knows about adapters: the base model is the base block (bit-exactly), merging is copying, and any
  * op with a weight can be adapted. Stored A is (R, r) and B (r, Co) with R = k Ci, in the order of the weight block;
- * files hold PyTorch shapes: linear A (r,Ci) B (Co,r); conv A (r,Ci,k) B (Co,r).
+ * files hold PyTorch shapes: linear A (r,Ci) B (Co,r); conv A (r,Ci,k[,k]) B (Co,r).
  */
 #ifndef DMC_NN_LORA_H
 #define DMC_NN_LORA_H
@@ -29,7 +29,7 @@ const uint8_t *dmc__lora_train_mask(const dmc__lora *l);
 /* Adapted layers, for files: name ("mid_block1.conv1.0"), shapes in PyTorch order. */
 int32_t dmc__lora_count(const dmc__lora *l);
 const char *dmc__lora_name(const dmc__lora *l, int32_t i);
-void dmc__lora_shape(const dmc__lora *l, int32_t i, int32_t *rank_a, int32_t shape_a[3], int32_t shape_b[2]);
+void dmc__lora_shape(const dmc__lora *l, int32_t i, int32_t *rank_a, int32_t shape_a[DMC__MAX_RANK], int32_t shape_b[2]);
 dmc_status dmc__lora_get(const dmc__lora *l, int32_t i, float *a, float *b);
 dmc_status dmc__lora_set(dmc__lora *l, int32_t i, const float *a, const float *b);
 

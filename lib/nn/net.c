@@ -115,6 +115,14 @@ static dmc_status check_unet(const dmc__net_config *c)
     return check_widths(c);
 }
 
+/* Orthogonal weights take time that grows with the cube of the width: seconds here. */
+static dmc_status check_inverse(const dmc__net_config *c)
+{
+    static const dmc__net_number width = NUMBER(hidden, 1, 2048);
+    DMC_TRY(check_number(c, &width));
+    return check_common(c);
+}
+
 /* ---- the networks there are: number = place in the list --------------------------------------------- */
 
 static const struct network {
@@ -131,7 +139,7 @@ static const struct network {
     [DMC__NET_UNET1D_HALF] = {"unet1d_half", check_unet, NULL, 1},
     [DMC__NET_DIT1D_HALF] = {"dit1d_half", check_common, NULL, 1},
     [DMC__NET_DQL_MLP] = {"dql_mlp", check_common, dmc__dql_mlp_build, 0},
-    [DMC__NET_INVERSE_MLP] = {"inverse_mlp", check_common, dmc__inverse_mlp_build, 1},
+    [DMC__NET_INVERSE_MLP] = {"inverse_mlp", check_inverse, dmc__inverse_mlp_build, 1},
 };
 
 const char *dmc__net_name(int32_t kind)
@@ -181,4 +189,9 @@ void dmc__net_destroy(dmc__net *n)
     if (!n) return;
     dmc__graph_destroy(n->graph);
     DMC_FREE(n->alloc, n, 1);
+}
+
+size_t dmc__net_bytes(const dmc__net *n)
+{
+    return n ? sizeof *n + dmc__graph_bytes(n->graph) : 0;
 }

@@ -82,6 +82,7 @@ extern const dmc__net_number dmc__net_numbers[DMC__NET_NUMBERS];
 
 dmc_status dmc__net_create(const dmc__allocator *a, const dmc__net_config *c, dmc__net **out);
 void dmc__net_destroy(dmc__net *n);
+size_t dmc__net_bytes(const dmc__net *n); /* held; NULL: 0 */
 
 /* One file per network; each appends its ops to n->graph and sets n->out. */
 void dmc__idql_mlp_build(dmc__net *n);

@@ -1,11 +1,12 @@
 /* params.c — initial values, PyTorch order <-> stored order, growing the input of a network. */
 #include "params.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "../base/rng.h"
 
-/* Sizes of a weight in the terms of its stored order (k,Ci,Co); k = 1 for linear. */
+/* Sizes of a weight in the terms of its stored order (k,Ci,Co); k = 1 for linear, the taps of a square kernel. */
 typedef struct weight_dims {
     int32_t k, ci, co;
 } weight_dims;
@@ -15,6 +16,7 @@ static weight_dims stored_dims(const dmc__param_spec *s)
     switch (s->layout) {
     case DMC__LAYOUT_LINEAR: return (weight_dims){1, s->shape[1], s->shape[0]};
     case DMC__LAYOUT_CONV: return (weight_dims){s->shape[2], s->shape[1], s->shape[0]};
+    case DMC__LAYOUT_CONV2D: return (weight_dims){s->shape[2] * s->shape[3], s->shape[1], s->shape[0]};
     case DMC__LAYOUT_CONVT: return (weight_dims){s->shape[2], s->shape[0], s->shape[1]};
     default: return (weight_dims){1, 1, s->shape[0]};
     }
@@ -66,11 +68,24 @@ dmc_status dmc__params_get(const dmc__graph *g, dmc__device *d, const void *bloc
     return dmc__params_get_spec(dmc__graph_param(g, i), d, block, torch, n);
 }
 
+static const size_t most_elems = (size_t)1 << 30; /* an op's sizes are int32 */
+
+dmc_status dmc__params_narrow(dmc__device *d, const void *block, size_t n, int32_t type, void *half)
+{
+    for (size_t done = 0; done < n; done += most_elems) {
+        const size_t part = n - done < most_elems ? n - done : most_elems;
+        dmc_kargs k = {.in = {dmc__dev_at(d, block, done)},
+                       .out = (uint16_t *)half + done,
+                       .dim = {(int32_t)part, type}};
+        DMC_TRY(dmc__dev_run(d, DMC_OP_NARROW, &k));
+    }
+    return DMC_OK;
+}
+
 dmc_status dmc__params_zero(dmc__device *d, void *p, size_t n)
 {
-    const size_t most = (size_t)1 << 30; /* an op's sizes are int32 */
-    for (size_t done = 0; done < n; done += most) {
-        const size_t part = n - done < most ? n - done : most;
+    for (size_t done = 0; done < n; done += most_elems) {
+        const size_t part = n - done < most_elems ? n - done : most_elems;
         dmc_kargs k = {.out = dmc__dev_at(d, p, done), .dim = {(int32_t)part}};
         DMC_TRY(dmc__dev_run(d, DMC_OP_FILL, &k));
     }
@@ -89,12 +104,52 @@ static double draw_initial(const dmc__param_spec *spec, const dmc__stream *s, ui
     }
 }
 
+/* Gram-Schmidt, twice for accuracy, over the shorter side of (rows, columns) normals: `vectors` of length `length`, whose
+ * elements are `step` apart and which begin `next` apart. */
+static void orthonormalise(double *x, size_t vectors, size_t length, size_t next, size_t step)
+{
+    for (size_t i = 0; i < vectors; i++) {
+        double *const v = x + i * next;
+        for (size_t pass = 0; pass < 2; pass++)
+            for (size_t j = 0; j < i; j++) {
+                const double *const u = x + j * next;
+                double dot = 0;
+                for (size_t k = 0; k < length; k++) dot += u[k * step] * v[k * step];
+                for (size_t k = 0; k < length; k++) v[k * step] -= dot * u[k * step];
+            }
+        double square = 0;
+        for (size_t k = 0; k < length; k++) square += v[k * step] * v[k * step];
+        for (size_t k = 0; k < length; k++) v[k * step] /= sqrt(square);
+    }
+}
+
+/* As torch.nn.init.orthogonal_: the matrix is (Co, the rest). */
+static dmc_status draw_orthogonal(const dmc__param_spec *spec, const dmc__allocator *a, const dmc__stream *s, float *torch)
+{
+    const size_t rows = (size_t)spec->shape[0], columns = spec->size / rows;
+    double *x;
+    DMC_TRY(DMC_NEW(a, spec->size, &x));
+    for (size_t j = 0; j < spec->size; j++) x[j] = dmc__rng_normal(s, (uint32_t)j);
+    if (rows <= columns) orthonormalise(x, rows, columns, columns, 1);
+    else orthonormalise(x, columns, rows, 1, columns);
+    for (size_t j = 0; j < spec->size; j++) torch[j] = (float)(spec->scale * x[j]);
+    DMC_FREE(a, x, spec->size);
+    return DMC_OK;
+}
+
+static dmc_status draw_all(const dmc__param_spec *spec, const dmc__allocator *a, const dmc__stream *s, float *torch)
+{
+    if (spec->init == DMC__INIT_ORTHOGONAL) return draw_orthogonal(spec, a, s, torch);
+    for (size_t j = 0; j < spec->size; j++) torch[j] = (float)draw_initial(spec, s, (uint32_t)j);
+    return DMC_OK;
+}
+
 dmc_status dmc__params_init_spec(const dmc__param_spec *spec, dmc__device *d, const dmc__stream *s, void *block)
 {
     float *torch = NULL;
     DMC_TRY(DMC_NEW(d->alloc, spec->size, &torch));
-    for (size_t j = 0; j < spec->size; j++) torch[j] = (float)draw_initial(spec, s, (uint32_t)j);
-    const dmc_status status = dmc__params_set_spec(spec, d, block, torch, spec->size);
+    dmc_status status = draw_all(spec, d->alloc, s, torch);
+    if (status >= 0) status = dmc__params_set_spec(spec, d, block, torch, spec->size);
     DMC_FREE(d->alloc, torch, spec->size);
     return status;
 }

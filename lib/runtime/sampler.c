@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../base/clock.h"
+#include "../nn/params.h"
 
 struct dmc__sampler {
     dmc__context_ref ref;
@@ -13,6 +14,7 @@ struct dmc__sampler {
     dmc__sampler_config config;
     dmc__net *net, *cascade_net;     /* own ones: the model they are like may go after a rebind */
     dmc__rollout *rollout, *cascade; /* cascade NULL unless the model has one and passes > 0 */
+    void *half, *cascade_half;       /* their weights in 16 bits; NULL with weights = float32 */
     dmc__reward judge;               /* judge.self NULL without a critic */
     size_t elems, cond, total;       /* of one sample, one condition; batch*candidates */
     uint64_t call;
@@ -20,13 +22,14 @@ struct dmc__sampler {
     int32_t have_good;
     dmc__sampler_facts facts;
     float *history;                  /* (batch, n_obs, S) raw             */
-    float *conds, *mask, *known;     /* (total, ...) normalised           */
+    float *conds;                    /* (batch, cond) normalised          */
+    float *mask, *known;             /* (total, elems) normalised         */
     float *z, *previous;             /* (total, elems) normalised         */
     float *q, *q_previous;           /* (total)                           */
     float *weight;                   /* (candidates) softmax              */
     float *chosen;                   /* (batch, elems) raw                */
     float *good;                     /* (batch, horizon, A) last good     */
-    size_t bytes;
+    size_t host_bytes;               /* of these */
 };
 
 /* ---- create ----------------------------------------------------------------------------------------- */
@@ -37,14 +40,14 @@ static dmc_status make_host(dmc__sampler *s)
     const size_t batch = (size_t)s->config.batch, obs = (size_t)s->view.obs->n;
     const size_t out = batch * (size_t)s->view.horizon * (size_t)s->view.act->n;
     struct { float **p; size_t n; } const want[] = {
-        {&s->history, batch * (size_t)s->view.n_obs * obs}, {&s->conds, s->total * s->cond},
+        {&s->history, batch * (size_t)s->view.n_obs * obs}, {&s->conds, batch * s->cond},
         {&s->mask, s->view.planner ? s->total * s->elems : 0}, {&s->known, s->view.planner ? s->total * s->elems : 0},
         {&s->z, s->total * s->elems}, {&s->previous, s->cascade ? s->total * s->elems : 0}, {&s->q, s->total},
         {&s->q_previous, s->total}, {&s->weight, (size_t)s->config.candidates}, {&s->chosen, batch * s->elems},
         {&s->good, out}};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         DMC_TRY(DMC_NEW(a, want[i].n, want[i].p));
-        s->bytes += want[i].n * sizeof(float);
+        s->host_bytes += want[i].n * sizeof(float);
     }
     return DMC_OK;
 }
@@ -54,7 +57,7 @@ static void free_host(dmc__sampler *s)
     const dmc__allocator *a = &s->ref.ctx->alloc;
     const size_t batch = (size_t)s->config.batch;
     DMC_FREE(a, s->history, batch * (size_t)s->view.n_obs * (size_t)s->view.obs->n);
-    DMC_FREE(a, s->conds, s->total * s->cond);
+    DMC_FREE(a, s->conds, batch * s->cond);
     DMC_FREE(a, s->mask, s->total * s->elems);
     DMC_FREE(a, s->known, s->total * s->elems);
     DMC_FREE(a, s->z, s->total * s->elems);
@@ -66,12 +69,18 @@ static void free_host(dmc__sampler *s)
     DMC_FREE(a, s->good, batch * (size_t)s->view.horizon * (size_t)s->view.act->n);
 }
 
-/* A network like `like`, and a roll-out of it. */
-static dmc_status make_rollout(dmc__sampler *s, const dmc__net *like, const dmc__table *table, dmc__net **net,
+static size_t half_elems(const dmc__sampler *s, const dmc__net *net)
+{
+    return s->config.weights && net ? dmc__dev_half(s->ref.ctx->device, dmc__graph_param_elems(net->graph)) : 0;
+}
+
+/* A network like `like`, room for its weights in 16 bits, and a roll-out of it. */
+static dmc_status make_rollout(dmc__sampler *s, const dmc__net *like, const dmc__table *table, dmc__net **net, void **half,
                                dmc__rollout **out)
 {
     DMC_TRY(dmc__net_create(&s->ref.ctx->alloc, &like->config, net));
-    return dmc__rollout_create(*net, s->ref.ctx->device, table, (int32_t)s->total, 0, out);
+    DMC_TRY(dmc__dev_alloc(s->ref.ctx->device, half_elems(s, *net), half));
+    return dmc__rollout_create(*net, s->ref.ctx->device, table, (int32_t)s->total, s->config.candidates, 0, out);
 }
 
 static dmc_status make_rollouts(dmc__sampler *s)
@@ -82,17 +91,28 @@ static dmc_status make_rollouts(dmc__sampler *s)
                                   .steps = c->steps ? c->steps : m->process.steps};
     dmc__table table;
     DMC_TRY(dmc__table_create(&s->ref.ctx->alloc, &m->process, &tc, &table));
-    dmc_status status = make_rollout(s, m->net, &table, &s->net, &s->rollout);
+    dmc_status status = make_rollout(s, m->net, &table, &s->net, &s->half, &s->rollout);
     if (status >= 0 && m->cascade && c->cascade_passes > 0)
-        status = make_rollout(s, m->cascade, &table, &s->cascade_net, &s->cascade);
+        status = make_rollout(s, m->cascade, &table, &s->cascade_net, &s->cascade_half, &s->cascade);
     dmc__table_free(&table);
     return status;
 }
 
-static void bind_weights(dmc__sampler *s)
+/* Weights for all rows of a roll-out; what is wanted in 16 bits is converted here, so that a call only reads. */
+static dmc_status bind_rollout(const dmc__sampler *s, dmc__rollout *r, const dmc__net *net, const void *weights, void *half)
 {
-    dmc__rollout_bind(s->rollout, s->model->weights, NULL, dmc__rollout_rows(s->rollout));
-    if (s->cascade) dmc__rollout_bind(s->cascade, s->model->cascade_weights, NULL, dmc__rollout_rows(s->cascade));
+    dmc__rollout_bind(r, weights, NULL, dmc__rollout_rows(r));
+    if (!half) return DMC_OK;
+    DMC_TRY(dmc__params_narrow(s->ref.ctx->device, weights, dmc__graph_param_elems(net->graph), s->config.weights, half));
+    dmc__rollout_bind_half(r, half, s->config.weights);
+    return DMC_OK;
+}
+
+static dmc_status bind_weights(dmc__sampler *s)
+{
+    DMC_TRY(bind_rollout(s, s->rollout, s->net, s->model->weights, s->half));
+    if (!s->cascade) return DMC_OK;
+    return bind_rollout(s, s->cascade, s->cascade_net, s->model->cascade_weights, s->cascade_half);
 }
 
 static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m, const dmc__iql *q)
@@ -118,10 +138,7 @@ static dmc_status make_parts(dmc__sampler *s, const dmc__iql *q, const dmc__crit
     DMC_TRY(make_rollouts(s));
     DMC_TRY(make_host(s));
     if (q) DMC_TRY(dmc__reward_critic_create(q, s->ref.ctx->device, map, (int32_t)s->total, 0, 0, &s->judge));
-    bind_weights(s);
-    s->bytes += sizeof *s + dmc__rollout_bytes(s->rollout) + (s->cascade ? dmc__rollout_bytes(s->cascade) : 0) +
-                (q ? dmc__reward_critic_bytes(&s->judge) : 0);
-    return DMC_OK;
+    return bind_weights(s);
 }
 
 /* First calls of some instructions and pages are slow: take them here, on a made-up observation. */
@@ -175,6 +192,8 @@ void dmc__sampler_destroy(dmc__sampler *s)
     if (s->judge.self) dmc__reward_critic_free(&s->judge);
     dmc__rollout_destroy(s->cascade);
     dmc__rollout_destroy(s->rollout);
+    dmc__dev_free(ref.ctx->device, s->cascade_half, half_elems(s, s->cascade_net));
+    dmc__dev_free(ref.ctx->device, s->half, half_elems(s, s->net));
     dmc__net_destroy(s->cascade_net);
     dmc__net_destroy(s->net);
     free_host(s);
@@ -206,13 +225,11 @@ static void push_observations(dmc__sampler *s, const float *obs)
 static dmc_status set_conditions(dmc__sampler *s)
 {
     const size_t raw = (size_t)s->view.n_obs * (size_t)s->view.obs->n;
-    for (size_t i = 0; i < s->total; i++) {
-        const float *h = s->history + i / (size_t)s->config.candidates * raw;
-        if (s->view.planner)
-            dmc__view_observe(&s->view, h, NULL, s->mask + i * s->elems, s->known + i * s->elems);
-        else
-            dmc__view_observe(&s->view, h, s->conds + i * s->cond, NULL, NULL);
-    }
+    for (size_t i = 0; i < s->total && s->view.planner; i++)
+        dmc__view_observe(&s->view, s->history + i / (size_t)s->config.candidates * raw, NULL, s->mask + i * s->elems,
+                          s->known + i * s->elems);
+    for (size_t b = 0; b < (size_t)s->config.batch && !s->view.planner; b++)
+        dmc__view_observe(&s->view, s->history + b * raw, s->conds + b * s->cond, NULL, NULL);
     for (int32_t j = 0; j < (s->cascade ? 2 : 1); j++) {
         dmc__rollout *r = j ? s->cascade : s->rollout;
         DMC_TRY(s->view.planner ? dmc__rollout_set_known(r, s->mask, s->known) : dmc__rollout_set_cond(r, s->conds));
@@ -411,8 +428,7 @@ dmc_status dmc__sampler_rebind(dmc__sampler *s, const dmc__model *m)
                                      "one's");
     s->model = m;
     s->view = dmc__model_view(m, NULL);
-    bind_weights(s);
-    return DMC_OK;
+    return bind_weights(s);
 }
 
 const dmc__sampler_facts *dmc__sampler_get_facts(const dmc__sampler *s)
@@ -447,5 +463,9 @@ const dmc__allocator *dmc__sampler_allocator(const dmc__sampler *s)
 
 size_t dmc__sampler_bytes(const dmc__sampler *s)
 {
-    return s->bytes;
+    const size_t halves = half_elems(s, s->net) + half_elems(s, s->cascade_net);
+    return sizeof *s + s->host_bytes + halves * s->ref.ctx->device->backend->elem + dmc__net_bytes(s->net) +
+           dmc__net_bytes(s->cascade_net) + dmc__rollout_bytes(s->rollout) +
+           (s->cascade ? dmc__rollout_bytes(s->cascade) : 0) + (s->judge.self ? dmc__reward_critic_bytes(&s->judge) : 0) +
+           dmc__context_bytes(&s->ref);
 }

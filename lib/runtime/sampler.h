@@ -12,6 +12,7 @@ typedef struct dmc__sampler_config {
     int32_t sampler, steps /* 0 = T */, grid, batch, candidates, select, cascade_passes;
     double eta, temperature, beta;
     uint64_t seed;
+    int32_t weights; /* DMC_WEIGHT_*: what matrix weights are read as */
 } dmc__sampler_config;
 
 typedef struct dmc__sampler_facts {

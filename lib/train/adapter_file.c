@@ -28,7 +28,7 @@ static dmc_status foundation_digest(const dmc__align *a, char out[DIGEST])
 
 typedef struct layer {
     char name_a[DMC__NAME_MAX + 8], name_b[DMC__NAME_MAX + 8];
-    int32_t rank_a, shape_a[3], shape_b[2];
+    int32_t rank_a, shape_a[DMC__MAX_RANK], shape_b[2];
     size_t na, nb;
     float *a, *b;
 } layer;

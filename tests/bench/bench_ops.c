@@ -46,6 +46,25 @@ static double pairs_of_rows(const int32_t *d, int up)
     return n;
 }
 
+/* Pairs of an input and an output place of one axis of an image. */
+static double pairs_of_places(int32_t in, int32_t out, const int32_t *tap)
+{
+    const int32_t d[] = {0, in, 0, out, 0, tap[0], tap[1], tap[2]};
+    return pairs_of_rows(d, 0);
+}
+
+/* dim: B H W Ci Ho Wo Co k stride pad */
+static sizes conv2d_sizes(const bench_case *c)
+{
+    const int32_t *d = c->dim;
+    const size_t B = (size_t)d[0], K = (size_t)d[3], M = (size_t)d[6];
+    return (sizes){{B * (size_t)(d[1] * d[2]) * K},
+                   {(size_t)(d[7] * d[7]) * K * M},
+                   B * (size_t)(d[4] * d[5]) * M,
+                   0,
+                   2.0 * (double)(B * K * M) * pairs_of_places(d[1], d[4], d + 7) * pairs_of_places(d[2], d[5], d + 7)};
+}
+
 static sizes dense_sizes(const bench_case *c)
 {
     const int32_t *d = c->dim;
@@ -80,6 +99,11 @@ static sizes other_sizes(const bench_case *c)
     const size_t n = (size_t)d[0], nm = n * (size_t)(d[1] > 0 ? d[1] : 1),
                  nmk = nm * (size_t)(d[2] > 0 ? d[2] : 1);
     switch (c->op) {
+    case DMC_OP_CONV2D: return conv2d_sizes(c);
+    case DMC_OP_MAXPOOL2D:
+        return (sizes){{nmk * (size_t)d[3]}, {0}, n * (size_t)(d[4] * d[5]) * (size_t)d[3], 0, 0};
+    case DMC_OP_SPATIAL_SOFTMAX: return (sizes){{nmk * (size_t)d[3]}, {1}, n * 2 * (size_t)d[3], 0, 0};
+    case DMC_OP_CROP2D: return (sizes){{nmk * (size_t)d[3]}, {0}, n * (size_t)(d[4] * d[5]) * (size_t)d[3], 0, 0};
     case DMC_OP_GROUPNORM: return norm_sizes(d);
     case DMC_OP_LAYERNORM: return (sizes){{nm}, {(size_t)d[1], (size_t)d[1]}, nm, 0, 0};
     case DMC_OP_ADD_TIME: return (sizes){{nmk, n * (size_t)d[2]}, {0}, nmk, 0, 0};
@@ -89,13 +113,30 @@ static sizes other_sizes(const bench_case *c)
     case DMC_OP_NORMAL: return (sizes){{0}, {0}, nm, 0, 0};
     case DMC_OP_SUMSQ: return (sizes){{n}, {0}, 1, 0, 0};
     case DMC_OP_ADAMW: return (sizes){{n, 1}, {0}, n, 2 * n, 0};
+    case DMC_OP_REPEAT: return (sizes){{(size_t)(d[2] + d[4]) * (size_t)d[1]}, {0}, nm, 0, 0};
     case DMC_OP_ADD: return (sizes){{n, n}, {0}, n, 0, 0};
     default: return (sizes){{n}, {0}, n, 0, 0};
     }
 }
 
+/* Attention: two products forward (five backward, of which the two that make the shares again are not counted: twice
+ * forward). */
+static sizes transformer_sizes(const bench_case *c)
+{
+    const int32_t *d = c->dim;
+    const size_t B = (size_t)d[0], n = B * (size_t)d[1] * (size_t)d[2];
+    if (c->op == DMC_OP_ADALN) return (sizes){{n, B * (size_t)d[3]}, {0}, n, 0, 0};
+    if (c->op == DMC_OP_GATE) return (sizes){{n, n, B * (size_t)d[3]}, {0}, n, 0, 0};
+    if (c->op != DMC_OP_ATTENTION) return (sizes){{n}, {(size_t)d[1] * (size_t)d[2]}, n, 0, 0};
+    const size_t D = (size_t)d[3] * (size_t)d[4], q = B * (size_t)d[1] * D, kv = B * (size_t)d[2] * D;
+    const int self = d[1] == d[2];
+    return (sizes){{self ? 3 * q : q, self ? 0 : 2 * kv}, {0}, q, 0, 4.0 * (double)(n * D)};
+}
+
 static sizes sizes_of(const bench_case *c)
 {
+    if (c->op == DMC_OP_ATTENTION || c->op == DMC_OP_ADALN || c->op == DMC_OP_GATE || c->op == DMC_OP_ADD_TABLE)
+        return transformer_sizes(c);
     const int dense = c->op == DMC_OP_LINEAR || c->op == DMC_OP_CONV1D || c->op == DMC_OP_CONVT1D ||
                       c->op == DMC_OP_LORA;
     return dense ? dense_sizes(c) : other_sizes(c);
@@ -128,7 +169,7 @@ static int make_operands(const bench *s, const bench_case *c, const sizes *z, dm
     int failed = 0;
     dmc_op_need need = {0};
     memcpy(k->dim, c->dim, sizeof k->dim);
-    for (int i = 0; i < DMC_KATTR; i++) k->attr[i] = 0.5;
+    for (int i = 0; i < DMC_KATTR; i++) k->attr[i] = c->op == DMC_OP_ATTENTION ? 0 : 0.5;
     if (c->op == DMC_OP_GROUPNORM) k->attr[1] = 1;
     if (s->table.op[c->op].prepare != NULL) s->table.op[c->op].prepare(k, &need);
     const size_t scratch =
@@ -260,6 +301,29 @@ static const bench_case unet[] = {
     {DMC_OP_GROUPNORM, {1, 16, 32, 8, 0, 1}, 2},
 };
 
+/* Convolutions and norms of a ResNet-18 that sees 84 x 84 pixels. */
+static const bench_case resnet[] = {
+    {DMC_OP_CONV2D, {1, 84, 84, 3, 42, 42, 64, 7, 2, 3}, 1},
+    {DMC_OP_MAXPOOL2D, {1, 42, 42, 64, 21, 21, 3, 2, 1}, 1},
+    {DMC_OP_CONV2D, {1, 21, 21, 64, 21, 21, 64, 3, 1, 1}, 4},
+    {DMC_OP_CONV2D, {1, 21, 21, 64, 11, 11, 128, 3, 2, 1}, 1},
+    {DMC_OP_CONV2D, {1, 21, 21, 64, 11, 11, 128, 1, 2, 0}, 1},
+    {DMC_OP_CONV2D, {1, 11, 11, 128, 11, 11, 128, 3, 1, 1}, 3},
+    {DMC_OP_CONV2D, {1, 11, 11, 128, 6, 6, 256, 3, 2, 1}, 1},
+    {DMC_OP_CONV2D, {1, 11, 11, 128, 6, 6, 256, 1, 2, 0}, 1},
+    {DMC_OP_CONV2D, {1, 6, 6, 256, 6, 6, 256, 3, 1, 1}, 3},
+    {DMC_OP_CONV2D, {1, 6, 6, 256, 3, 3, 512, 3, 2, 1}, 1},
+    {DMC_OP_CONV2D, {1, 6, 6, 256, 3, 3, 512, 1, 2, 0}, 1},
+    {DMC_OP_CONV2D, {1, 3, 3, 512, 3, 3, 512, 3, 1, 1}, 3},
+    {DMC_OP_GROUPNORM, {1, 1764, 64, 4}, 1},
+    {DMC_OP_GROUPNORM, {1, 441, 64, 4}, 4},
+    {DMC_OP_GROUPNORM, {1, 121, 128, 8}, 5},
+    {DMC_OP_GROUPNORM, {1, 36, 256, 16}, 5},
+    {DMC_OP_GROUPNORM, {1, 9, 512, 32}, 5},
+    {DMC_OP_SPATIAL_SOFTMAX, {1, 3, 3, 512}, 0},
+    {DMC_OP_CROP2D, {1, 96, 96, 3, 84, 84}, 0},
+};
+
 /* Everything else, at sizes of the other networks, of a batch of samples and of a set of
  * weights. */
 static const bench_case others[] = {
@@ -278,6 +342,17 @@ static const bench_case others[] = {
     {DMC_OP_GROUPNORM, {1, 1764, 64, 4, 0, 1}, 0},
     {DMC_OP_LAYERNORM, {256, 256}, 0},
     {DMC_OP_LAYERNORM, {640, 320}, 0},
+    {DMC_OP_ATTENTION, {1, 10, 10, 10, 32}, 0},
+    {DMC_OP_ATTENTION, {64, 10, 10, 10, 32}, 0},
+    {DMC_OP_ATTENTION, {1, 32, 32, 10, 32}, 0},
+    {DMC_OP_ATTENTION, {64, 32, 32, 10, 32}, 0},
+    {DMC_OP_ATTENTION, {64, 10, 10, 4, 64}, 0},
+    {DMC_OP_ATTENTION, {64, 10, 3, 4, 64}, 0},
+    {DMC_OP_ATTENTION, {64, 10, 10, 4, 192}, 0},
+    {DMC_OP_ATTENTION, {1, 1024, 1024, 8, 32}, 0},
+    {DMC_OP_ADALN, {64, 10, 320, 1920}, 0},
+    {DMC_OP_GATE, {64, 10, 320, 1920}, 0},
+    {DMC_OP_ADD_TABLE, {64, 10, 256}, 0},
     {DMC_OP_MISH, {65536}, 0},
     {DMC_OP_SILU, {65536}, 0},
     {DMC_OP_RELU, {65536}, 0},
@@ -293,27 +368,37 @@ static const bench_case others[] = {
     {DMC_OP_ADAMW, {3956302}, 0},
     {DMC_OP_LERP, {3956302}, 0},
     {DMC_OP_LORA, {1280, 256, 16}, 0},
+    {DMC_OP_REPEAT, {64, 256, 0, 64, 1}, 0},
 };
 
-/* The whole list at one batch size, with the time of a network's worth of it at the end. */
-static int bench_unet(bench *s, int32_t batch, int backward)
+/* A network's list at one batch size, with the time of a network's worth of it at the end. */
+static int bench_list(bench *s, const char *name, const bench_case *list, size_t n, int32_t batch, int backward)
 {
     int failed = 0;
     s->floor_s = s->took_s = 0;
-    for (size_t i = 0; i < sizeof unet / sizeof *unet; i++) {
-        bench_case c = unet[i];
+    for (size_t i = 0; i < n; i++) {
+        bench_case c = list[i];
         c.dim[0] = batch;
         failed |= bench_one(s, &c, backward);
     }
-    printf(
-        "  Janner U-Net, batch %d, %s: %.1f us in these ops, %.0f %% of the multiply-add roof\n\n",
-        batch, backward ? "backward" : "forward", s->took_s * 1e6, 100 * s->floor_s / s->took_s);
+    printf("  %s, batch %d, %s: %.1f us in these ops, %.0f %% of the multiply-add roof\n\n", name, batch,
+           backward ? "backward" : "forward", s->took_s * 1e6, 100 * s->floor_s / s->took_s);
     return failed;
+}
+
+static int bench_unet(bench *s, int32_t batch, int backward)
+{
+    return bench_list(s, "Janner U-Net", unet, sizeof unet / sizeof *unet, batch, backward);
+}
+
+static int bench_resnet(bench *s, int32_t frames, int backward)
+{
+    return bench_list(s, "ResNet-18 of 84 x 84", resnet, sizeof resnet / sizeof *resnet, frames, backward);
 }
 
 int dmc_bench_ops(FILE *json, const dmc_bench_roof *roof)
 {
-    static const int32_t batches[] = {1, 16, 64};
+    static const int32_t batches[] = {1, 16, 64}, frames[] = {1, 2, 32};
     bench s = {.json = json, .roof = roof};
     int failed = 0;
     dmc__kernels_ref_f32(&s.table);
@@ -323,6 +408,8 @@ int dmc_bench_ops(FILE *json, const dmc_bench_roof *roof)
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++)
         for (int backward = 0; backward < 2; backward++)
             failed |= bench_unet(&s, batches[i], backward);
+    for (size_t i = 0; i < sizeof frames / sizeof *frames; i++)
+        for (int backward = 0; backward < 2; backward++) failed |= bench_resnet(&s, frames[i], backward);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         for (int backward = 0; backward < 2; backward++)
             failed |= bench_one(&s, &others[i], backward);

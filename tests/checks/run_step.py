@@ -1,17 +1,19 @@
 """Run one step of `make check` and count what it ran:  run_step.py NAME COMMAND...
 Print the totals of all steps so far:                   run_step.py --totals
+Counts lie in the folder $COUNTS, build/check if it is not set.
 
 Counted are the summary lines of Check ("100%: Checks: 8, Failures: 0, Errors: 0"), of pytest and of our own scripts
 ("7 passed, 1 failed, 2 skipped"). A test of a Check suite that cannot run here prints a line "SKIP: why" and returns: it
 counts as skipped. A step without a summary line counts as one.
 """
 import json
+import os
 import pathlib
 import re
 import subprocess
 import sys
 
-FOLDER = pathlib.Path("build/check")
+FOLDER = pathlib.Path(os.environ.get("COUNTS", "build/check"))
 CHECK_LINE = re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)")
 WORDS = re.compile(r"\b(\d+) (passed|failed|errors?|skipped)\b")
 SKIP_LINE = re.compile(r"^ *(SKIP|skipped): ")

@@ -243,7 +243,7 @@ static chain_bench open_chain(const char *name, int device)
     b.batch = n / (size_t)b.net->config.cond;
     read_rows(&b);
     const dmc__table table = {&dmc__default_allocator, b.rows, golden_value(b.g, "clip"), b.row};
-    golden_ok(dmc__rollout_create(b.net, b.d.device, &table, (int32_t)b.batch, 0, &b.rollout));
+    golden_ok(dmc__rollout_create(b.net, b.d.device, &table, (int32_t)b.batch, 1, 0, &b.rollout));
     float *cond = read_floats(b.g, "cond");
     golden_ok(dmc__rollout_set_cond(b.rollout, cond));
     free(cond);

@@ -197,7 +197,7 @@ static void compare_factor_grads(golden *g, const golden_device *d, dmc__lora *l
     /* The gradients have the factors' order: put them in the factors' place to read them by name. */
     golden_ok(dmc__dev_copy(d->device, dmc__lora_factors(lora), grads, n));
     for (int32_t i = 0; i < dmc__lora_count(lora); i++) {
-        int32_t rank, sa[3], sb[2];
+        int32_t rank, sa[DMC__MAX_RANK], sb[2];
         char name[32];
         dmc__lora_shape(lora, i, &rank, sa, sb);
         const size_t na = (size_t)(sa[0] * sa[1] * (rank == 3 ? sa[2] : 1)), nb = (size_t)(sb[0] * sb[1]);

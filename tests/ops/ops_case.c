@@ -105,6 +105,22 @@ uint32_t op_case_slots(const op_case *c, char letter)
     return set;
 }
 
+/* bfloat16 is the upper half of a float; a binary16 is moved into a double's fields, whose least exponent it does not
+ * reach, so that the product gives small numbers their right size. */
+double op_widen(uint16_t h, int32_t type)
+{
+    const uint64_t sign = (uint64_t)(h >> 15) << 63, rest = h & 0x7fff;
+    const uint32_t upper = (uint32_t)h << 16;
+    double x;
+    float y;
+    memcpy(&y, &upper, sizeof y);
+    if (type == DMC_WEIGHT_BF16) return (double)y;
+    const uint64_t bits = sign | rest << 42;
+    memcpy(&x, &bits, sizeof x);
+    if (rest > 0x7c00) return NAN;
+    return rest == 0x7c00 ? (sign ? -INFINITY : INFINITY) : x * 0x1p1008;
+}
+
 /* "conv1d, dim 2 7 13 ..., attr ..., without par1" */
 static void describe(const op_case *c, FILE *text)
 {

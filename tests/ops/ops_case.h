@@ -28,7 +28,8 @@ typedef struct op_shape {
  *   c  its gradient is written in part           k  is read as well as written
  *   i  (of OUT) may be the memory of IN0         l  values eight times as large
  *   m  values 0 or 1                             w  values 0, or positive and below 1
- *   p  values positive and below 1               t  values are integers 0..999 */
+ *   p  values positive and below 1               t  values are integers 0..999
+ *   h  elements have 16 bits, of type dim1 */
 typedef struct op_row {
     enum dmc_op op;
     const char *name;
@@ -59,6 +60,8 @@ void op_case_destroy(op_case *c);
 /* Slots that are there in this case and carry the letter. */
 uint32_t op_case_slots(const op_case *c, char letter);
 /* End the test: "conv1d dim 2 7 13 ... without par1: " and the message. */
+/* The value of a 16-bit number of this type (DMC_WEIGHT_*). */
+double op_widen(uint16_t h, int32_t type);
 _Noreturn void op_fail(const op_case *c, const char *format, ...);
 
 /* One array per slot: results of a forward (OUT, OUT2, STATE) or gradients (IN0..PAR1). */

@@ -42,10 +42,12 @@ Suite *dmc_suite_ops_gradient(void);
 Suite *dmc_suite_ops_agree(void);
 Suite *dmc_suite_ops_layers(void);
 Suite *dmc_suite_ops_random(void);
+Suite *dmc_suite_ops_transformer(void);
 Suite *dmc_suite_ops_diffusion(void);
 Suite *dmc_suite_ops_losses(void);
 Suite *dmc_suite_ops_update(void);
 Suite *dmc_suite_ops_weights(void);
+Suite *dmc_suite_ops_image(void);
 Suite *dmc_suite_ops_accuracy(void);
 
 #endif

@@ -275,6 +275,16 @@ START_TEST(cols_leaves_other_columns)
 }
 END_TEST
 
+/* Rows 1 and 2 of three, two samples each, and round again. */
+START_TEST(repeat_gives_rows_to_groups)
+{
+    const double in[] = {9, 9, 1, 10, 2, 20}, want[] = {1, 10, 1, 10, 2, 20, 2, 20, 1, 10};
+    double out[10];
+    op_call(DMC_OP_REPEAT, &(dmc_kargs){.in = {in}, .out = out, .dim = {5, 2, 1, 2, 2}});
+    op_expect_numbers("out", out, want, 10, 0);
+}
+END_TEST
+
 Suite *dmc_suite_ops_layers(void)
 {
     Suite *s = suite_create("ops_layers");
@@ -297,6 +307,7 @@ Suite *dmc_suite_ops_layers(void)
     tcase_add_test(t, timestep_halves_are_cos_and_sin);
     tcase_add_test(t, timestep_of_other_conventions);
     tcase_add_test(t, cols_leaves_other_columns);
+    tcase_add_test(t, repeat_gives_rows_to_groups);
     suite_add_tcase(s, t);
     return s;
 }

@@ -56,10 +56,12 @@ int main(void)
     srunner_add_suite(runner, dmc_suite_ops_agree());
     srunner_add_suite(runner, dmc_suite_ops_layers());
     srunner_add_suite(runner, dmc_suite_ops_random());
+    srunner_add_suite(runner, dmc_suite_ops_transformer());
     srunner_add_suite(runner, dmc_suite_ops_diffusion());
     srunner_add_suite(runner, dmc_suite_ops_losses());
     srunner_add_suite(runner, dmc_suite_ops_update());
     srunner_add_suite(runner, dmc_suite_ops_weights());
+    srunner_add_suite(runner, dmc_suite_ops_image());
     srunner_add_suite(runner, dmc_suite_ops_accuracy());
     srunner_run_all(runner, CK_NORMAL);
     const int failed = srunner_ntests_failed(runner);

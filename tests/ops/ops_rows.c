@@ -90,6 +90,71 @@ SHAPES(timestep_odd) = {DIM(1, 2), DIM(7, 34), DIM(13, 6), DIM(7, 34, 1), DIM(5,
                         DIM(3, 6, 2, 1), END};
 SHAPES(timestep_unet) = {DIM(1, 32), DIM(1, 64), END};
 
+/* B Tq Tk H d, p causal shift; with one input Tq = Tk */
+#define ATT(B, Tq, Tk, H, d, p, causal, shift) {.dim = {B, Tq, Tk, H, d}, .attr = {p, causal, shift}}
+SHAPES(self_odd) = {
+    ATT(1, 1, 1, 1, 1, 0, 0, 0),    ATT(2, 7, 7, 3, 13, 0, 0, 0),   ATT(1, 13, 13, 1, 33, 0, 1, 0),
+    ATT(3, 5, 5, 2, 7, 0, 1, 1),    ATT(2, 7, 7, 2, 5, 0.3, 1, 0),  ATT(1, 33, 33, 1, 2, 0.5, 0, 0),
+    ATT(1, 70, 70, 1, 2, 0, 0, 0),  ATT(1, 67, 67, 1, 1, 0.2, 1, 2), END,
+};
+SHAPES(self_unet) = {
+    ATT(1, 10, 10, 10, 32, 0, 0, 0), ATT(1, 32, 32, 10, 32, 0, 0, 0), ATT(1, 16, 16, 4, 64, 0.3, 1, 0),
+    ATT(1, 10, 10, 2, 192, 0, 1, 0), ATT(1, 150, 150, 1, 32, 0.1, 1, 0), ATT(1, 140, 140, 2, 70, 0, 0, 0), END,
+};
+SHAPES(cross_odd) = {
+    ATT(1, 1, 2, 1, 1, 0, 0, 0),   ATT(2, 7, 3, 3, 13, 0, 0, 0),  ATT(3, 13, 3, 2, 5, 0, 1, 1),
+    ATT(2, 1, 33, 1, 7, 0, 0, 0),  ATT(2, 7, 5, 2, 3, 0.3, 1, 1), ATT(1, 3, 70, 1, 2, 0.4, 1, 0),
+    ATT(1, 70, 3, 1, 2, 0, 1, 1), END,
+};
+SHAPES(cross_unet) = {
+    ATT(1, 10, 3, 4, 64, 0, 1, 1), ATT(1, 16, 3, 4, 64, 0.3, 1, 1), ATT(1, 7, 200, 2, 33, 0, 0, 0),
+    ATT(1, 100, 9, 2, 16, 0, 1, 0), END,
+};
+/* B T C M, columns of shift and scale */
+#define MODULATE(B, T, C, M, ...) {.dim = {B, T, C, M, __VA_ARGS__}, .attr = {1e-2}}
+SHAPES(adaln_odd) = {MODULATE(1, 1, 1, 2, 0, 1), MODULATE(2, 7, 13, 33, 3, 20), MODULATE(3, 13, 7, 14, 7, 0),
+                     MODULATE(1, 1, 33, 66, 0, 33), END};
+SHAPES(adaln_unet) = {MODULATE(1, 10, 320, 1920, 960, 1280), MODULATE(1, 32, 384, 768, 0, 384), END};
+SHAPES(gate_odd) = {MODULATE(1, 1, 1, 1, 0), MODULATE(2, 7, 13, 33, 20), MODULATE(3, 13, 7, 7, 0),
+                    MODULATE(1, 1, 33, 66, 33), END};
+SHAPES(gate_unet) = {MODULATE(1, 10, 320, 1920, 640), MODULATE(1, 32, 384, 2304, 1920), END};
+SHAPES(positions_odd) = {DIM(1, 1, 4), DIM(2, 7, 14), DIM(3, 13, 34), END};
+SHAPES(positions_unet) = {DIM(1, 32, 320), DIM(1, 1000, 22), END};
+/* ---- images --------------------------------------------------------------------------------- */
+
+/* B H W Ci Ho Wo Co, taps stride pad */
+#define OUTPUTS(n, k, s, p) (((n) + 2 * (p) - (k)) / (s) + 1)
+#define CONV2D(B, H, W, Ci, Co, k, s, p) DIM(B, H, W, Ci, OUTPUTS(H, k, s, p), OUTPUTS(W, k, s, p), Co, k, s, p)
+SHAPES(conv2d_odd) = {
+    CONV2D(2, 7, 5, 3, 13, 3, 1, 1), CONV2D(1, 1, 1, 7, 5, 3, 1, 1), CONV2D(3, 5, 6, 7, 3, 3, 2, 1),
+    CONV2D(1, 7, 9, 3, 5, 7, 2, 3),  CONV2D(4, 2, 3, 5, 33, 1, 1, 0), CONV2D(3, 5, 4, 3, 7, 1, 2, 0),
+    CONV2D(1, 6, 5, 2, 3, 4, 3, 2),  CONV2D(2, 5, 5, 1, 1, 5, 1, 0), CONV2D(1, 2, 13, 1, 3, 2, 1, 1),
+    CONV2D(5, 3, 3, 16, 16, 3, 1, 1), CONV2D(1, 8, 3, 2, 2, 3, 1, 2), CONV2D(1, 2, 2, 3, 2, 2, 3, 0), END,
+};
+/* of a ResNet-18: first layer, a block, a step down and its skip, the last */
+SHAPES(conv2d_unet) = {
+    CONV2D(1, 11, 11, 3, 64, 7, 2, 3), CONV2D(1, 6, 6, 64, 64, 3, 1, 1), CONV2D(1, 6, 6, 64, 128, 3, 2, 1),
+    CONV2D(1, 6, 6, 64, 128, 1, 2, 0), CONV2D(1, 3, 3, 256, 160, 3, 1, 1), END,
+};
+
+#define POOL(B, H, W, C, k, s, p) DIM(B, H, W, C, OUTPUTS(H, k, s, p), OUTPUTS(W, k, s, p), k, s, p)
+SHAPES(maxpool2d_odd) = {
+    POOL(2, 7, 5, 13, 3, 2, 1), POOL(1, 1, 1, 7, 3, 2, 1), POOL(3, 6, 9, 33, 2, 2, 0),
+    POOL(1, 5, 7, 1, 3, 1, 1),  POOL(2, 4, 4, 16, 1, 1, 0), POOL(1, 7, 8, 5, 2, 3, 1), END,
+};
+SHAPES(maxpool2d_unet) = {POOL(1, 42, 42, 64, 3, 2, 1), END};
+
+SHAPES(spatial_softmax_odd) = {DIM(2, 3, 5, 7), DIM(1, 1, 1, 1), DIM(3, 1, 7, 13), DIM(1, 5, 1, 33), DIM(2, 2, 2, 16), END};
+SHAPES(spatial_softmax_unet) = {DIM(1, 3, 3, 512), DIM(1, 12, 12, 64), END};
+
+/* B H W C h w, random */
+#define CROP(B, H, W, C, h, w, random) {.dim = {B, H, W, C, h, w}, .attr = {random}}
+SHAPES(crop2d_odd) = {
+    CROP(3, 7, 9, 3, 4, 5, 0), CROP(3, 7, 9, 3, 4, 5, 1),     CROP(1, 1, 1, 7, 1, 1, 1),
+    CROP(7, 2, 3, 1, 1, 3, 1), CROP(2, 5, 4, 13, 4, 1, 0), CROP(2, 13, 7, 4, 13, 7, 1), END,
+};
+SHAPES(crop2d_unet) = {CROP(1, 96, 96, 3, 84, 84, 1), CROP(1, 96, 96, 3, 84, 84, 0), END};
+
 /* ---- loose operations ----------------------------------------------------------------------- */
 
 SHAPES(sample_odd) = {DIM(1, 1), DIM(3, 7), DIM(7, 13), DIM(2, 33), DIM(4, 4), END};
@@ -137,6 +202,15 @@ SHAPES(lora_odd) = {LORA(1, 1, 1), LORA(13, 7, 3), LORA(33, 13, 8), LORA(35, 7, 
                     LORA(7, 33, 4), END};
 SHAPES(lora_unet) = {LORA(20, 256, 8), LORA(5, 64, 16), END};
 
+/* B N, first group turn */
+SHAPES(repeat_odd) = {DIM(1, 1, 0, 1, 1), DIM(7, 13, 2, 7, 1), DIM(7, 33, 0, 3, 3), DIM(13, 7, 1, 1, 5),
+                      DIM(13, 5, 3, 2, 4), END};
+SHAPES(repeat_unet) = {DIM(1, 32, 19, 64, 1), DIM(1, 256, 0, 4, 16), DIM(1, 64, 0, 1, 1), END};
+#define NARROW(n, type) DIM(n, DMC_WEIGHT_##type)
+SHAPES(narrow_odd) = {NARROW(1, BF16), NARROW(33, BF16), NARROW(100, BF16), NARROW(1, FP16),
+                      NARROW(13, FP16), NARROW(100, FP16), END};
+SHAPES(narrow_unet) = {NARROW(20000, BF16), NARROW(20000, FP16), END};
+
 /* ---- the rows, in the order of ops.def ------------------------------------------------------ */
 
 #define OP(NAME, name) DMC_OP_##NAME, #name
@@ -173,6 +247,26 @@ const op_row op_rows[] = {
     {OP(SLICE, slice), {[IN0] = "01d", [OUT] = "03"}, slice_odd, slice_unet},
     {OP(TIMESTEP, timestep), {[IN0] = "0t", [PAR0] = "1", [OUT] = "01"}, timestep_odd, timestep_unet},
     {OP(DROPOUT, dropout), {[IN0] = "01d", [OUT] = "01i"}, dropout_odd, dropout_unet},
+    {OP(ATTENTION, attention), {[IN0] = "0134+0134+0134d", [OUT] = "0134"}, self_odd, self_unet},
+    {OP(ATTENTION, attention),
+     {[IN0] = "0134d", [IN1] = "0234+0234d", [OUT] = "0134"},
+     cross_odd, cross_unet},
+    {OP(ADALN, adaln), {[IN0] = "012d", [IN1] = "03d", [OUT] = "012"}, adaln_odd, adaln_unet},
+    {OP(GATE, gate),
+     {[IN0] = "012d", [IN1] = "012d", [IN2] = "03d", [OUT] = "012i"},
+     gate_odd, gate_unet},
+    {OP(ADD_TABLE, add_table), {[IN0] = "012d", [PAR0] = "12d", [OUT] = "012i"}, add_time_odd, add_time_unet},
+    {OP(POSITIONS, positions), {[OUT] = "012"}, positions_odd, positions_unet},
+    {OP(MEAN_ROWS, mean_rows), {[IN0] = "012d", [OUT] = "02"}, add_time_odd, add_time_unet},
+
+    {OP(CONV2D, conv2d),
+     {[IN0] = "0123d", [PAR0] = "7736d", [PAR1] = "6d?", [OUT] = "0456"},
+     conv2d_odd, conv2d_unet},
+    {OP(MAXPOOL2D, maxpool2d), {[IN0] = "0123d", [OUT] = "0453"}, maxpool2d_odd, maxpool2d_unet},
+    {OP(SPATIAL_SOFTMAX, spatial_softmax),
+     {[IN0] = "0123d", [PAR0] = "dp", [OUT] = "03+03"},
+     spatial_softmax_odd, spatial_softmax_unet},
+    {OP(CROP2D, crop2d), {[IN0] = "0123d", [OUT] = "0453"}, crop2d_odd, crop2d_unet},
 
     {OP(NORMAL, normal), {[OUT] = "01"}, sample_odd, sample_unet},
     {OP(FILL, fill), {[OUT] = "0"}, fill_odd, NULL},
@@ -212,8 +306,10 @@ const op_row op_rows[] = {
      {[IN0] = "0", [IN1] = "p?", [OUT] = "0k", [OUT2] = "0k?", [STATE] = "0+0p"},
      adamw_odd, adamw_unet},
     {OP(LERP, lerp), {[IN0] = "0", [OUT] = "0k"}, lerp_odd, lerp_unet},
+    {OP(NARROW, narrow), {[IN0] = "0l", [OUT] = "0h"}, narrow_odd, narrow_unet},
     {OP(LORA, lora),
      {[IN0] = "01", [PAR0] = "02d", [PAR1] = "21d", [OUT] = "01"},
      lora_odd, lora_unet},
+    {OP(REPEAT, repeat), {[IN0] = "12+14", [OUT] = "01"}, repeat_odd, repeat_unet},
 };
 const int op_row_count = sizeof op_rows / sizeof op_rows[0];

@@ -18,7 +18,7 @@ enum { GUARD_BYTE = 0xa5, NAN_BYTE = 0xff };
 
 typedef struct block {
     unsigned char *p; /* NULL: the operand is absent */
-    size_t bytes;
+    size_t bytes, elem;
 } block;
 
 struct op_run {
@@ -30,14 +30,15 @@ struct op_run {
     block operand[SLOTS], gradient[GRADS], dout, save, scratch_fwd, scratch_bwd;
 };
 
-static block new_block(size_t bytes)
+static block new_block(size_t count, size_t elem)
 {
+    const size_t bytes = count * elem;
     void *p = NULL;
-    if (bytes == 0) return (block){NULL, 0};
+    if (bytes == 0) return (block){NULL, 0, elem};
     ck_assert_msg(posix_memalign(&p, 64, bytes + guard) == 0, "the test is out of memory");
     memset(p, NAN_BYTE, bytes);
     memset((unsigned char *)p + bytes, GUARD_BYTE, guard);
-    return (block){p, bytes};
+    return (block){p, bytes, elem};
 }
 
 static void fill_nan(const block *b)
@@ -45,21 +46,22 @@ static void fill_nan(const block *b)
     if (b->p) memset(b->p, NAN_BYTE, b->bytes);
 }
 
-static void put(const op_run *r, const block *b, size_t i, double value)
+static void put(const block *b, size_t i, double value)
 {
-    if (r->target->elem == sizeof(float)) ((float *)(void *)b->p)[i] = (float)value;
+    if (b->elem == sizeof(float)) ((float *)(void *)b->p)[i] = (float)value;
     else ((double *)(void *)b->p)[i] = value;
 }
 
 static double get(const op_run *r, const block *b, size_t i)
 {
-    if (r->target->elem == sizeof(float)) return ((const float *)(void *)b->p)[i];
+    if (b->elem == sizeof(uint16_t)) return op_widen(((const uint16_t *)(void *)b->p)[i], r->k.dim[1]);
+    if (b->elem == sizeof(float)) return (double)((const float *)(void *)b->p)[i];
     return ((const double *)(void *)b->p)[i];
 }
 
-static void load(const op_run *r, const block *b, const double *from, size_t n)
+static void load(const block *b, const double *from, size_t n)
 {
-    for (size_t i = 0; i < n; i++) put(r, b, i, from[i]);
+    for (size_t i = 0; i < n; i++) put(b, i, from[i]);
 }
 
 static void store(const op_run *r, const block *b, double *to, size_t n)
@@ -116,9 +118,9 @@ static void prepare(op_run *r)
     point_at_gradients(r, op_case_slots(r->c, 'd'), 0);
     if (r->op->prepare && r->op->prepare(&r->k, &need) != 0)
         op_fail(r->c, "%s could not prepare", r->target->name);
-    r->save = new_block(need.save);
-    r->scratch_fwd = new_block(need.scratch_fwd);
-    r->scratch_bwd = new_block(need.scratch_bwd);
+    r->save = new_block(need.save, 1);
+    r->scratch_fwd = new_block(need.scratch_fwd, 1);
+    r->scratch_bwd = new_block(need.scratch_bwd, 1);
     r->k.save = r->operand[STATE].p ? r->operand[STATE].p : r->save.p;
 }
 
@@ -134,9 +136,10 @@ op_run *op_run_create(const op_case *c, const op_target *target)
     /* every part of the counter beyond 32 bits is in use */
     const uint64_t key[4] = {0x123456789abcdef0, DMC_STREAM_LATENT, 0x0300000005, 0x0700000011};
     memcpy(r->k.key, key, sizeof key);
-    for (int i = 0; i < SLOTS; i++) r->operand[i] = new_block(c->count[i] * target->elem);
-    for (int i = 0; i < GRADS; i++) r->gradient[i] = new_block(c->count[i] * target->elem);
-    r->dout = new_block(c->count[OUT] * target->elem);
+    for (int i = 0; i < SLOTS; i++)
+        r->operand[i] = new_block(c->count[i], op_slot_is(c->row, i, 'h') ? sizeof(uint16_t) : target->elem);
+    for (int i = 0; i < GRADS; i++) r->gradient[i] = new_block(c->count[i], target->elem);
+    r->dout = new_block(c->count[OUT], target->elem);
     prepare(r);
     return r;
 }
@@ -168,16 +171,16 @@ void op_run_load(op_run *r)
         if ((s == OUT || s == OUT2) && !op_slot_is(r->c->row, s, 'k'))
             fill_nan(&r->operand[s]);
         else
-            load(r, &r->operand[s], r->c->value[s], r->c->count[s]);
+            load(&r->operand[s], r->c->value[s], r->c->count[s]);
     }
-    load(r, &r->dout, r->c->dout, r->c->count[OUT]);
+    load(&r->dout, r->c->dout, r->c->count[OUT]);
     fill_nan(&r->save);
     r->poked = false;
 }
 
 void op_run_poke(op_run *r, int slot, size_t i, double value)
 {
-    put(r, &r->operand[slot], i, value);
+    put(&r->operand[slot], i, value);
     r->poked = true;
 }
 
@@ -197,7 +200,7 @@ void op_run_forward(op_run *r)
 
 void op_run_backward(op_run *r, uint32_t wanted, uint32_t acc, const op_values *before)
 {
-    for (int s = 0; s < GRADS; s++) load(r, &r->gradient[s], before->v[s], r->c->count[s]);
+    for (int s = 0; s < GRADS; s++) load(&r->gradient[s], before->v[s], r->c->count[s]);
     fill_nan(&r->scratch_bwd);
     r->k.scratch = r->scratch_bwd.p;
     point_at_gradients(r, wanted, acc);

@@ -90,6 +90,7 @@ def test_rebind(dataset, model, planner, obs):
         with pytest.raises(dmc.DmcShapeError, match="rebind"):
             sampler.rebind(planner)
         assert sampler.memory > 1000
+        assert model.memory > 4 * model.parameters
 
 
 def test_history(dataset):
@@ -161,3 +162,16 @@ def test_other_threads_run_while_c_works(model):
                     break
             thread.join(30)
     assert found == 3
+
+
+@pytest.mark.parametrize("weights, allowed", [("bf16", 2e-2), ("fp16", 3e-3)])
+def test_weights_of_16_bits(model, obs, weights, allowed):
+    with dmc.Sampler(model, batch=5, seed=1) as full, dmc.Sampler(
+        model, batch=5, seed=1, weights=weights
+    ) as half:
+        want, got = full.sample(obs), half.sample(obs)
+        error = np.abs(got - want).max() / np.abs(want).max()
+        assert 0 < error < allowed, error
+        assert half.memory > full.memory
+    with pytest.raises(dmc.DmcKeyError, match="must be one of: float32 bf16 fp16"):
+        dmc.Sampler(model, weights="float16")

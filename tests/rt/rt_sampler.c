@@ -119,7 +119,7 @@ static void make_model(rig *r, int32_t role)
     r->n_out = (size_t)m.horizon * A;
 }
 
-static void rig_open(rig *r, int32_t role, int32_t threads, int32_t select)
+static void rig_open_as(rig *r, int32_t role, int32_t threads, int32_t select, int32_t weights)
 {
     dmc_sampler_options o;
     dmc_context_options c;
@@ -132,7 +132,13 @@ static void rig_open(rig *r, int32_t role, int32_t threads, int32_t select)
     dmc_sampler_options_init(&o, sizeof o);
     o.candidates = 4;
     o.select = select;
+    o.weights = weights;
     ck_assert_msg(dmc_sampler_create(r->ctx, r->model, r->critic, &o, &r->sampler) == DMC_OK, "%s", dmc_last_error());
+}
+
+static void rig_open(rig *r, int32_t role, int32_t threads, int32_t select)
+{
+    rig_open_as(r, role, threads, select, DMC_WEIGHTS_FLOAT32);
 }
 
 static void rig_close(rig *r)
@@ -188,6 +194,26 @@ START_TEST(no_allocation_and_no_lock)
 }
 END_TEST
 
+/* Sampling from 16-bit weights, and making them anew for another model. */
+START_TEST(half_weights_allocate_nothing)
+{
+    rig r;
+    dmc_model *other;
+    rig_open_as(&r, roles[_i % 2], 1, DMC_SELECT_FIRST, DMC_WEIGHTS_BF16 + _i / 2);
+    ck_assert_int_eq(dmc_model_clone(r.model, &other), DMC_OK);
+    counted = 0;
+    counting = 1;
+    dmc_status status = run_calls(&r);
+    const dmc_status rebound = dmc_sampler_rebind(r.sampler, other);
+    if (status >= DMC_OK) status = run_calls(&r);
+    counting = 0;
+    ck_assert_msg(status >= DMC_OK && rebound == DMC_OK, "%s", dmc_last_error());
+    ck_assert_int_eq(counted, 0);
+    rig_close(&r);
+    dmc_model_destroy(other);
+}
+END_TEST
+
 /* Errors are real-time too, and a controller still gets something safe to send. */
 START_TEST(a_refused_observation_allocates_nothing)
 {
@@ -221,7 +247,7 @@ START_TEST(no_system_call)
 {
     rig r;
     int state;
-    rig_open(&r, roles[_i % 2], 1, selects[_i / 2]);
+    rig_open_as(&r, roles[_i % 2], 1, selects[_i / 2], _i / 2 % 3);
     const pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0) _exit(child_under_seccomp(&r));
@@ -298,6 +324,7 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_test(t, the_counter_counts);
     tcase_add_loop_test(t, no_allocation_and_no_lock, 0, 8);
+    tcase_add_loop_test(t, half_weights_allocate_nothing, 0, 4);
     tcase_add_loop_test(t, a_refused_observation_allocates_nothing, 0, 2);
     tcase_add_loop_test(t, no_system_call, 0, 8);
     tcase_add_loop_test(t, threads_do_not_change_bits, 0, 2);

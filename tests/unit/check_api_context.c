@@ -213,8 +213,12 @@ START_TEST(the_hosts_loop_is_used)
     o.parallel_user = &h;
     expect_ok(dmc_context_create(&o, &host));
     ck_assert_double_eq(live(own), live(host));
-    ck_assert_int_gt(h.calls, 0);
-    ck_assert_uint_gt(h.tasks, (size_t)h.calls);
+    if (strcmp(dmc_context_device(host), "cpu generic") == 0) { /* plain C kernels share no work */
+        ck_assert_int_eq(h.calls, 0);
+    } else {
+        ck_assert_int_gt(h.calls, 0);
+        ck_assert_uint_gt(h.tasks, (size_t)h.calls);
+    }
     dmc_context_destroy(host);
     dmc_context_destroy(own);
 }

@@ -36,7 +36,7 @@ static dmc__lora *make_lora(const dmc__graph *g, dmc__device *d, int32_t rank, d
 /* Sizes of A and B of layer i. */
 static void factor_sizes(const dmc__lora *l, int32_t i, size_t *na, size_t *nb)
 {
-    int32_t rank, a[3], b[2];
+    int32_t rank, a[DMC__MAX_RANK], b[2];
     dmc__lora_shape(l, i, &rank, a, b);
     *na = (size_t)a[0] * (size_t)a[1] * (size_t)(rank == 3 ? a[2] : 1);
     *nb = (size_t)b[0] * (size_t)b[1];
@@ -141,7 +141,7 @@ START_TEST(shapes)
     dmc__lora *l = make_lora(n.graph, d, want[_i].rank, 1, NULL);
     size_t floats = 0, full = 0;
     for (int32_t i = 0; i < 3; i++) {
-        int32_t rank, a[3], b[2];
+        int32_t rank, a[DMC__MAX_RANK], b[2];
         dmc__lora_shape(l, i, &rank, a, b);
         ck_assert_int_eq(rank, i == 0 ? 2 : 3);
         for (int k = 0; k < rank; k++) ck_assert_int_eq(a[k], want[_i].a[i][k]);

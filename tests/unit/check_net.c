@@ -27,6 +27,8 @@ static const struct published {
     {MLP(3, 11), 1615811, 26},                                            /* hopper      */
     {MLP(6, 17), 1618886, 26},                                            /* halfcheetah */
     {{.kind = DMC__NET_DQL_MLP, .horizon = 1, .cols = 6, .cond = 17, .hidden = 256, .emb_dim = 64}, 172230, 12},
+    {{.kind = DMC__NET_IDQL_MLP, .horizon = 1, .cols = 42, .hidden = 1024, .blocks = 6, .emb_dim = 128}, 50658730,
+     44}, /* SynthER, halfcheetah */
 };
 enum { PUBLISHED = sizeof published / sizeof *published };
 

@@ -156,6 +156,31 @@ static float *initial_block(const char *device, const dmc__graph *g, uint64_t se
     return v;
 }
 
+/* W W^T = 4 I where there are fewer rows than columns, W^T W = 4 I otherwise. */
+START_TEST(orthogonal_start)
+{
+    const int32_t shapes[][2] = {{7, 13}, {13, 7}, {1, 5}, {6, 6}};
+    const int32_t co = shapes[_i][0], ci = shapes[_i][1], n = co < ci ? co : ci;
+    dmc__device *d = fixture_device("ref64");
+    const dmc__param_spec spec = {.name = "w", .rank = 2, .shape = {co, ci}, .init = DMC__INIT_ORTHOGONAL, .scale = 2,
+                                  .size = (size_t)(co * ci)};
+    const dmc__stream s = {.seed = 1, .purpose = DMC_STREAM_INIT};
+    void *block = fixture_block(d, spec.size);
+    fixture_ok(dmc__params_init_spec(&spec, d, &s, block));
+    float *w = fixture_read(d, block, spec.size);
+    for (int32_t i = 0; i < n; i++)
+        for (int32_t j = 0; j < n; j++) {
+            double dot = 0;
+            for (int32_t k = 0; k < co + ci - n; k++)
+                dot += co <= ci ? w[i * ci + k] * w[j * ci + k] : w[k * ci + i] * w[k * ci + j];
+            ck_assert_double_eq_tol(dot, i == j ? 4 : 0, 1e-5);
+        }
+    free(w);
+    dmc__dev_free(d, block, spec.size);
+    dmc__device_close(d);
+}
+END_TEST
+
 START_TEST(init_depends_on_seed_only)
 {
     dmc__graph *g = every_layout();
@@ -287,6 +312,7 @@ Suite *dmc_suite_params(void)
     tcase_add_test(t, stored_order);
     tcase_add_test(t, wrong_size);
     tcase_add_test(t, initial_values);
+    tcase_add_loop_test(t, orthogonal_start, 0, 4);
     tcase_add_test(t, init_depends_on_seed_only);
     tcase_add_loop_test(t, grown_network_is_bit_equal, 0, 2 * GROWTHS);
     tcase_add_loop_test(t, grown_columns_learn, 0, 2);

@@ -141,7 +141,7 @@ START_TEST(a_regression_is_a_model_too)
     dmc_model_options o = world_policy();
     dmc_model *m, *copy;
     dmc_sampler *s = (dmc_sampler *)&o;
-    float z[2 * WORLD_S] = {0}, t[1] = {0}, a[WORLD_A], b[WORLD_A];
+    float z[2 * WORLD_S] = {0.5f, -1}, t[1] = {0}, a[WORLD_A], b[WORLD_A];
     o.role = DMC_ROLE_INVERSE;
     o.network = DMC_NETWORK_INVERSE_MLP;
     m = world_model(ctx, data, &o);

@@ -131,6 +131,7 @@ START_TEST(early_rows_use_the_foundation)
     for (int32_t last_k = 0; last_k <= STEPS + 1; last_k++) {
         dmc__rollout_bind(r, m.weights, early, last_k);
         assert_like_host(&m, r, early, STEPS - last_k, 1);
+        assert_like_host(&m, r, early, STEPS - last_k, .5); /* the first rows have their weights back */
     }
     dmc__dev_free(m.device, early, m.n);
     dmc__rollout_destroy(r);
@@ -139,6 +140,41 @@ START_TEST(early_rows_use_the_foundation)
 END_TEST
 
 /* ---- what must be the same to the bit ---------------------------------------------------------------------- */
+
+/* A condition given once for a group is a condition given to each of it, in every latent. */
+START_TEST(groups_share_a_condition)
+{
+    enum { GROUP = 3 };
+    float *cond = some_floats(BATCH * COND, 1, 1), distinct[BATCH / GROUP * COND];
+    small_model m;
+    open_model(&m, "cpu");
+    void *early = some_device_floats(m.device, m.n, 4, .3);
+    dmc__rollout *r[2];
+    for (int i = 0; i < 2; i++) {
+        dmc__table t;
+        ok(dmc__table_create(&dmc__default_allocator, &m.process, &noisy_table, &t));
+        ok(dmc__rollout_create(m.net, m.device, &t, BATCH, i ? GROUP : 1, 1, &r[i]));
+        dmc__table_free(&t);
+        ck_assert_int_eq(dmc__rollout_group(r[i]), i ? GROUP : 1);
+        set_inputs(r[i], 0, 1);
+        dmc__rollout_bind(r[i], m.weights, early, 2);
+    }
+    for (int b = 0; b < BATCH; b++) {
+        memmove(cond + b * COND, cond + b / GROUP * GROUP * COND, COND * sizeof *cond);
+        memcpy(distinct + b / GROUP * COND, cond + b * COND, COND * sizeof *cond);
+    }
+    ok(dmc__rollout_set_cond(r[0], cond));
+    ok(dmc__rollout_set_cond(r[1], distinct));
+    ck_assert_mem_eq(dmc__rollout_cond(r[0]), dmc__rollout_cond(r[1]), BATCH * COND * sizeof *cond);
+    for (int i = 0; i < 2; i++) ok(dmc__rollout_run(r[i], 5, 3, 11, 1));
+    for (int32_t k = 0; k <= STEPS; k++)
+        ck_assert_mem_eq(dmc__rollout_latent(r[0], k), dmc__rollout_latent(r[1], k), BATCH * ELEMS * sizeof *cond);
+    for (int i = 0; i < 2; i++) dmc__rollout_destroy(r[i]);
+    dmc__dev_free(m.device, early, m.n);
+    free(cond);
+    small_model_close(&m);
+}
+END_TEST
 
 /* Known entries are the given floats in every latent, the noise included. */
 START_TEST(known_entries_stay)
@@ -314,7 +350,7 @@ START_TEST(create_survives_lack_of_memory)
         ok(dmc__device_open(&a, "cpu", NULL, &d));
         const int64_t before = f.live;
         f.fail_at = f.calls + n;
-        status = dmc__rollout_create(m.net, d, &t, BATCH, 1, &r);
+        status = dmc__rollout_create(m.net, d, &t, BATCH, 1, 1, &r);
         ck_assert((status == DMC_OK) == (r != NULL));
         dmc__rollout_destroy(r);
         ck_assert_int_eq(f.live, before);
@@ -351,11 +387,11 @@ START_TEST(refusals)
     open_model(&m, "cpu");
     ok(dmc__table_create(&dmc__default_allocator, &m.process, &noisy_table, &t));
     dmc__rollout *r = (dmc__rollout *)&r;
-    ck_assert_int_eq(dmc__rollout_create(m.net, m.device, &t, 0, 0, &r), DMC_ERANGE);
+    ck_assert_int_eq(dmc__rollout_create(m.net, m.device, &t, 0, 1, 0, &r), DMC_ERANGE);
     ck_assert_ptr_null(r);
-    ck_assert_int_eq(dmc__rollout_create(m.net, m.device, &t, INT32_MAX / 2, 0, &r), DMC_EOVERFLOW);
+    ck_assert_int_eq(dmc__rollout_create(m.net, m.device, &t, INT32_MAX / 2, 1, 0, &r), DMC_EOVERFLOW);
     ck_assert_ptr_null(r);
-    ok(dmc__rollout_create(m.net, m.device, &t, 1, 0, &r));
+    ok(dmc__rollout_create(m.net, m.device, &t, 1, 1, 0, &r));
     ck_assert_int_eq(dmc__rollout_run(r, 0, 0, 0, 1), DMC_ESTATE);
     const float one[ELEMS] = {1};
     ck_assert_int_eq(dmc__rollout_set_cond(r, NULL), DMC_EINVAL);
@@ -385,6 +421,7 @@ Suite *dmc_suite_rollout(void)
     TCase *const t = tcase_create("rollout");
     tcase_add_test(t, chain_is_the_table);
     tcase_add_test(t, early_rows_use_the_foundation);
+    tcase_add_test(t, groups_share_a_condition);
     tcase_add_test(t, known_entries_stay);
     tcase_add_loop_test(t, samples_do_not_depend_on_the_batch, 0, 2);
     tcase_add_loop_test(t, keeping_the_chain_changes_nothing, 0, 2);

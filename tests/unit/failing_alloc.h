@@ -23,6 +23,8 @@ typedef struct failing_alloc {
     int64_t fail_at; /* 1 = refuse the first request; 0 = refuse none */
     int64_t calls;   /* requests so far                               */
     int64_t live;    /* blocks not given back                         */
+    int64_t bytes;   /* in these                                      */
+    int64_t peak;    /* most bytes there were; a test may lower it    */
 } failing_alloc;
 
 /* In front of each block, so that free can compare the size it is told. As large as the block's alignment. */
@@ -41,6 +43,8 @@ static inline void *failing_alloc_take(void *user, size_t size, size_t align)
     const failing_alloc_header header = {size, room};
     memcpy(block + room - sizeof header, &header, sizeof header);
     f->live++;
+    f->bytes += (int64_t)size;
+    if (f->bytes > f->peak) f->peak = f->bytes;
     return block + room;
 }
 
@@ -52,6 +56,7 @@ static inline void failing_alloc_give(void *user, void *p, size_t size)
     memcpy(&header, (char *)p - sizeof header, sizeof header);
     ck_assert_msg(header.size == size, "free: size = %zu, %zu were allocated", size, header.size);
     f->live--;
+    f->bytes -= (int64_t)size;
     free((char *)p - header.align);
 }
 

@@ -53,7 +53,7 @@ static inline dmc__rollout *small_model_rollout(const small_model *m, const dmc_
     dmc__table t;
     dmc__rollout *r;
     ok(dmc__table_create(&dmc__default_allocator, &m->process, c, &t));
-    ok(dmc__rollout_create(m->net, m->device, &t, batch, keep_chain, &r));
+    ok(dmc__rollout_create(m->net, m->device, &t, batch, 1, keep_chain, &r));
     dmc__table_free(&t);
     dmc__rollout_bind(r, m->weights, NULL, c->steps);
     return r;

@@ -61,6 +61,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "dmc_model_save": (STATUS, HANDLE, TEXT),
     "dmc_model_clone": (STATUS, HANDLE, OUT),
     "dmc_model_destroy": (None, HANDLE),
+    "dmc_model_memory": (SIZE, HANDLE),
     "dmc_model_describe": (STATUS, HANDLE, TEXT, SIZE, NEED),
     "dmc_model_sizes": (STATUS, HANDLE, INTS, INTS, INTS, INTS, INTS),
     "dmc_model_parameters": (U64, HANDLE),

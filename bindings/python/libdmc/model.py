@@ -94,6 +94,11 @@ class Model(Handle):
         """Number of network parameters."""
         return self._call(lib.dmc_model_parameters)
 
+    @property
+    def memory(self) -> int:
+        """Bytes held, without a context that others share."""
+        return self._call(lib.dmc_model_memory)
+
     def forward(self, z: Floats, t: Floats, cond: Optional[Floats] = None) -> Floats:
         """The network alone, f(z, t, cond), in normalised units.
 

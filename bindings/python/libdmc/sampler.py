@@ -104,5 +104,5 @@ class Sampler(Handle):
 
     @property
     def memory(self) -> int:
-        """Bytes held."""
+        """Bytes held, without the model, the critic and a context that others share."""
         return self._call(lib.dmc_sampler_memory)

@@ -1,0 +1,4 @@
+/* cpu_image.inc compiled for AVX2. */
+#ifdef DMC_HAVE_X86
+#include "cpu_image.inc"
+#endif

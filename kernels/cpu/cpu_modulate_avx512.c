@@ -1,0 +1,4 @@
+/* cpu_modulate.inc compiled for AVX-512. */
+#ifdef DMC_HAVE_X86
+#include "cpu_modulate.inc"
+#endif
