@@ -20,5 +20,4 @@
                "what matrix weights are read as; 16 bits are faster where memory is the limit")   \
     X##_INT(T, horizon, 0, 0, 1024, "rows of a sample; 0 = the model's; others for U-Nets only")
 
-DMC__OPTIONS_TABLE(dmc__options_sampler, DMC_OPTIONS_SAMPLER, dmc_sampler_options, SAMPLER_FIELDS,
-                   0);
+DMC__OPTIONS_TABLE(dmc__options_sampler, DMC_OPTIONS_SAMPLER, dmc_sampler_options, SAMPLER_FIELDS, 0);

@@ -7,7 +7,8 @@
 #include "../../lib/nn/net.h"
 
 static const char *const networks[] = {"mlp_t1", "mlp_t3", "mlp_free", "unet_two", "unet_three", "unet_same",
-                                       "dql", "dql_plain", "mlp_frozen", "inverse"};
+                                       "dql", "dql_plain", "mlp_frozen", "inverse",
+                                       "image_means", "image_keys", "image_key"};
 enum { NETWORKS = sizeof networks / sizeof *networks,
        MOST_PORTS = 4 };
 
