@@ -124,6 +124,8 @@ dmc__gimage dmc__g_add2d(dmc__graph *g, dmc__gimage x, dmc__gimage y);
 dmc__gimage dmc__g_maxpool2d(dmc__graph *g, dmc__gimage x, int32_t k, int32_t stride, int32_t pad);
 /* The middle h by w pixels; while dmc__plan_set_dropout is on, a window drawn for every frame. The size it has: x itself. */
 dmc__gimage dmc__g_crop2d(dmc__graph *g, dmc__gimage x, int32_t h, int32_t w);
+/* Mean over the pixels of every channel, (frames, c). */
+dmc__val dmc__g_mean2d(dmc__graph *g, dmc__gimage x);
 /* Expected x, y of every channel, (frames, 2c). Parameter <name>.temperature. */
 dmc__val dmc__g_spatial_softmax(dmc__graph *g, const char *name, dmc__gimage x);
 

@@ -30,5 +30,6 @@ static dmc__val encode_mlp(dmc__net *n)
 
 dmc__val dmc__net_condition(dmc__net *n)
 {
-    return n->cond >= 0 && n->config.encoder == DMC__ENCODER_MLP ? encode_mlp(n) : n->cond;
+    if (n->cond < 0 || n->config.encoder == DMC__ENCODER_NONE) return n->cond;
+    return dmc__net_sees(&n->config) ? dmc__resnet18_condition(n) : encode_mlp(n);
 }

@@ -6,8 +6,10 @@
 #include "../../lib/nn/lora.h"
 #include "../../lib/nn/net.h"
 
-static const char *const networks[] = {"mlp_t1", "mlp_t3", "mlp_free", "unet_two", "unet_three", "unet_same", "dql",
-                                       "dql_plain", "mlp_frozen", "inverse", "chi", "chi_extra", "chi_free", "half", "half_flat"};
+static const char *const networks[] = {"mlp_t1", "mlp_t3", "mlp_free", "unet_two", "unet_three", "unet_same",
+                                       "dql", "dql_plain", "mlp_frozen", "inverse",
+                                       "image_means", "image_keys", "image_key",
+                                       "chi", "chi_extra", "chi_free", "half", "half_flat"};
 enum { NETWORKS = sizeof networks / sizeof *networks,
        MOST_PORTS = 4 };
 
