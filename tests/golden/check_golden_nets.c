@@ -7,7 +7,8 @@
 #include "../../lib/nn/net.h"
 
 static const char *const networks[] = {"mlp_t1", "mlp_t3", "mlp_free", "unet_two", "unet_three", "unet_same",
-                                       "dql", "dql_plain", "mlp_frozen", "inverse"};
+                                       "dql", "dql_plain", "mlp_frozen", "inverse", "chi", "chi_wide", "chi_step",
+                                       "dit", "dit_compat", "dit_half"};
 enum { NETWORKS = sizeof networks / sizeof *networks,
        MOST_PORTS = 4 };
 
@@ -158,7 +159,7 @@ END_TEST
 
 /* ---- adapters --------------------------------------------------------------------------------------- */
 
-static const char *const adapted[] = {"conv", "up", "lin"};
+enum { MOST_FACTOR = 256 };
 
 /* The network of lora_file() in gen_golden.py. */
 static dmc__graph *adapted_graph(dmc__val *x, dmc__val *y)
@@ -174,23 +175,31 @@ static dmc__graph *adapted_graph(dmc__val *x, dmc__val *y)
     return g;
 }
 
-/* A or B of layer i as the file has it, and where it goes. */
-static const float *factor(golden *g, const char *which, int32_t i, float *to)
+/* "A/" or "B/" of a layer as the file has it, and where it goes. */
+static const float *factor(golden *g, const char *which, const char *layer, float *to)
 {
-    char name[32];
+    char name[DMC__NAME_MAX + 8];
     size_t n;
-    snprintf(name, sizeof name, "%s/%s", which, adapted[i]);
+    snprintf(name, sizeof name, "%s%s", which, layer);
     const double *v = golden_read(g, name, &n);
+    ck_assert_uint_le(n, MOST_FACTOR);
     for (size_t j = 0; j < n; j++) to[j] = (float)v[j];
     return to;
 }
 
+static void compare_factor(golden *g, const char *which, const char *layer, const float *got, size_t n, double tolerance)
+{
+    char name[DMC__NAME_MAX + 8];
+    double wide[MOST_FACTOR];
+    snprintf(name, sizeof name, "%s%s", which, layer);
+    for (size_t j = 0; j < n; j++) wide[j] = (double)got[j];
+    golden_compare(g, name, wide, n, tolerance + 1e-6); /* read through floats */
+}
+
 static void compare_factor_grads(golden *g, const golden_device *d, dmc__lora *lora, const void *effective_grads)
 {
-    enum { MOST = 256 };
     void *grads;
-    float a[MOST], b[MOST];
-    double wide[MOST];
+    float a[MOST_FACTOR], b[MOST_FACTOR];
     const size_t n = dmc__lora_elems(lora);
     golden_ok(dmc__dev_alloc(d->device, n, &grads));
     golden_ok(dmc__lora_backward(lora, effective_grads, grads));
@@ -198,50 +207,66 @@ static void compare_factor_grads(golden *g, const golden_device *d, dmc__lora *l
     golden_ok(dmc__dev_copy(d->device, dmc__lora_factors(lora), grads, n));
     for (int32_t i = 0; i < dmc__lora_count(lora); i++) {
         int32_t rank, sa[DMC__MAX_RANK], sb[2];
-        char name[32];
+        const char *const layer = dmc__lora_name(lora, i);
         dmc__lora_shape(lora, i, &rank, sa, sb);
-        const size_t na = (size_t)(sa[0] * sa[1] * (rank == 3 ? sa[2] : 1)), nb = (size_t)(sb[0] * sb[1]);
         golden_ok(dmc__lora_get(lora, i, a, b));
-        for (size_t j = 0; j < na; j++) wide[j] = (double)a[j];
-        snprintf(name, sizeof name, "dA/%s", adapted[i]);
-        golden_compare(g, name, wide, na, d->backward + 1e-6); /* read through floats */
-        for (size_t j = 0; j < nb; j++) wide[j] = (double)b[j];
-        snprintf(name, sizeof name, "dB/%s", adapted[i]);
-        golden_compare(g, name, wide, nb, d->backward + 1e-6);
+        compare_factor(g, "dA/", layer, a, (size_t)(sa[0] * sa[1] * (rank == 3 ? sa[2] : 1)), d->backward);
+        compare_factor(g, "dB/", layer, b, (size_t)(sb[0] * sb[1]), d->backward);
     }
     dmc__dev_free(d->device, grads, n);
 }
 
-START_TEST(adapters)
+/* Every layer of a graph adapted, as the file says. */
+static void check_adapters(golden *g, int device, const dmc__graph *graph, const char *config, int32_t layers, const port *in,
+                           const port *out)
 {
-    golden *g = golden_open("lora");
-    const double *c = golden_read(g, "config", NULL);
-    dmc__val x, y;
-    float a[256], b[256];
-    dmc__graph *graph = adapted_graph(&x, &y);
-    bench t = {.g = g, .d = golden_device_open(_i)};
+    const double *c = golden_read(g, config, NULL);
+    float a[MOST_FACTOR], b[MOST_FACTOR];
+    void *effective;
+    bench t = {.g = g, .d = golden_device_open(device)};
     open_bench(&t, graph, 2, DMC__PLAN_TRAIN);
     dmc__lora *lora;
     golden_ok(dmc__lora_create(graph, t.d.device, (int32_t)c[0], c[1], "*", 5, &lora));
-    ck_assert_int_eq(dmc__lora_count(lora), 3);
-    for (int32_t i = 0; i < 3; i++) {
-        ck_assert_str_eq(dmc__lora_name(lora, i), adapted[i]);
-        golden_ok(dmc__lora_set(lora, i, factor(g, "A", i, a), factor(g, "B", i, b)));
+    ck_assert_int_eq(dmc__lora_count(lora), layers);
+    for (int32_t i = 0; i < layers; i++) {
+        const char *const layer = dmc__lora_name(lora, i);
+        golden_ok(dmc__lora_set(lora, i, factor(g, "A/", layer, a), factor(g, "B/", layer, b)));
     }
-    void *effective;
     golden_ok(dmc__dev_alloc(t.d.device, t.elems, &effective));
     golden_ok(dmc__lora_merge(lora, t.weights, effective));
     dmc__plan_bind(t.plan, effective, t.grads);
-    const port in[] = {{"x", x}, {NULL, -1}}, out[] = {{"out", y}, {NULL, -1}};
     run_forward(&t, in, out);
-    golden_load(g, "dout", &t.d, dmc__plan_grad(t.plan, y), port_size(&t, y));
+    golden_load(g, "dout", &t.d, dmc__plan_grad(t.plan, out->val), port_size(&t, out->val));
     golden_ok(dmc__plan_backward(t.plan));
     compare_factor_grads(g, &t.d, lora, t.grads);
     dmc__dev_free(t.d.device, effective, t.elems);
     dmc__lora_destroy(lora);
     close_bench(&t);
     golden_device_close(&t.d);
+}
+
+START_TEST(adapters)
+{
+    golden *g = golden_open("lora");
+    dmc__val x, y;
+    dmc__graph *graph = adapted_graph(&x, &y);
+    const port in[] = {{"x", x}, {NULL, -1}}, out[] = {{"out", y}, {NULL, -1}};
+    check_adapters(g, _i, graph, "config", 3, in, out);
     dmc__graph_destroy(graph);
+    golden_close(g);
+}
+END_TEST
+
+/* in_proj of an attention is one layer; of a modulation and of the time embedding too. */
+START_TEST(adapters_of_a_transformer)
+{
+    golden *g = golden_open("dit_lora");
+    const dmc__net_config c = read_config(g);
+    dmc__net *net;
+    golden_ok(dmc__net_create(&dmc__default_allocator, &c, &net));
+    const port in[] = {{"z", net->z}, {"t", net->t}, {"cond", net->cond}, {NULL, -1}}, out[] = {{"out", net->out}, {NULL, -1}};
+    check_adapters(g, _i, net->graph, "rank_alpha", 12, in, out);
+    dmc__net_destroy(net);
     golden_close(g);
 }
 END_TEST
@@ -255,6 +280,7 @@ Suite *dmc_golden_nets(void)
     tcase_add_loop_test(t, twin_q, 0, GOLDEN_DEVICES);
     tcase_add_loop_test(t, state_value, 0, GOLDEN_DEVICES);
     tcase_add_loop_test(t, adapters, 0, GOLDEN_DEVICES);
+    tcase_add_loop_test(t, adapters_of_a_transformer, 0, GOLDEN_DEVICES);
     suite_add_tcase(s, t);
     return s;
 }
