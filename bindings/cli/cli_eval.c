@@ -178,6 +178,7 @@ static int prepare(job *j)
     CLI_CALL(dmc_sampler_create(j->s.ctx, j->s.model, NULL, &o, &j->sampler));
     CLI_CALL(
         dmc_model_sizes(j->s.model, &j->horizon, &j->cols, &j->n_obs, &j->obs_dim, &j->act_dim));
+    if (o.horizon > 0) j->horizon = o.horizon;
     CLI_TRY(allocate(j));
     CLI_TRY(look_at_data(j));
     if (j->positions < 1)

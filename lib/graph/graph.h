@@ -62,8 +62,12 @@ dmc__glayer dmc__g_layer(dmc__graph *g, const char *weight, const char *bias, in
 dmc__val dmc__g_linear_part(dmc__graph *g, dmc__glayer l, dmc__val x, int32_t row, int32_t col, int32_t co, int32_t bias);
 dmc__val dmc__g_conv1d(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t k, int32_t stride, int32_t pad);
 dmc__val dmc__g_convt1d(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t k, int32_t stride, int32_t pad);
-/* act: 0 none, 1 Mish. */
+/* act: 0 none, 1 Mish, 2 ReLU. */
 dmc__val dmc__g_groupnorm(dmc__graph *g, const char *name, dmc__val x, int32_t groups, double eps, int32_t act);
+/* The same, then e added to every row where it is (1,C), or every row times s plus b where it is [s | b] (1,2C); then r
+ * (T,C) added. -1: without. One pass over memory does it all. */
+dmc__val dmc__g_groupnorm_block(dmc__graph *g, const char *name, dmc__val x, int32_t groups, double eps, int32_t act,
+                                dmc__val e, dmc__val r);
 dmc__val dmc__g_layernorm(dmc__graph *g, const char *name, dmc__val x, double eps);
 dmc__val dmc__g_act(dmc__graph *g, enum dmc_op op, dmc__val x); /* MISH SILU RELU TANH GELU GELU_TANH */
 dmc__val dmc__g_leaky_relu(dmc__graph *g, dmc__val x, double slope);
@@ -120,6 +124,8 @@ dmc__gimage dmc__g_add2d(dmc__graph *g, dmc__gimage x, dmc__gimage y);
 dmc__gimage dmc__g_maxpool2d(dmc__graph *g, dmc__gimage x, int32_t k, int32_t stride, int32_t pad);
 /* The middle h by w pixels; while dmc__plan_set_dropout is on, a window drawn for every frame. The size it has: x itself. */
 dmc__gimage dmc__g_crop2d(dmc__graph *g, dmc__gimage x, int32_t h, int32_t w);
+/* Mean over the pixels of every channel, (frames, c). */
+dmc__val dmc__g_mean2d(dmc__graph *g, dmc__gimage x);
 /* Expected x, y of every channel, (frames, 2c). Parameter <name>.temperature. */
 dmc__val dmc__g_spatial_softmax(dmc__graph *g, const char *name, dmc__gimage x);
 

@@ -161,6 +161,17 @@ dmc__gimage dmc__g_add2d(dmc__graph *g, dmc__gimage x, dmc__gimage y)
     return (dmc__gimage){dmc__g_add(g, x.v, y.v), x.h, x.w};
 }
 
+dmc__val dmc__g_mean2d(dmc__graph *g, dmc__gimage x)
+{
+    dmc__graph_node n;
+    if (!start(g, DMC_OP_MEAN_ROWS, "mean2d", x, &n)) return -1;
+    const int32_t c = n.dim[3];
+    n.dim[1] = x.h * x.w;
+    n.dim[2] = c;
+    n.dim[3] = 0;
+    return dmc__graph_add_node(g, &n, n.dim[0], c);
+}
+
 dmc__val dmc__g_spatial_softmax(dmc__graph *g, const char *name, dmc__gimage x)
 {
     static const dmc__param_spec one = {.rank = 1, .shape = {1}, .layout = DMC__LAYOUT_PLAIN, .init = DMC__INIT_ONE, .scale = 1};

@@ -19,9 +19,13 @@ const dmc__net_number dmc__net_numbers[DMC__NET_NUMBERS] = {
     NUMBER(heads, 0, 256),
     NUMBER(time_embed, DMC__TIME_POSITIONAL, DMC__TIME_FROZEN),
     NUMBER(compat, 0, DMC__COMPAT_ALL),
-    NUMBER(encoder, DMC__ENCODER_NONE, DMC__ENCODER_MLP),
+    NUMBER(encoder, DMC__ENCODER_NONE, DMC__ENCODER_RESNET18_KEYS),
     NUMBER(enc_hidden, 0, 16384),
     NUMBER(enc_dim, 0, 16384),
+};
+const dmc__net_number dmc__net_image_numbers[DMC__NET_IMAGE_NUMBERS] = {
+    NUMBER(cameras, 1, DMC__MAX_CAMERAS), NUMBER(image_h, 1, 2048), NUMBER(image_w, 1, 2048), NUMBER(image_c, 1, 16),
+    NUMBER(crop_h, 1, 2048),              NUMBER(crop_w, 1, 2048),  NUMBER(enc_width, 1, 512),
 };
 /* They follow from the data. */
 static const dmc__net_number from_data[] = {
@@ -42,6 +46,41 @@ static dmc_status check_number(const dmc__net_config *c, const dmc__net_number *
     return dmc__fail(DMC_ERANGE, "%s: %s = %d, must be %d..%d", dmc__net_name(c->kind), n->name, value, n->min, n->max);
 }
 
+/* ---- images ----------------------------------------------------------------------------------------- */
+
+int32_t dmc__net_sees(const dmc__net_config *c)
+{
+    return c->encoder == DMC__ENCODER_RESNET18 || c->encoder == DMC__ENCODER_RESNET18_KEYS;
+}
+
+int32_t dmc__net_frame(const dmc__net_config *c)
+{
+    return dmc__net_sees(c) ? c->image_h * c->image_w * c->image_c : 0;
+}
+
+int32_t dmc__net_features(const dmc__net_config *c)
+{
+    return c->cond / (c->n_obs > 1 ? c->n_obs : 1) - c->cameras * dmc__net_frame(c);
+}
+
+static dmc_status check_images(const dmc__net_config *c)
+{
+    const char *const name = dmc__net_name(c->kind);
+    for (size_t i = 0; i < DMC__NET_IMAGE_NUMBERS; i++) DMC_TRY(check_number(c, &dmc__net_image_numbers[i]));
+    if (c->crop_h > c->image_h || c->crop_w > c->image_w)
+        return dmc__fail(DMC_ERANGE, "%s: crop of %d x %d pixels, images have %d x %d", name, c->crop_h, c->crop_w, c->image_h,
+                         c->image_w);
+    if (c->enc_width % 16 && 16 % c->enc_width)
+        return dmc__fail(DMC_ERANGE, "%s: enc_width = %d, must be 1, 2, 4, 8 or a multiple of 16", name, c->enc_width);
+    const int64_t frames = (int64_t)c->cameras * dmc__net_frame(c) * (c->n_obs > 1 ? c->n_obs : 1);
+    if (c->cond < frames)
+        return dmc__fail(DMC_ERANGE, "%s: condition of %d numbers, frames of %d cameras are %lld", name, c->cond, c->cameras,
+                         (long long)frames);
+    return DMC_OK;
+}
+
+/* ---- what every network has ------------------------------------------------------------------------- */
+
 static dmc_status check_condition(const dmc__net_config *c)
 {
     if (c->n_obs > 1 && c->cond % c->n_obs)
@@ -51,7 +90,8 @@ static dmc_status check_condition(const dmc__net_config *c)
     if (c->cond == 0)
         return dmc__fail(DMC_EINVAL, "%s: encoder = %d needs a condition, there is none", dmc__net_name(c->kind), c->encoder);
     DMC_TRY(check_number(c, &inner));
-    return check_number(c, &outer);
+    DMC_TRY(check_number(c, &outer));
+    return dmc__net_sees(c) ? check_images(c) : DMC_OK;
 }
 
 static dmc_status check_time(const dmc__net_config *c)

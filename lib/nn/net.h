@@ -36,8 +36,11 @@ enum {
 /* What stands between the condition and the network. */
 enum {
     DMC__ENCODER_NONE = 0,
-    DMC__ENCODER_MLP = 1 /* Linear ReLU Linear over all frames together */
+    DMC__ENCODER_MLP = 1,            /* Linear ReLU Linear over all frames together                          */
+    DMC__ENCODER_RESNET18 = 2,       /* per frame: a ResNet-18 per camera, its means joined to the low-dimensional rest */
+    DMC__ENCODER_RESNET18_KEYS = 3   /* the same with keypoints (spatial softmax) in place of means         */
 };
+enum { DMC__MAX_CAMERAS = 8, DMC__CAMERA_NAME = 32 };
 
 typedef struct dmc__net_config {
     int32_t kind;       /* DMC__NET_*                                                                    */
@@ -58,6 +61,11 @@ typedef struct dmc__net_config {
     int32_t enc_hidden, enc_dim; /* width inside and behind the encoder                                  */
     int32_t outputs;    /* networks that regress: columns of the output row; 0 for the others            */
     float dropout;      /* probability, while training; 0 = none                                         */
+    /* Encoders of images: cond is [n_obs rows of low-dimensional features | n_obs frames (h,w,c) of each camera].   */
+    int32_t cameras, image_h, image_w, image_c;
+    int32_t crop_h, crop_w; /* window of a frame that is seen                                            */
+    int32_t enc_width;      /* channels of the first stage: 1, 2, 4, 8 or a multiple of 16               */
+    char camera[DMC__MAX_CAMERAS][DMC__CAMERA_NAME]; /* names, in tensors' names too; empty: their number */
 } dmc__net_config;
 
 typedef struct dmc__net {
@@ -82,9 +90,21 @@ typedef struct dmc__net_number {
 enum { DMC__NET_NUMBERS = 12 };
 extern const dmc__net_number dmc__net_numbers[DMC__NET_NUMBERS];
 
+/* Those of encoders of images. */
+enum { DMC__NET_IMAGE_NUMBERS = 7 };
+extern const dmc__net_number dmc__net_image_numbers[DMC__NET_IMAGE_NUMBERS];
+/* 1 for configs whose condition holds images. */
+int32_t dmc__net_sees(const dmc__net_config *c);
+/* Numbers of one frame of one camera, and of low-dimensional features of one frame. */
+int32_t dmc__net_frame(const dmc__net_config *c);
+int32_t dmc__net_features(const dmc__net_config *c);
+
 dmc_status dmc__net_create(const dmc__allocator *a, const dmc__net_config *c, dmc__net **out);
 void dmc__net_destroy(dmc__net *n);
 size_t dmc__net_bytes(const dmc__net *n); /* held; NULL: 0 */
+/* The network `like` at another horizon, for the same block of weights. DMC_EINVAL naming a tensor that depends on the
+ * horizon; DMC_ERANGE if the network cannot have that horizon (a U-Net halves it). */
+dmc_status dmc__net_stretch(const dmc__allocator *a, const dmc__net *like, int32_t horizon, dmc__net **out);
 
 /* One file per network; each appends its ops to n->graph and sets n->out. */
 void dmc__idql_mlp_build(dmc__net *n);
@@ -96,6 +116,8 @@ void dmc__dit1d_build(dmc__net *n);
 void dmc__dit1d_half_build(dmc__net *n);
 /* Embedding of n->t as config.time_embed says, (1, emb_dim); parameters map_noise.*. */
 dmc__val dmc__net_time(dmc__net *n);
+/* Images of n->cond and its low-dimensional features behind DMC__ENCODER_RESNET18*, (1, n_obs enc_dim). */
+dmc__val dmc__resnet18_condition(dmc__net *n);
 /* n->cond behind the encoder: (1, F), or -1 where the network has no condition; parameters condition.*. */
 dmc__val dmc__net_condition(dmc__net *n);
 /* How many frames that is a row of; 0 where the network has no condition. */

@@ -28,14 +28,15 @@ static dmc__val encode_mlp(dmc__net *n)
     return x;
 }
 
-/* The encoder sees all frames together. */
+/* The MLP sees all frames together. */
 int32_t dmc__net_frames(const dmc__net *n)
 {
     if (n->cond < 0) return 0;
-    return n->config.encoder == DMC__ENCODER_NONE && n->config.n_obs > 1 ? n->config.n_obs : 1;
+    return n->config.encoder != DMC__ENCODER_MLP && n->config.n_obs > 1 ? n->config.n_obs : 1;
 }
 
 dmc__val dmc__net_condition(dmc__net *n)
 {
-    return n->cond >= 0 && n->config.encoder == DMC__ENCODER_MLP ? encode_mlp(n) : n->cond;
+    if (n->cond < 0 || n->config.encoder == DMC__ENCODER_NONE) return n->cond;
+    return dmc__net_sees(&n->config) ? dmc__resnet18_condition(n) : encode_mlp(n);
 }

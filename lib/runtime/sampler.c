@@ -78,7 +78,7 @@ static size_t half_elems(const dmc__sampler *s, const dmc__net *net)
 static dmc_status make_rollout(dmc__sampler *s, const dmc__net *like, const dmc__table *table, dmc__net **net, void **half,
                                dmc__rollout **out)
 {
-    DMC_TRY(dmc__net_create(&s->ref.ctx->alloc, &like->config, net));
+    DMC_TRY(dmc__net_stretch(&s->ref.ctx->alloc, like, s->view.horizon, net));
     DMC_TRY(dmc__dev_alloc(s->ref.ctx->device, half_elems(s, *net), half));
     return dmc__rollout_create(*net, s->ref.ctx->device, table, (int32_t)s->total, s->config.candidates, 0, out);
 }
@@ -96,6 +96,13 @@ static dmc_status make_rollouts(dmc__sampler *s)
         status = make_rollout(s, m->cascade, &table, &s->cascade_net, &s->cascade_half, &s->cascade);
     dmc__table_free(&table);
     return status;
+}
+
+static void use_model(dmc__sampler *s, const dmc__model *m)
+{
+    s->model = m;
+    s->view = dmc__model_view(m, NULL);
+    if (s->config.horizon > 0) s->view.horizon = s->config.horizon;
 }
 
 /* Weights for all rows of a roll-out; what is wanted in 16 bits is converted here, so that a call only reads. */
@@ -130,6 +137,13 @@ static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m
     return DMC_OK;
 }
 
+static dmc_status make_judge(dmc__sampler *s, const dmc__iql *q, const dmc__critic_map *map)
+{
+    dmc__critic_map m = *map;
+    m.horizon = s->view.horizon;
+    return dmc__reward_critic_create(q, s->ref.ctx->device, &m, (int32_t)s->total, 0, 0, &s->judge);
+}
+
 static dmc_status make_parts(dmc__sampler *s, const dmc__iql *q, const dmc__critic_map *map)
 {
     if (s->ref.ctx->device->backend != s->model->ref.ctx->device->backend)
@@ -137,7 +151,7 @@ static dmc_status make_parts(dmc__sampler *s, const dmc__iql *q, const dmc__crit
                          s->model->ref.ctx->name);
     DMC_TRY(make_rollouts(s));
     DMC_TRY(make_host(s));
-    if (q) DMC_TRY(dmc__reward_critic_create(q, s->ref.ctx->device, map, (int32_t)s->total, 0, 0, &s->judge));
+    if (q) DMC_TRY(make_judge(s, q, map));
     return bind_weights(s);
 }
 
@@ -172,9 +186,8 @@ dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc
         return status;
     }
     s->ref = ref;
-    s->model = m;
-    s->view = dmc__model_view(m, NULL);
     s->config = *c;
+    use_model(s, m);
     s->elems = dmc__view_elems(&s->view);
     s->cond = (size_t)dmc__view_cond(&s->view);
     s->total = (size_t)c->batch * (size_t)c->candidates;
@@ -426,8 +439,7 @@ dmc_status dmc__sampler_rebind(dmc__sampler *s, const dmc__model *m)
         return dmc__fail(DMC_ESHAPE,
                          "dmc_sampler_rebind: the new model's architecture, process, normalisation or device differs from the old "
                                      "one's");
-    s->model = m;
-    s->view = dmc__model_view(m, NULL);
+    use_model(s, m);
     return bind_weights(s);
 }
 
@@ -454,6 +466,11 @@ const dmc__sampler_config *dmc__sampler_get_config(const dmc__sampler *s)
 const dmc__model *dmc__sampler_model(const dmc__sampler *s)
 {
     return s->model;
+}
+
+int32_t dmc__sampler_horizon(const dmc__sampler *s)
+{
+    return s->view.horizon;
 }
 
 const dmc__allocator *dmc__sampler_allocator(const dmc__sampler *s)

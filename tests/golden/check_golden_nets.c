@@ -8,7 +8,7 @@
 
 static const char *const networks[] = {"mlp_t1", "mlp_t3", "mlp_free", "unet_two", "unet_three", "unet_same",
                                        "dql", "dql_plain", "mlp_frozen", "inverse", "chi", "chi_wide", "chi_step",
-                                       "dit", "dit_compat", "dit_half"};
+                                       "dit", "dit_compat", "dit_half", "image_means", "image_keys", "image_key"};
 enum { NETWORKS = sizeof networks / sizeof *networks,
        MOST_PORTS = 4 };
 

@@ -153,8 +153,65 @@ def net_condition(p, cfg, cond):
     """What stands behind the encoder: Linear ReLU Linear, or the condition itself."""
     if not cfg["encoder"]:
         return cond
+    if cfg["encoder"] > 1:
+        return image_condition(p, cfg, cond)
     h = F.relu(linear(p, "condition.mlp.mlp.0.0", cond, cfg["enc_hidden"]))
     return linear(p, "condition.mlp.mlp.1", h, cfg["enc_dim"])
+
+
+def conv2d(p, name, x, out, k, stride):
+    n = x.shape[1]
+    return F.conv2d(x, p.get(name + ".weight", out, n, k, k, fan_in=n * k * k), None, stride, k // 2)
+
+
+def frame_norm(p, name, x):
+    c = x.shape[1]
+    return F.group_norm(x, max(1, c // 16), p.norm_weight(name + ".weight", c), p.get(name + ".bias", c), 1e-5)
+
+
+def image_block(p, names, x, out, stride, last):
+    y = frame_norm(p, names[1], conv2d(p, names[0], x, out, 3, stride))
+    y = frame_norm(p, names[3], conv2d(p, names[2], F.relu(y), out, 3, 1))
+    return last(y + (frame_norm(p, names[5], conv2d(p, names[4], x, out, 1, stride)) if stride > 1 else x))
+
+
+def resnet18(p, prefix, x, width, pool):
+    """(N,C,H,W) -> (N,8 width) means, with torchvision's names and ReLUs, or (N,16 width) keypoints."""
+    first = ("conv1", "bn1") if pool else ("cnn.0", "cnn.1")
+    x = F.max_pool2d(F.relu(frame_norm(p, prefix + first[1], conv2d(p, prefix + first[0], x, width, 7, 2))), 3, 2, 1)
+    for i in range(8):
+        at = f"layer{i // 2 + 1}.{i % 2}." if pool else f"cnn.{4 + i}."
+        tails = (("conv1", "bn1", "conv2", "bn2", "downsample.0", "downsample.1") if pool
+                 else ("cnn.0", "cnn.1", "cnn.3", "cnn.4", "skip.0", "skip.1"))
+        x = image_block(p, [prefix + at + tail for tail in tails], x, width << i // 2, 2 if i % 2 == 0 and i else 1,
+                        F.relu if pool else lambda y: y)
+    if pool:
+        return x.mean((2, 3))
+    h, w = x.shape[2:]
+    s = F.softmax(x.flatten(2) / p.norm_weight(prefix + "cnn.12.temperature", 1), -1).reshape(x.shape)
+    along = torch.linspace(-1, 1, w, dtype=torch.float64), torch.linspace(-1, 1, h, dtype=torch.float64)[:, None]
+    return torch.stack([(s * along[0]).sum((2, 3)), (s * along[1]).sum((2, 3))], -1).flatten(1)
+
+
+def image_condition(p, cfg, cond):
+    """[n_obs rows of features | n_obs frames of each camera] -> (B, n_obs enc_dim); the middle of every frame is seen."""
+    b, to, pool, cams = cond.shape[0], cfg["n_obs"], cfg["encoder"] == 2, cfg["cameras"]
+    h, w, c, ch, cw = (cfg[k] for k in ("image_h", "image_w", "image_c", "crop_h", "crop_w"))
+    frame = h * w * c
+    rows = cfg["cond"] // to - cams * frame
+    top, left = (h - ch) // 2, (w - cw) // 2
+    parts = []
+    for i in range(cams):
+        first = to * (rows + i * frame)
+        x = cond[:, first:first + to * frame].reshape(b * to, h, w, c)[:, top:top + ch, left:left + cw].permute(0, 3, 1, 2)
+        name = f"key_model_map.{i}." if pool else "resnet18." if cams == 1 else f"resnet18.{i}."
+        parts.append(resnet18(p, "condition." + name, x, cfg["enc_width"], pool))
+    if rows:
+        parts.append(cond[:, :to * rows].reshape(b * to, rows))
+    mlp = "condition.mlp." if pool or cams > 1 else "condition.resnet18.mlp."
+    x = linear(p, mlp + "0", torch.cat(parts, -1), cfg["enc_hidden"])
+    x = linear(p, mlp + "2", F.leaky_relu(x, 0.01) if pool else F.silu(x), cfg["enc_dim"])
+    return x.reshape(b, to * cfg["enc_dim"])
 
 
 def two_layer(p, name, x, hidden, out):
@@ -324,11 +381,12 @@ def twin_q(p, obs, act, hidden):
 NETWORKS = {0: idql_mlp, 1: unet1d_janner, 3: transformer_chi, 4: dit1d, 5: dql_mlp, 7: dit1d_half, 8: inverse_mlp}  # number in lib/nn/net.h
 FIRST = ("kind", "horizon", "cols", "extra", "cond", "hidden", "blocks", "emb", "kernel")  # fields of dmc__net_config,
 LAST = ("n_obs", "heads", "time_embed", "compat", "encoder", "enc_hidden", "enc_dim", "outputs")  # before and behind mult
+IMAGES = ("dropout", "cameras", "image_h", "image_w", "image_c", "crop_h", "crop_w", "enc_width")
 MOST_LEVELS = 8
 
 
 def config(kind, horizon, cols, mult=(), **fields):
-    c = dict.fromkeys(FIRST + LAST, 0)
+    c = dict.fromkeys(FIRST + LAST + IMAGES, 0)
     c.update(kind=kind, horizon=horizon, cols=cols, mult=list(mult), **fields)
     return c
 
@@ -338,6 +396,8 @@ def config_row(c):
     row = [c[k] for k in FIRST] + [len(c["mult"])] + c["mult"]
     if any(c[k] for k in LAST):
         row += [0] * (MOST_LEVELS - len(c["mult"])) + [c[k] for k in LAST]
+    if c["cameras"]:
+        row += [c[k] for k in IMAGES]
     return torch.tensor(row, dtype=torch.float64)
 
 
@@ -666,6 +726,18 @@ def main():
         "dit_half": config(7, horizon=33, cols=2, hidden=12, blocks=1, emb=8, heads=3, outputs=2),
         "inverse": config(8, horizon=2, cols=7, hidden=13, emb=2, outputs=33),
     }
+    def images(cameras, n_obs, rows, size, **fields):
+        return dict(cameras=cameras, n_obs=n_obs, image_h=size[0], image_w=size[1], image_c=size[2],
+                    cond=n_obs * (rows + cameras * size[0] * size[1] * size[2]), **fields)
+
+    networks.update({
+        "image_means": config(5, horizon=3, cols=2, hidden=13, emb=6, encoder=2, enc_hidden=13, enc_dim=7,
+                              **images(1, 2, 3, (13, 13, 3), crop_h=11, crop_w=10, enc_width=4)),
+        "image_keys": config(0, horizon=1, cols=3, hidden=13, blocks=1, emb=6, encoder=3, enc_hidden=7, enc_dim=5,
+                             **images(2, 1, 5, (37, 33, 1), crop_h=37, crop_w=31, enc_width=2)),
+        "image_key": config(5, horizon=1, cols=3, hidden=7, emb=6, encoder=3, enc_hidden=7, enc_dim=5,
+                            **images(1, 1, 0, (33, 35, 1), crop_h=33, crop_w=35, enc_width=2)),
+    })
     only = sys.argv[2:]
     for i, (name, cfg) in enumerate(networks.items()):
         seed = 10 + 2 * i if i < 6 else 1000 + zlib.crc32(name.encode()) % 100000
