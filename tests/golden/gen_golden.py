@@ -378,7 +378,8 @@ def twin_q(p, obs, act, hidden):
     return value_head(p, "Q1", x, hidden), value_head(p, "Q2", x, hidden)
 
 
-NETWORKS = {0: idql_mlp, 1: unet1d_janner, 3: transformer_chi, 4: dit1d, 5: dql_mlp, 7: dit1d_half, 8: inverse_mlp}  # number in lib/nn/net.h
+NETWORKS = {0: idql_mlp, 1: unet1d_janner, 3: transformer_chi, 4: dit1d, 5: dql_mlp, 7: dit1d_half,
+            8: inverse_mlp}  # number in lib/nn/net.h
 FIRST = ("kind", "horizon", "cols", "extra", "cond", "hidden", "blocks", "emb", "kernel")  # fields of dmc__net_config,
 LAST = ("n_obs", "heads", "time_embed", "compat", "encoder", "enc_hidden", "enc_dim", "outputs")  # before and behind mult
 IMAGES = ("dropout", "cameras", "image_h", "image_w", "image_c", "crop_h", "crop_w", "enc_width")

@@ -277,6 +277,84 @@ START_TEST(chi_memory_is_apart)
 }
 END_TEST
 
+/* ---- dropout, growing ------------------------------------------------------------------------------- */
+
+/* Nodes of this op that draw random numbers while training. */
+static int32_t count_random(const dmc__net *n, enum dmc_op op)
+{
+    int32_t count = 0;
+    for (int32_t i = 0; i < n->graph->nodes; i++) {
+        const dmc__graph_node *const node = &n->graph->node[i];
+        if (node->op != op || !node->random) continue;
+        ck_assert(node->random == 1 && node->attr[0] == (double)n->config.dropout);
+        count++;
+    }
+    return count;
+}
+
+/* A decoder layer: shares of both attentions; behind each sublayer and inside the last. A block of DiT: shares, inside. */
+START_TEST(where_dropout_stands)
+{
+    dmc__net *n = fixture_net(published[0].config);
+    ck_assert_int_eq(count_random(n, DMC_OP_ATTENTION), 4 * 2);
+    ck_assert_int_eq(count_random(n, DMC_OP_DROPOUT), 4 * 4);
+    dmc__net_destroy(n);
+    dmc__net_config c = published[4].config;
+    c.dropout = 0.1F;
+    n = fixture_net(c);
+    ck_assert_int_eq(count_random(n, DMC_OP_ATTENTION), 2);
+    ck_assert_int_eq(count_random(n, DMC_OP_DROPOUT), 2);
+    dmc__net_destroy(n);
+}
+END_TEST
+
+static const dmc__net_config small[] = {
+    {.kind = DMC__NET_TRANSFORMER_CHI, .horizon = 7, .cols = 3, .cond = 10, .n_obs = 2, .hidden = 14, .heads = 2, .blocks = 2,
+     .emb_dim = 14, .dropout = 0.3F},
+    {.kind = DMC__NET_DIT1D, .horizon = 7, .cols = 3, .cond = 5, .hidden = 14, .heads = 2, .blocks = 2, .emb_dim = 8},
+    {.kind = DMC__NET_DIT1D_HALF, .horizon = 7, .cols = 3, .hidden = 12, .heads = 3, .blocks = 1, .emb_dim = 8, .outputs = 2},
+};
+enum { SMALL = sizeof small / sizeof *small, BATCH = 3 };
+
+/* A grown first layer is [W | 0]: the side input changes nothing until it is learned. */
+START_TEST(grown_network_is_bit_equal)
+{
+    dmc__device *d = fixture_device("cpu");
+    dmc__net_config c = small[_i];
+    dmc__net *n = fixture_net(c);
+    c.extra = 4;
+    dmc__net *grown = fixture_net(c);
+    const size_t elems = dmc__graph_param_elems(grown->graph);
+    void *weights = fixture_weights(d, n->graph, 4), *wide = fixture_block(d, elems);
+    fixture_ok(dmc__params_grow(n->graph, weights, grown->graph, d, wide));
+    float *want = fixture_forward(n, d, weights, BATCH, 20, 0), *got = fixture_forward(grown, d, wide, BATCH, 20, 100);
+    ck_assert_mem_eq(got, want, fixture_val_size(n->graph, n->out, BATCH) * sizeof *got);
+    free(want);
+    free(got);
+    dmc__dev_free(d, weights, dmc__graph_param_elems(n->graph));
+    dmc__dev_free(d, wide, elems);
+    dmc__net_destroy(n);
+    dmc__net_destroy(grown);
+    dmc__device_close(d);
+}
+END_TEST
+
+/* DiT1d starts as a network whose output is 0, whatever goes in. */
+START_TEST(dit_starts_at_zero)
+{
+    dmc__device *d = fixture_device("cpu");
+    dmc__net *n = fixture_net(small[1]);
+    void *weights = fixture_block(d, dmc__graph_param_elems(n->graph));
+    fixture_ok(dmc__params_init(n->graph, d, 3, weights));
+    float *out = fixture_forward(n, d, weights, BATCH, 20, 0);
+    for (size_t i = 0; i < fixture_val_size(n->graph, n->out, BATCH); i++) ck_assert(out[i] == 0);
+    free(out);
+    dmc__dev_free(d, weights, dmc__graph_param_elems(n->graph));
+    dmc__net_destroy(n);
+    dmc__device_close(d);
+}
+END_TEST
+
 Suite *dmc_suite_transformers(void);
 Suite *dmc_suite_transformers(void)
 {
@@ -292,6 +370,9 @@ Suite *dmc_suite_transformers(void)
     tcase_add_test(t, a_half_needs_quarters);
     tcase_add_test(t, dit_is_cut_at_its_modulation);
     tcase_add_test(t, chi_memory_is_apart);
+    tcase_add_test(t, where_dropout_stands);
+    tcase_add_loop_test(t, grown_network_is_bit_equal, 0, SMALL);
+    tcase_add_test(t, dit_starts_at_zero);
     suite_add_tcase(s, t);
     return s;
 }
