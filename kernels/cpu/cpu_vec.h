@@ -38,7 +38,6 @@ CPU_INLINE vm v_ne(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ); }
 CPU_INLINE vf v_select(vm m, vf yes, vf no) { return _mm512_mask_blend_ps(m, no, yes); }
 CPU_INLINE vf v_times_2k(vf x, vf k) { return _mm512_scalef_ps(x, k); } /* x 2^k, k whole, |k| < 250 */
 CPU_INLINE vf v_tanh(vf x) { return Sleef_tanhf16_u10avx512f(x); }
-CPU_INLINE vf v_erf(vf x) { return Sleef_erff16_u10avx512f(x); }
 
 /* Pairwise, in an order that does not depend on anything. */
 CPU_INLINE float v_sum(vf x)
@@ -108,7 +107,6 @@ CPU_INLINE vf v_times_2k(vf x, vf k)
     return x * _mm256_castsi256_ps(_mm256_slli_epi32(low, 23)) * _mm256_castsi256_ps(_mm256_slli_epi32(high, 23));
 }
 CPU_INLINE vf v_tanh(vf x) { return Sleef_tanhf8_u10avx2(x); }
-CPU_INLINE vf v_erf(vf x) { return Sleef_erff8_u10avx2(x); }
 
 CPU_INLINE float v_sum(vf x)
 {

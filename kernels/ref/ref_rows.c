@@ -22,14 +22,15 @@ int32_t REF(add_table_bwd)(const dmc_kargs *k)
 }
 
 /* y[b,t,j] = sin(t f_j), y[b,t,C/2+j] = cos(t f_j), f_j = 10000^(-j/(C/2-1)), j < C/2.  C even, at least 4.
- * dim: B T C.  Nothing to differentiate by. */
+ * cast: f_j rounded towards 0, which leaves f_0 = 1.  dim: B T C cast.  Nothing to differentiate by. */
 int32_t REF(positions_fwd)(const dmc_kargs *k)
 {
     const size_t B = ref_dim(k, 0), T = ref_dim(k, 1), C = ref_dim(k, 2), half = C / 2;
     real *const y = k->out;
     for (size_t t = 0; t < T; t++)
         for (size_t j = 0; j < half; j++) {
-            const double angle = (double)t * pow(10000, -(double)j / (double)(half - 1));
+            const double f = pow(10000, -(double)j / (double)(half - 1));
+            const double angle = (double)t * (k->dim[3] ? trunc(f) : f);
             y[t * C + j] = (real)sin(angle);
             y[t * C + half + j] = (real)cos(angle);
         }

@@ -31,7 +31,8 @@
     X##_INT(T, heads, 4, 1, 256, "transformers: heads of attention, must divide hidden")          \
     X##_CHOICE(T, time_embed, DMC_TIME_POSITIONAL, "positional", 3, "positional sinusoidal fourier frozen", \
                "embedding of the diffusion time")                                                 \
-    X##_INT(T, compat, 0, 0, 3, "faults of published code to repeat: 1 dit1d residual, 2 integer time frequencies") \
+    X##_INT(T, compat, 0, 0, 7, "faults of published code to repeat: 1 dit1d residual, 2 integer time frequencies, " \
+                                "4 integer frequencies of dit1d positions")                   \
     X##_CHOICE(T, encoder, DMC_ENCODER_NONE, "none", 1, "none mlp",                               \
                "what stands before the network's condition")                                      \
     X##_INT(T, enc_hidden, 256, 1, 8192, "width inside the encoder")                              \

@@ -92,15 +92,18 @@ dmc__val dmc__g_cross_attention(dmc__graph *g, dmc__val q, dmc__val kv, int32_t 
 /* LN(x)(1 + scale) + shift, and x + gate h: shift, scale, gate are the columns of m (1,M) from there on. */
 dmc__val dmc__g_adaln(dmc__graph *g, dmc__val x, dmc__val m, int32_t shift, int32_t scale, double eps);
 dmc__val dmc__g_gate(dmc__graph *g, dmc__val x, dmc__val h, dmc__val m, int32_t gate);
-/* x plus the parameter `name`, (1,T,C) in PyTorch, which starts at scale N(0,1). */
-dmc__val dmc__g_add_table(dmc__graph *g, const char *name, dmc__val x, double scale);
-/* A constant (t,c): row i is [sin | cos](i f_j), f_j = 10000^(-j/(c/2-1)). */
-dmc__val dmc__g_positions(dmc__graph *g, int32_t t, int32_t c);
+/* The parameter `name`, (1,t,c) in PyTorch, which starts at scale N(0,1); and x (T,c) plus its rows row .. row+T. */
+dmc__parid dmc__g_table(dmc__graph *g, const char *name, int32_t t, int32_t c, double scale);
+dmc__val dmc__g_add_table(dmc__graph *g, dmc__parid table, int32_t row, dmc__val x);
+/* A constant (t,c): row i is [sin | cos](i f_j), f_j = 10000^(-j/(c/2-1)), cast: rounded towards 0. */
+dmc__val dmc__g_positions(dmc__graph *g, int32_t t, int32_t c, int32_t cast);
 dmc__val dmc__g_mean_rows(dmc__graph *g, dmc__val x);                 /* (T,C) -> (1,C) */
 /* Same memory seen as (t,c); t*c must equal the value's size. */
 dmc__val dmc__g_reshape(dmc__graph *g, dmc__val x, int32_t t, int32_t c);
 /* The last layer's weight starts like this, its bias at zero. */
 void dmc__g_init(dmc__graph *g, enum dmc__init init, double scale);
+/* The same for all linear layers whose parameters were declared from `from` on; std: N(0,std), 0: xavier_uniform_. */
+void dmc__g_init_from(dmc__graph *g, dmc__parid from, double std);
 /* The scale of torch's xavier_uniform_ for DMC__INIT_UNIFORM. */
 double dmc__xavier(int32_t fan_in, int32_t fan_out);
 

@@ -83,27 +83,41 @@ dmc__val dmc__g_gate(dmc__graph *g, dmc__val x, dmc__val h, dmc__val m, int32_t 
     return dmc__graph_add_node(g, &n, a.t, a.c);
 }
 
-dmc__val dmc__g_add_table(dmc__graph *g, const char *name, dmc__val x, double scale)
+dmc__parid dmc__g_table(dmc__graph *g, const char *name, int32_t t, int32_t c, double scale)
+{
+    const dmc__param_spec s = {.rank = 3, .shape = {1, t, c}, .layout = DMC__LAYOUT_PLAIN, .init = DMC__INIT_NORMAL,
+                               .scale = scale};
+    if (g->status >= 0 && (t < 1 || c < 1))
+        return dmc__graph_refuse(g, DMC_ESHAPE, "%s%s: table (%d,%d), both must be at least 1", g->prefix, name, t, c);
+    return dmc__graph_add_param(g, name, &s);
+}
+
+dmc__val dmc__g_add_table(dmc__graph *g, dmc__parid table, int32_t row, dmc__val x)
 {
     dmc__graph_node n;
-    if (!dmc__graph_start(g, DMC_OP_ADD_TABLE, name, 1, &x, &n)) return -1;
+    if (!dmc__graph_start(g, DMC_OP_ADD_TABLE, "add_table", 1, &x, &n)) return -1;
+    const dmc__param_spec *const p = dmc__graph_param(g, table);
     const dmc__graph_value v = g->value[x];
-    const dmc__param_spec s = {.rank = 3, .shape = {1, v.t, v.c}, .layout = DMC__LAYOUT_PLAIN, .init = DMC__INIT_NORMAL,
-                               .scale = scale};
-    n.par[0] = dmc__graph_add_param(g, name, &s);
+    if (!p || p->rank != 3 || p->layout != DMC__LAYOUT_PLAIN)
+        return dmc__graph_refuse(g, DMC_EINVAL, "%s: parameter %d is no table", n.name, table);
+    if (p->shape[2] != v.c || row < 0 || row > p->shape[1] - v.t)
+        return dmc__graph_refuse(g, DMC_ESHAPE, "%s: rows %d..%d of %s (%d,%d) to (%d,%d), must be inside and as wide", n.name,
+                                 row, row + v.t - 1, p->name, p->shape[1], p->shape[2], v.t, v.c);
+    n.par[0] = table;
+    n.par_at[0] = (size_t)row * (size_t)v.c;
     const int32_t dim[] = {1, v.t, v.c};
     memcpy(n.dim, dim, sizeof dim);
     return dmc__graph_add_node(g, &n, v.t, v.c);
 }
 
-dmc__val dmc__g_positions(dmc__graph *g, int32_t t, int32_t c)
+dmc__val dmc__g_positions(dmc__graph *g, int32_t t, int32_t c, int32_t cast)
 {
     dmc__graph_node n;
     if (!dmc__graph_start(g, DMC_OP_POSITIONS, "positions", 0, NULL, &n)) return -1;
     if (t < 1 || c < 4 || c % 2)
         return dmc__graph_refuse(g, DMC_ESHAPE, "%s: (%d,%d), must have a row and an even number of columns, at least 4", n.name,
                                  t, c);
-    const int32_t dim[] = {1, t, c};
+    const int32_t dim[] = {1, t, c, cast != 0};
     memcpy(n.dim, dim, sizeof dim);
     return dmc__graph_add_node(g, &n, t, c);
 }

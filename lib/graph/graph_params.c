@@ -116,6 +116,21 @@ void dmc__g_init(dmc__graph *g, enum dmc__init init, double scale)
     if (n->par[1] >= 0) g->param[n->par[1]].init = DMC__INIT_ZERO;
 }
 
+/* A bias is known by its start, that of its weight: those of norms, and tables, start otherwise. */
+void dmc__g_init_from(dmc__graph *g, dmc__parid from, double std)
+{
+    for (dmc__parid i = from; g->status >= 0 && i < g->params; i++) {
+        dmc__param_spec *const p = &g->param[i];
+        if (p->init != DMC__INIT_UNIFORM) continue;
+        if (p->layout == DMC__LAYOUT_PLAIN) {
+            p->init = DMC__INIT_ZERO;
+        } else if (p->layout == DMC__LAYOUT_LINEAR) {
+            p->init = std > 0 ? DMC__INIT_NORMAL : DMC__INIT_UNIFORM;
+            p->scale = std > 0 ? std : dmc__xavier(p->shape[1], p->shape[0]);
+        }
+    }
+}
+
 double dmc__xavier(int32_t fan_in, int32_t fan_out)
 {
     return sqrt(6.0 / ((double)fan_in + fan_out));

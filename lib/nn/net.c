@@ -18,7 +18,7 @@ const dmc__net_number dmc__net_numbers[DMC__NET_NUMBERS] = {
     NUMBER(n_obs, 0, 64),
     NUMBER(heads, 0, 256),
     NUMBER(time_embed, DMC__TIME_POSITIONAL, DMC__TIME_FROZEN),
-    NUMBER(compat, 0, DMC__COMPAT_RESIDUAL | DMC__COMPAT_INT_TIME),
+    NUMBER(compat, 0, DMC__COMPAT_ALL),
     NUMBER(encoder, DMC__ENCODER_NONE, DMC__ENCODER_RESNET18_KEYS),
     NUMBER(enc_hidden, 0, 16384),
     NUMBER(enc_dim, 0, 16384),
@@ -182,6 +182,33 @@ static dmc_status check_inverse(const dmc__net_config *c)
     return check_common(c);
 }
 
+/* `multiple`: of the width, what the network's layers need. */
+static dmc_status check_heads(const dmc__net_config *c, int32_t multiple)
+{
+    static const dmc__net_number some = NUMBER(heads, 1, 256);
+    const char *const name = dmc__net_name(c->kind);
+    DMC_TRY(check_number(c, &some));
+    DMC_TRY(check_common(c));
+    if (c->hidden % c->heads || c->hidden % multiple || c->hidden < 4)
+        return dmc__fail(DMC_ERANGE, "%s: hidden = %d, must be a multiple of heads = %d and of %d, and at least 4", name,
+                         c->hidden, c->heads, multiple);
+    return DMC_OK;
+}
+
+/* The embedded time is a row of the memory. */
+static dmc_status check_chi_transformer(const dmc__net_config *c)
+{
+    DMC_TRY(check_heads(c, 1));
+    if (c->emb_dim != c->hidden)
+        return dmc__fail(DMC_ERANGE, "%s: emb_dim = %d, must be hidden = %d", dmc__net_name(c->kind), c->emb_dim, c->hidden);
+    return DMC_OK;
+}
+
+static dmc_status check_dit(const dmc__net_config *c)
+{
+    return check_heads(c, c->kind == DMC__NET_DIT1D_HALF ? 4 : 2);
+}
+
 /* ---- the networks there are: number = place in the list --------------------------------------------- */
 
 static const struct network {
@@ -193,10 +220,10 @@ static const struct network {
     [DMC__NET_IDQL_MLP] = {"idql_mlp", check_common, dmc__idql_mlp_build, 0},
     [DMC__NET_UNET1D_JANNER] = {"unet1d_janner", check_unet, dmc__unet1d_janner_build, 0},
     [DMC__NET_UNET1D_CHI] = {"unet1d_chi", check_unet, dmc__unet1d_chi_build, 0},
-    [DMC__NET_TRANSFORMER_CHI] = {"transformer_chi", check_common, NULL, 0},
-    [DMC__NET_DIT1D] = {"dit1d", check_common, NULL, 0},
+    [DMC__NET_TRANSFORMER_CHI] = {"transformer_chi", check_chi_transformer, dmc__transformer_chi_build, 0},
+    [DMC__NET_DIT1D] = {"dit1d", check_dit, dmc__dit1d_build, 0},
     [DMC__NET_UNET1D_HALF] = {"unet1d_half", check_half, dmc__unet1d_half_build, 1},
-    [DMC__NET_DIT1D_HALF] = {"dit1d_half", check_common, NULL, 1},
+    [DMC__NET_DIT1D_HALF] = {"dit1d_half", check_dit, dmc__dit1d_half_build, 1},
     [DMC__NET_DQL_MLP] = {"dql_mlp", check_common, dmc__dql_mlp_build, 0},
     [DMC__NET_INVERSE_MLP] = {"inverse_mlp", check_inverse, dmc__inverse_mlp_build, 1},
 };

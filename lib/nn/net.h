@@ -29,7 +29,9 @@ enum {
 /* Faults of published code that its checkpoints were trained with (networks.md 8); off by default. */
 enum {
     DMC__COMPAT_RESIDUAL = 1, /* DiT: the residual stream is overwritten by the modulated norm */
-    DMC__COMPAT_INT_TIME = 2  /* frequencies of the time embedding are cast to integers        */
+    DMC__COMPAT_INT_TIME = 2, /* frequencies of the time embedding are cast to integers        */
+    DMC__COMPAT_INT_POSITIONS = 4, /* DiT: frequencies of the positions are cast to integers   */
+    DMC__COMPAT_ALL = 7
 };
 /* What stands between the condition and the network. */
 enum {
@@ -111,12 +113,17 @@ void dmc__unet1d_chi_build(dmc__net *n);
 void dmc__unet1d_half_build(dmc__net *n);
 void dmc__dql_mlp_build(dmc__net *n);
 void dmc__inverse_mlp_build(dmc__net *n);
+void dmc__transformer_chi_build(dmc__net *n);
+void dmc__dit1d_build(dmc__net *n);
+void dmc__dit1d_half_build(dmc__net *n);
 /* Embedding of n->t as config.time_embed says, (1, emb_dim); parameters map_noise.*. */
 dmc__val dmc__net_time(dmc__net *n);
 /* Images of n->cond and its low-dimensional features behind DMC__ENCODER_RESNET18*, (1, n_obs enc_dim). */
 dmc__val dmc__resnet18_condition(dmc__net *n);
 /* n->cond behind the encoder: (1, F), or -1 where the network has no condition; parameters condition.*. */
 dmc__val dmc__net_condition(dmc__net *n);
+/* How many frames that is a row of; 0 where the network has no condition. */
+int32_t dmc__net_frames(const dmc__net *n);
 
 /* Value networks of the critic (networks.md 3.4 TwinQ and V): [Linear-LayerNorm-Mish] x 2 - Linear(1). */
 typedef struct dmc__value_net {

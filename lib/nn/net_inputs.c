@@ -28,6 +28,13 @@ static dmc__val encode_mlp(dmc__net *n)
     return x;
 }
 
+/* The MLP sees all frames together. */
+int32_t dmc__net_frames(const dmc__net *n)
+{
+    if (n->cond < 0) return 0;
+    return n->config.encoder != DMC__ENCODER_MLP && n->config.n_obs > 1 ? n->config.n_obs : 1;
+}
+
 dmc__val dmc__net_condition(dmc__net *n)
 {
     if (n->cond < 0 || n->config.encoder == DMC__ENCODER_NONE) return n->cond;

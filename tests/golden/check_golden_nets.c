@@ -9,7 +9,8 @@
 static const char *const networks[] = {"mlp_t1", "mlp_t3", "mlp_free", "unet_two", "unet_three", "unet_same",
                                        "dql", "dql_plain", "mlp_frozen", "inverse",
                                        "image_means", "image_keys", "image_key",
-                                       "chi", "chi_extra", "chi_free", "half", "half_flat"};
+                                       "chi", "chi_extra", "chi_free", "half", "half_flat",
+                                       "chitf", "chitf_wide", "chitf_step", "dit", "dit_compat", "dit_half"};
 enum { NETWORKS = sizeof networks / sizeof *networks,
        MOST_PORTS = 4 };
 
@@ -277,6 +278,7 @@ static const struct adapted_net {
 } adapted_nets[] = {
     {"lora_chi", "*cond_encoder.1, downs.0.0.*", 11},
     {"lora_half", "final_block.*, mid_block2.0.conv1.0", 3},
+    {"dit_lora", "*", 12}, /* attention's in_proj is one layer */
 };
 enum { ADAPTED_NETS = sizeof adapted_nets / sizeof *adapted_nets };
 

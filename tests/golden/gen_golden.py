@@ -17,6 +17,7 @@ import zlib
 
 import torch
 import torch.nn.functional as F
+from torch.nn.utils import stateless
 
 torch.set_default_dtype(torch.float64)
 
@@ -86,7 +87,7 @@ class Params(dict):
         return self[name]
 
     def grads(self, prefix="grad/"):
-        return {prefix + k: v.grad if v.requires_grad else torch.zeros_like(v) for k, v in self.items()}
+        return {prefix + k: torch.zeros_like(v) if v.grad is None else v.grad for k, v in self.items()}
 
     def values(self, prefix="param/"):
         return {prefix + k: v for k, v in self.items()}
@@ -360,6 +361,86 @@ def unet1d_half(p, cfg, z, t, cond=None):
     return linear(p, "final_block.2", x, cfg["outputs"])
 
 
+def module_params(p, name, module):
+    """Our parameters for a torch module, by its own names."""
+    found = {}
+    for key, like in module.named_parameters():
+        norm = "norm" in key and key.endswith("weight")
+        full = f"{name}.{key}"
+        found[key] = p.norm_weight(full, len(like)) if norm else \
+            p.get(full, *like.shape, fan_in=like.shape[1] if like.dim() == 2 else None)
+    return found
+
+
+def call(p, name, module, *args, **more):
+    """torch's own module with our parameters."""
+    return stateless.functional_call(module, module_params(p, name, module), args, more)
+
+
+def transformer_chi(p, cfg, z, t, cond=None, extra=None):
+    d, T = cfg["hidden"], cfg["horizon"]
+    rows = [net_time(p, cfg, t)[:, None]]
+    if cond is not None:
+        frames = max(1, cfg["n_obs"]) if not cfg["encoder"] else 1
+        cond = net_condition(p, cfg, cond).reshape(len(z), frames, -1)
+        rows.append(linear(p, "obs_emb", cond, d))
+    memory = torch.cat(rows, 1)
+    S = memory.shape[1]
+    memory = two_layer(p, "encoder", memory + p.get("cond_pos_emb", 1, S, d), 4 * d, d)
+    for name, out, n in (("0", 4 * d, d), ("2", d, 4 * d)):  # never used
+        p.get(f"cond_encoder.{name}.weight", out, n, fan_in=n)
+        p.get(f"cond_encoder.{name}.bias", out)
+    x = linear(p, "act_emb", z if extra is None else torch.cat([z, extra], -1), d) + p.get("pos_emb", 1, T, d)
+    step, key = torch.arange(T)[:, None], torch.arange(S)[None]
+    hidden = [torch.zeros(T, n).masked_fill(mask, -math.inf) for n, mask in
+              ((T, step < torch.arange(T)[None]), (S, step < key - 1))]
+    layer = torch.nn.TransformerDecoderLayer(d, cfg["heads"], 4 * d, 0.0, "gelu", batch_first=True, norm_first=True)
+    x = call(p, "decoder", torch.nn.TransformerDecoder(layer, cfg["blocks"]), x, memory, tgt_mask=hidden[0],
+             memory_mask=hidden[1])
+    return linear(p, "head", layer_norm(p, "ln_f", x), z.shape[-1])
+
+
+def modulated_norm(x, shift, scale):
+    return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale[:, None]) + shift[:, None]
+
+
+def dit_block(p, cfg, name, x, e):
+    d = cfg["hidden"]
+    m = linear(p, name + ".adaLN_modulation.1", F.silu(e), 6 * d).chunk(6, 1)
+    h = modulated_norm(x, m[0], m[1])
+    attended = call(p, name + ".attn", torch.nn.MultiheadAttention(d, cfg["heads"], batch_first=True), h, h, h,
+                    need_weights=False)[0]
+    x = (h if cfg["compat"] & 1 else x) + m[2][:, None] * attended
+    y = F.gelu(linear(p, name + ".mlp.0", modulated_norm(x, m[3], m[4]), 4 * d), approximate="tanh")
+    return x + m[5][:, None] * linear(p, name + ".mlp.3", y, d)
+
+
+def dit_trunk(p, cfg, z, t, cond, extra, out):
+    d = cfg["hidden"]
+    e = net_time(p, cfg, t)
+    if cond is not None:
+        cond = net_condition(p, cfg, cond)
+        e = e + (cond if cond.shape[-1] == cfg["emb"] else linear(p, "map_cond", cond, cfg["emb"]))
+    e = F.mish(linear(p, "map_emb.2", F.mish(linear(p, "map_emb.0", e, d)), d))
+    positions = time_embedding(torch.arange(cfg["horizon"]).double(), d, 1, bool(cfg["compat"] & 4))
+    x = linear(p, "x_proj", z if extra is None else torch.cat([z, extra], -1), d) + positions
+    for i in range(cfg["blocks"]):
+        x = dit_block(p, cfg, f"blocks.{i}", x, e)
+    shift, scale = linear(p, "final_layer.adaLN_modulation.1", F.silu(e), 2 * d).chunk(2, 1)
+    return linear(p, "final_layer.linear", modulated_norm(x, shift, scale), out)
+
+
+def dit1d(p, cfg, z, t, cond=None, extra=None):
+    return dit_trunk(p, cfg, z, t, cond, extra, z.shape[-1])
+
+
+def dit1d_half(p, cfg, z, t, cond=None, extra=None):
+    d = cfg["hidden"]
+    x = dit_trunk(p, cfg, z, t, cond, extra, d // 2).mean(1)
+    x = linear(p, "proj.2", F.silu(layer_norm(p, "proj.0", x)), d // 4)
+    return linear(p, "proj.5", F.silu(layer_norm(p, "proj.3", x)), cfg["outputs"])
+
+
 def value_head(p, name, x, hidden):
     for a, b in ((0, 1), (3, 4)):
         x = F.mish(layer_norm(p, f"{name}.{b}", linear(p, f"{name}.{a}", x, hidden)))
@@ -371,7 +452,8 @@ def twin_q(p, obs, act, hidden):
     return value_head(p, "Q1", x, hidden), value_head(p, "Q2", x, hidden)
 
 
-NETWORKS = {0: idql_mlp, 1: unet1d_janner, 2: unet1d_chi, 5: dql_mlp, 6: unet1d_half, 8: inverse_mlp}  # number in lib/nn/net.h
+NETWORKS = {0: idql_mlp, 1: unet1d_janner, 2: unet1d_chi, 3: transformer_chi, 4: dit1d, 5: dql_mlp, 6: unet1d_half,
+            7: dit1d_half, 8: inverse_mlp}  # number in lib/nn/net.h
 FIRST = ("kind", "horizon", "cols", "extra", "cond", "hidden", "blocks", "emb", "kernel")  # fields of dmc__net_config,
 LAST = ("n_obs", "heads", "time_embed", "compat", "encoder", "enc_hidden", "enc_dim", "outputs")  # before and behind mult
 IMAGES = ("dropout", "cameras", "image_h", "image_w", "image_c", "crop_h", "crop_w", "enc_width")
@@ -460,6 +542,28 @@ def lora_file(folder):
     for k in A:
         tensors.update({f"A/{k}": A[k], f"B/{k}": B[k], f"dA/{k}": A[k].grad, f"dB/{k}": B[k].grad})
     write_safetensors(os.path.join(folder, "lora.safetensors"), tensors)
+
+
+def dit_lora_file(folder):
+    """DiT1d with every linear layer adapted: W + s B A."""
+    draw, p, rank, alpha = Inputs(62), Params(63), 2, 3.0
+    cfg = config(4, horizon=5, cols=3, cond=8, hidden=6, blocks=1, emb=8, heads=2, time_embed=2)
+    given = [draw.normal(2, 5, 3), draw.integers(20, 2), draw.normal(2, 8)]
+    dit1d(p, cfg, *given)  # draws the parameters
+    moved, factors = Frozen({k: v.detach() for k, v in p.items()}), {}
+    for key in [k for k, v in p.items() if v.dim() == 2]:
+        name, (out, n) = key[:-len("_weight")], p[key].shape
+        A, B = draw.normal(rank, n, scale=0.3).requires_grad_(True), draw.normal(out, rank, scale=0.3).requires_grad_(True)
+        moved[key] = p[key].detach() + alpha / rank * (B @ A)
+        factors[name] = (A, B)
+    out = dit1d(moved, cfg, *given)
+    dout = draw.normal(*out.shape)
+    out.backward(dout)
+    tensors = {"config": config_row(cfg), "lora": [float(rank), alpha], "z": given[0], "t": given[1],
+               "cond": given[2], "out": out, "dout": dout, **p.values()}
+    for name, (A, B) in factors.items():
+        tensors.update({f"A/{name}": A, f"B/{name}": B, f"dA/{name}": A.grad, f"dB/{name}": B.grad})
+    write_safetensors(os.path.join(folder, "dit_lora.safetensors"), tensors)
 
 
 # ---- optimizer -----------------------------------------------------------------------------------------------------
@@ -699,6 +803,13 @@ def main():
         "chi_free": config(2, horizon=13, cols=3, hidden=7, emb=4, kernel=7, mult=[1]),
         "half": config(6, horizon=4, cols=7, cond=33, hidden=3, emb=6, kernel=3, mult=[1, 2, 2], outputs=1),
         "half_flat": config(6, horizon=16, cols=13, hidden=5, emb=6, kernel=3, mult=[1, 4], outputs=7),
+        "chitf": config(3, horizon=7, cols=3, cond=10, hidden=14, blocks=2, emb=14, n_obs=2, heads=2),
+        "chitf_wide": config(3, horizon=13, cols=2, extra=3, cond=7, hidden=6, blocks=1, emb=6, n_obs=1, heads=3, time_embed=1,
+                           encoder=1, enc_hidden=5, enc_dim=13),
+        "chitf_step": config(3, horizon=1, cols=7, cond=3, hidden=4, blocks=1, emb=4, heads=1),
+        "dit": config(4, horizon=7, cols=3, cond=16, hidden=14, blocks=2, emb=16, heads=2, time_embed=2),
+        "dit_compat": config(4, horizon=13, cols=2, extra=3, cond=5, hidden=12, blocks=2, emb=6, heads=4, compat=5),
+        "dit_half": config(7, horizon=33, cols=2, hidden=12, blocks=1, emb=8, heads=3, outputs=2),
         "inverse": config(8, horizon=2, cols=7, hidden=13, emb=2, outputs=33),
     }
     def images(cameras, n_obs, rows, size, **fields):
@@ -723,6 +834,8 @@ def main():
     for name, (network, lora) in adapters.items():
         if not only or name in only:
             network_file(folder, name + ".safetensors", zlib.crc32(name.encode()) % 100000, 2, networks[network], lora)
+    if not only or "dit_lora" in only:
+        dit_lora_file(folder)
     if only:
         return
     value_files(folder)

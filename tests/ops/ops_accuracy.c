@@ -66,14 +66,15 @@ static void check_range(enum dmc_op op, const dmc_kernel_table *t, uint32_t sign
     if (n) check_chunk(&b, op, t, n);
 }
 
-static const enum dmc_op made_of_exp[] = {DMC_OP_MISH, DMC_OP_SILU};
+static const enum dmc_op made_of_exp[] = {DMC_OP_MISH, DMC_OP_SILU, DMC_OP_GELU};
 
-/* Down to -87, where e^x is the smallest float that has all its digits. */
+/* Down to where the result is the smallest float that has all its digits: e^-87, and 12.5 Phi(-12.5). */
+static const float lowest[] = {87, 87, 12.5F};
 START_TEST(activations_keep_their_digits)
 {
     for (int i = 0; i < op_table.cpu_count; i++) {
         check_range(made_of_exp[_i], &op_table.cpu[i], 0, 3e38f);
-        check_range(made_of_exp[_i], &op_table.cpu[i], 0x80000000U, 87);
+        check_range(made_of_exp[_i], &op_table.cpu[i], 0x80000000U, lowest[_i]);
     }
 }
 END_TEST
@@ -102,8 +103,8 @@ Suite *dmc_suite_ops_accuracy(void)
 {
     Suite *s = suite_create("ops_accuracy");
     TCase *t = tcase_create("ops_accuracy");
-    tcase_add_loop_test(t, activations_keep_their_digits, 0, 2);
-    tcase_add_loop_test(t, activations_beyond_the_range, 0, 2);
+    tcase_add_loop_test(t, activations_keep_their_digits, 0, 3);
+    tcase_add_loop_test(t, activations_beyond_the_range, 0, 3);
     suite_add_tcase(s, t);
     return s;
 }

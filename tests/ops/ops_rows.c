@@ -118,7 +118,7 @@ SHAPES(adaln_unet) = {MODULATE(1, 10, 320, 1920, 960, 1280), MODULATE(1, 32, 384
 SHAPES(gate_odd) = {MODULATE(1, 1, 1, 1, 0), MODULATE(2, 7, 13, 33, 20), MODULATE(3, 13, 7, 7, 0),
                     MODULATE(1, 1, 33, 66, 33), END};
 SHAPES(gate_unet) = {MODULATE(1, 10, 320, 1920, 640), MODULATE(1, 32, 384, 2304, 1920), END};
-SHAPES(positions_odd) = {DIM(1, 1, 4), DIM(2, 7, 14), DIM(3, 13, 34), END};
+SHAPES(positions_odd) = {DIM(1, 1, 4), DIM(2, 7, 14), DIM(3, 13, 34), DIM(1, 33, 14, 1), END};
 SHAPES(positions_unet) = {DIM(1, 32, 320), DIM(1, 1000, 22), END};
 /* ---- images --------------------------------------------------------------------------------- */
 

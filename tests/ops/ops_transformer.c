@@ -182,6 +182,9 @@ START_TEST(tables_and_means_of_rows)
     op_expect_numbers("mean", y, mean, 4, 0);
     op_call(DMC_OP_POSITIONS, &(dmc_kargs){.out = y, .dim = {1, 2, 4}});
     op_expect_numbers("positions", y, turns, 8, EXACT);
+    const double cast[] = {0, 0, 1, 1, sin(1), 0, cos(1), 1};
+    op_call(DMC_OP_POSITIONS, &(dmc_kargs){.out = y, .dim = {1, 2, 4, 1}});
+    op_expect_numbers("with frequencies 1 0", y, cast, 8, EXACT);
 }
 END_TEST
 

@@ -33,7 +33,10 @@ static const struct broken {
     {11, DMC_ESHAPE, "net.gate: columns 15..20 of (1,20), must be one row and inside 0..19"},
     {12, DMC_ESHAPE, "net.positions: (3,5), must have a row and an even number of columns, at least 4"},
     {13, DMC_EINVAL, "net.mean_rows: input 0 is value -1, must be 0..2"},
-    {14, DMC_EINVAL, "net.pos: there is already a parameter of this name"},
+    {14, DMC_ESHAPE, "net.pos: table (4,0), both must be at least 1"},
+    {15, DMC_EINVAL, "net.add_table: parameter 0 is no table"},
+    {16, DMC_ESHAPE, "net.add_table: rows 1..4 of net.pos (4,6) to (4,6), must be inside and as wide"},
+    {17, DMC_ESHAPE, "net.add_table: rows 0..3 of net.pos (4,6) to (4,8), must be inside and as wide"},
 };
 enum { BROKEN = sizeof broken / sizeof *broken };
 
@@ -53,9 +56,12 @@ static void make_error(dmc__graph *g, dmc__val x, dmc__val y, dmc__val m, int32_
     case 9: dmc__g_adaln(g, x, m, 0, 6, 0); break;
     case 10: dmc__g_gate(g, x, y, m, 0); break;
     case 11: dmc__g_gate(g, x, x, m, 15); break;
-    case 12: dmc__g_positions(g, 3, 5); break;
+    case 12: dmc__g_positions(g, 3, 5, 0); break;
     case 13: dmc__g_mean_rows(g, -1); break;
-    default: dmc__g_add_table(g, "pos", dmc__g_add_table(g, "pos", x, 1), 1); break;
+    case 14: dmc__g_table(g, "pos", 4, 0, 1); break;
+    case 15: dmc__g_add_table(g, 0, 0, dmc__g_linear(g, "lin", x, 6, 1)); break;
+    case 16: dmc__g_add_table(g, dmc__g_table(g, "pos", 4, 6, 1), 1, x); break;
+    default: dmc__g_add_table(g, dmc__g_table(g, "pos", 4, 6, 1), 0, y); break;
     }
 }
 
@@ -93,7 +99,8 @@ static void build(block *b)
     b->x = dmc__graph_input(g, "x", T, C);
     b->m = dmc__graph_input(g, "m", 1, 6 * C);
     b->memory = dmc__graph_input(g, "memory", MEMORY, 2 * C);
-    dmc__val x = dmc__g_add_table(g, "pos_emb", dmc__g_add(g, b->x, dmc__g_positions(g, T, C)), 0.02);
+    const dmc__parid table = dmc__g_table(g, "pos_emb", T + 2, C, 0.02);
+    dmc__val x = dmc__g_add_table(g, table, 1, dmc__g_add(g, b->x, dmc__g_positions(g, T, C, 0)));
     const dmc__val qkv = dmc__g_linear(g, "in_proj", dmc__g_adaln(g, x, b->m, 0, C, 1e-6), 3 * C, 1);
     x = dmc__g_gate(g, x, dmc__g_self_attention(g, qkv, HEADS, 0, DROP), b->m, 2 * C);
     const dmc__val q = dmc__g_adaln(g, x, b->m, 3 * C, 4 * C, 1e-6);
@@ -151,7 +158,7 @@ START_TEST(a_block_has_the_parameters_and_the_cost_it_should)
     block b = open_block("ref");
     const dmc__param_spec *const p = dmc__graph_param(b.g, dmc__graph_find_param(b.g, "pos_emb"));
     ck_assert_int_eq(dmc__graph_param_count(b.g), 3);
-    ck_assert(p->rank == 3 && p->shape[0] == 1 && p->shape[1] == T && p->shape[2] == C);
+    ck_assert(p->rank == 3 && p->shape[0] == 1 && p->shape[1] == T + 2 && p->shape[2] == C);
     ck_assert(p->init == DMC__INIT_NORMAL && p->scale == 0.02);
     ck_assert(dmc__graph_rows(b.g, b.out) == 1 && dmc__graph_cols(b.g, b.out) == C);
     /* in_proj, then two products over T T and over T MEMORY pairs */
@@ -222,12 +229,47 @@ START_TEST(gradients_of_a_block_with_dropout)
 }
 END_TEST
 
+/* ---- where weights start ---------------------------------------------------------------------------- */
+
+static void expect_start(const dmc__graph *g, const char *name, int32_t init, double scale)
+{
+    const dmc__param_spec *const p = dmc__graph_param(g, dmc__graph_find_param(g, name));
+    ck_assert_msg(p->init == init && (init == DMC__INIT_ZERO || fabs(p->scale - scale) < 1e-15), "%s: %d %g", name, p->init,
+                  p->scale);
+}
+
+START_TEST(linear_layers_start_together)
+{
+    dmc__graph *g;
+    ok(dmc__graph_create(&dmc__default_allocator, &g));
+    dmc__val x = dmc__g_linear(g, "before", dmc__graph_input(g, "x", 4, 6), 6, 1);
+    const dmc__parid from = dmc__graph_param_count(g);
+    x = dmc__g_layernorm(g, "norm", dmc__g_linear(g, "a", x, 12, 1), 1e-5);
+    dmc__g_table(g, "table", 2, 2, 0.5);
+    dmc__g_init_from(g, from, 0);
+    const dmc__parid last = dmc__graph_param_count(g);
+    dmc__g_linear(g, "b", x, 3, 1);
+    dmc__g_init_from(g, last, 0.25);
+    ok(dmc__graph_status(g));
+    expect_start(g, "before.weight", DMC__INIT_UNIFORM, 1 / sqrt(6));
+    expect_start(g, "before.bias", DMC__INIT_UNIFORM, 1 / sqrt(6));
+    expect_start(g, "a.weight", DMC__INIT_UNIFORM, sqrt(6.0 / 18));
+    expect_start(g, "a.bias", DMC__INIT_ZERO, 0);
+    expect_start(g, "norm.weight", DMC__INIT_ONE, 1);
+    expect_start(g, "table", DMC__INIT_NORMAL, 0.5);
+    expect_start(g, "b.weight", DMC__INIT_NORMAL, 0.25);
+    expect_start(g, "b.bias", DMC__INIT_ZERO, 0);
+    dmc__graph_destroy(g);
+}
+END_TEST
+
 Suite *dmc_suite_graph_attention(void)
 {
     Suite *const s = suite_create("graph_attention");
     TCase *const t = tcase_create("graph_attention");
     tcase_add_loop_test(t, errors_name_the_op, 0, BROKEN);
     tcase_add_test(t, a_block_has_the_parameters_and_the_cost_it_should);
+    tcase_add_test(t, linear_layers_start_together);
     tcase_add_test(t, gradients_of_a_block);
     tcase_add_test(t, gradients_of_a_block_with_dropout);
     suite_add_tcase(s, t);

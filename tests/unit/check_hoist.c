@@ -34,7 +34,8 @@ static dmc__net *mixed_net(void)
 
 /* 0: of every class; then every network without and with a condition, without and with a side input, with the embeddings
  * of the time in turn, a dropout in some, an encoder in some. */
-static const int32_t kinds[] = {DMC__NET_IDQL_MLP, DMC__NET_UNET1D_JANNER, DMC__NET_DQL_MLP};
+static const int32_t kinds[] = {DMC__NET_IDQL_MLP, DMC__NET_UNET1D_JANNER, DMC__NET_DQL_MLP, DMC__NET_TRANSFORMER_CHI,
+                                DMC__NET_DIT1D};
 enum { VARIANTS = 4, NETS = 1 + VARIANTS * sizeof kinds / sizeof *kinds };
 static dmc__net *some_net(int32_t i)
 {
@@ -43,6 +44,8 @@ static dmc__net *some_net(int32_t i)
     dmc__net_config c = kind == DMC__NET_UNET1D_JANNER ? fixture_unet() : fixture_mlp();
     c.kind = kind;
     c.emb_dim = 8;
+    c.heads = 2;
+    if (kind == DMC__NET_TRANSFORMER_CHI || kind == DMC__NET_DIT1D) c.hidden = 8;
     c.time_embed = (kind + variant) % 4;
     c.cond = variant / 2 ? 5 : 0;
     c.extra = variant % 2 ? 2 : 0;

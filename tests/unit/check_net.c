@@ -260,7 +260,7 @@ static const struct refusal {
     {DMC__NET_IDQL_MLP, FIELD(n_obs), 2, "n_obs = 2", "condition of 5"},
     {DMC__NET_IDQL_MLP, FIELD(encoder), DMC__ENCODER_MLP, "enc_hidden = 0", "1..16384"},
     {DMC__NET_IDQL_MLP, FIELD(dropout), 0x3f800000 /* 1.0f */, "dropout = 1", "[0, 1)"},
-    {DMC__NET_UNET1D_JANNER, FIELD(compat), 4, "compat = 4", "0..3"},
+    {DMC__NET_UNET1D_JANNER, FIELD(compat), 8, "compat = 8", "0..7"},
     {DMC__NET_UNET1D_CHI, FIELD(horizon), 10, "unet1d_chi: horizon = 10", "2^(levels-1) = 4"},
     {DMC__NET_UNET1D_CHI, FIELD(hidden), 13, "hidden = 13", "3 groups"},
     {DMC__NET_UNET1D_HALF, FIELD(horizon), 12, "unet1d_half: horizon = 12", "power of two"},
