@@ -91,7 +91,7 @@ static dmc__val see_camera(dmc__net *n, const form *f, int32_t frames, int32_t i
     const int32_t frame = dmc__net_frame(c), first = frames * (dmc__net_features(c) + i * frame);
     dmc__graph *const g = n->graph;
     dmc__gimage x = dmc__g_image(g, dmc__g_slice(g, n->cond, first, frames * frame), c->image_h, c->image_w, c->image_c);
-    x = dmc__g_crop2d(g, x, c->crop_h, c->crop_w);
+    x = dmc__g_crop2d(g, x, c->crop_h, c->crop_w, c->crop_random);
     push_camera(n, i);
     const dmc__val y = see(g, f, x, c->enc_width);
     dmc__graph_pop(g);

@@ -300,7 +300,7 @@ def twin_q(p, obs, act, hidden):
 NETWORKS = {0: idql_mlp, 1: unet1d_janner, 5: dql_mlp, 8: inverse_mlp}  # number in lib/nn/net.h
 FIRST = ("kind", "horizon", "cols", "extra", "cond", "hidden", "blocks", "emb", "kernel")  # fields of dmc__net_config,
 LAST = ("n_obs", "heads", "time_embed", "compat", "encoder", "enc_hidden", "enc_dim", "outputs")  # before and behind mult
-IMAGES = ("dropout", "cameras", "image_h", "image_w", "image_c", "crop_h", "crop_w", "enc_width")
+IMAGES = ("dropout", "cameras", "image_h", "image_w", "image_c", "crop_h", "crop_w", "crop_random", "enc_width")
 MOST_LEVELS = 8
 
 
