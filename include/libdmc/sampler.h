@@ -70,8 +70,9 @@ DMC_API DMC_NODISCARD dmc_status dmc_sampler_set_image(dmc_sampler *s, const cha
  * kept inside (the first is replicated). out receives the actions (batch,horizon,act_dim) in dataset units,
  * clamped to the model's action limits; a controller executes the first rows of it.
  * Returns DMC_OK, or DMC_CLAMPED (success) if an entry was clamped. DMC_ESHAPE if a count is wrong.
- * DMC_ESTATE if a camera's image is missing, DMC_ENUMERIC if an observation is not finite or a result became so: out then holds the last good actions
- * (zeros clamped to the limits before the first) and is safe to send. REAL-TIME. Ownership: buffers stay yours. */
+ * DMC_ESTATE if a camera's image is missing, DMC_ENUMERIC if an observation is not finite or a result became so: out then
+ * holds the last good actions (zeros clamped to the limits before the first) and is safe to send. REAL-TIME. Ownership:
+ * buffers stay yours. */
 DMC_API DMC_NODISCARD dmc_status dmc_sampler_sample(dmc_sampler *s, const float *obs, size_t n_obs, float *out,
                                                     size_t n_out);
 

@@ -239,7 +239,8 @@ static dmc_status find_tensor(const char *function, const dmc_model *m, const ch
 }
 
 /* At most `most` sizes of the tensor called `name`. */
-static dmc_status tell_shape(const char *function, const dmc_model *m, const char *name, int32_t *rank, int32_t *shape, int32_t most)
+static dmc_status tell_shape(const char *function, const dmc_model *m, const char *name, int32_t *rank, int32_t *shape,
+                             int32_t most)
 {
     dmc__parid id;
     DMC_TRY(find_tensor(function, m, name, &id));

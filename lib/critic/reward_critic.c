@@ -132,7 +132,8 @@ static void set_shape(reward_critic *s, const dmc__critic_map *m, int32_t batch,
     const int32_t width = s->rows > 1 ? cols : (int32_t)s->elems;
     s->act = (source){.width = width, .from = m->planner ? m->obs_dim : 0, .n = m->act_dim};
     s->obs = m->planner ? (source){.width = width, .n = m->obs_dim}
-                        : (source){.width = m->cond ? m->cond : m->n_obs * m->obs_dim, .from = (m->n_obs - 1) * m->obs_dim, .n = m->obs_dim};
+                        : (source){.width = m->cond ? m->cond : m->n_obs * m->obs_dim, .from = (m->n_obs - 1) * m->obs_dim,
+                                   .n = m->obs_dim};
 }
 
 static dmc_status take_memory(reward_critic *s, const dmc__critic_map *m)

@@ -170,7 +170,8 @@ static dmc_status check_cameras(const dmc__net_config *n, const dmc__images *hav
 {
     for (int32_t i = 0; i < n->cameras; i++)
         if (dmc__images_find(have, n->camera[i]) < 0)
-            return dmc__fail(DMC_ESHAPE, "%s: the data have no images of camera \"%s\", which the model sees by", who, n->camera[i]);
+            return dmc__fail(DMC_ESHAPE, "%s: the data have no images of camera \"%s\", which the model sees by", who,
+                             n->camera[i]);
     if (have->h == n->image_h && have->w == n->image_w && have->c == n->image_c) return DMC_OK;
     return dmc__fail(DMC_ESHAPE, "%s: the data have images (%d,%d,%d), the model wants (%d,%d,%d)", who, have->h, have->w, have->c,
                      n->image_h, n->image_w, n->image_c);

@@ -515,7 +515,8 @@ static int32_t reward_action(void *user, size_t n, const float *z, const float *
             for (uint64_t row = 0; row < WORLD_ROWS && !found; row++) {
                 float o[WORLD_S];
                 world_observe(row, o);
-                found = fabsf(o[0] - obs[(i * 2 + (size_t)k) * WORLD_S]) < 1e-4f && fabsf(o[2] - obs[(i * 2 + (size_t)k) * WORLD_S + 2]) < 1e-3f;
+                const float *const got = obs + (i * 2 + (size_t)k) * WORLD_S;
+                found = fabsf(o[0] - got[0]) < 1e-4f && fabsf(o[2] - got[2]) < 1e-3f;
             }
             *strange += !found;
         }

@@ -112,7 +112,8 @@ START_TEST(frames_follow_the_observations)
     dmc__normaliser one;
     expect_ok(dmc__normaliser_create(&dmc__default_allocator, DMC__NORM_NONE, 1, &one));
     one.scale[0] = 1;
-    const dmc__view v = {.data = t, .obs = &one, .act = &one, .horizon = 2, .n_obs = 3, .cameras = 2, .frame = FRAME, .camera = {1, 0}};
+    const dmc__view v = {.data = t, .obs = &one, .act = &one, .horizon = 2, .n_obs = 3, .cameras = 2, .frame = FRAME,
+                         .camera = {1, 0}};
     const size_t width = 3 * (1 + 2 * FRAME);
     float cond[3 * (1 + 2 * FRAME) + 1], z[2], again[3 * (1 + 2 * FRAME)];
     uint8_t seen[2 * 3 * FRAME];
