@@ -203,6 +203,7 @@ static int prepare(job *j)
     CLI_CALL(dmc_sampler_create(j->s.ctx, j->s.model, NULL, &o, &j->sampler));
     CLI_CALL(
         dmc_model_sizes(j->s.model, &j->horizon, &j->cols, &j->n_obs, &j->obs_dim, &j->act_dim));
+    if (o.horizon > 0) j->horizon = o.horizon;
     int32_t h, w, c;
     CLI_CALL(dmc_model_cameras(j->s.model, &j->cameras, &h, &w, &c));
     j->frame = (size_t)h * (size_t)w * (size_t)c;

@@ -27,6 +27,10 @@ enum {
     DMC_SELECT_SOFTMAX = 3       /* drawn with weights exp(beta Q); needs a critic                     */
 };
 
+/* What the network's matrix weights are read as. Networks that do not fit a cache wait for their weights, and for 16-bit
+ * ones half as long; sums are in single precision all the same. bf16 keeps 8 bits of a weight, fp16 11 (and none above 65504). */
+enum { DMC_WEIGHTS_FLOAT32 = 0, DMC_WEIGHTS_BF16 = 1, DMC_WEIGHTS_FP16 = 2 };
+
 typedef struct dmc_sampler_options {
     uint32_t struct_size;
     int32_t sampler;        /* DMC_SAMPLER_*; default ddpm                                             */
@@ -40,6 +44,9 @@ typedef struct dmc_sampler_options {
     double temperature;     /* multiplies the initial noise; default 1                                 */
     double beta;            /* softmax: inverse temperature; default 1                                 */
     uint64_t seed;          /* default 0                                                               */
+    int32_t weights;        /* DMC_WEIGHTS_*; 16-bit copies belong to the sampler; default float32     */
+    int32_t horizon;        /* rows of a sample, at most 1024; 0 = the model's; default 0. Another one only for networks without */
+                            /* weights per row (U-Nets, by whose 2^(levels-1) it must be divisible): others refuse               */
 } dmc_sampler_options;
 
 /* What happened in the last sample call (of condition 0 where it is per condition). */
@@ -56,7 +63,8 @@ typedef struct dmc_sampler_info {
 DMC_API dmc_status dmc_sampler_options_init(dmc_sampler_options *o, size_t size);
 
 /* critic may be NULL unless `select` needs one; it must have the model's widths.
- * Errors: DMC_ERANGE (e.g. steps > T), DMC_EINVAL (greedy without a critic), DMC_ESHAPE, DMC_ENOMEM. */
+ * Errors: DMC_ERANGE (e.g. steps > T, a horizon the network cannot halve), DMC_EINVAL (greedy without a critic, a horizon other
+ * than the model's for a network with weights per row), DMC_ESHAPE, DMC_ENOMEM. */
 DMC_API DMC_NODISCARD dmc_status dmc_sampler_create(dmc_context *ctx, const dmc_model *m, const dmc_critic *critic,
                                                     const dmc_sampler_options *o, dmc_sampler **out);
 DMC_API void dmc_sampler_destroy(dmc_sampler *s);

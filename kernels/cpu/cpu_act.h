@@ -9,17 +9,23 @@
  * e; e is capped where the ratio is 1 already, so that n does not overflow. */
 CPU_INLINE vf v_mish(vf x)
 {
-    const vf e = v_exp(v_min(x, v_set(20)));
-    const vf n = e * (e + v_set(2));
+    const vf e = v_exp_inside(v_max(v_set(-104), v_min(v_set(20), x))), n = e * (e + v_set(2));
     return x * (n / (n + v_set(2)));
 }
 
 /* With w = n / (n + 2): dw/dx = 4 e (e + 1) / (n + 2)^2, and d(x w)/dx = w + x dw/dx. */
+CPU_INLINE vf v_mish_both(vf x, vf *slope)
+{
+    const vf top = v_min(v_set(20), x), e = v_exp_inside(v_max(v_set(-104), top));
+    const vf n = e * (e + v_set(2)), r = v_set(1) / (n + v_set(2)), w = n * r;
+    *slope = v_fma(top * r, v_set(4) * e * (e + v_set(1)) * r, w);
+    return x * w;
+}
 CPU_INLINE vf v_mish_slope(vf x)
 {
-    const vf e = v_exp(v_min(x, v_set(20)));
-    const vf n = e * (e + v_set(2)), r = v_set(1) / (n + v_set(2));
-    return v_fma(x * r, v_set(4) * e * (e + v_set(1)) * r, n * r);
+    vf slope;
+    v_mish_both(x, &slope);
+    return slope;
 }
 
 CPU_INLINE vf v_sigmoid(vf x)
@@ -75,14 +81,24 @@ CPU_INLINE vf v_tanh_slope(vf x)
     return v_set(4) * e * r * r;
 }
 
+/* What GROUPNORM has beside Mish: nothing, and ReLU that passes NaN on. */
 CPU_INLINE vf v_same(vf x)
 {
     return x;
 }
-CPU_INLINE vf v_one(vf x)
+CPU_INLINE vf v_same_both(vf x, vf *slope)
 {
-    (void)x;
-    return v_set(1);
+    *slope = v_set(1);
+    return x;
+}
+CPU_INLINE vf v_relu(vf x)
+{
+    return v_max(v_zero(), x);
+}
+CPU_INLINE vf v_relu_both(vf x, vf *slope)
+{
+    *slope = v_select(v_gt(x, v_zero()), v_set(1), v_zero());
+    return v_relu(x);
 }
 
 #endif

@@ -36,7 +36,7 @@ CPU_INLINE vm v_gt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 CPU_INLINE vm v_le(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
 CPU_INLINE vm v_ne(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ); }
 CPU_INLINE vf v_select(vm m, vf yes, vf no) { return _mm512_mask_blend_ps(m, no, yes); }
-CPU_INLINE vf v_exp(vf x) { return Sleef_expf16_u10avx512f(x); }
+CPU_INLINE vf v_times_2k(vf x, vf k) { return _mm512_scalef_ps(x, k); } /* x 2^k, k whole, |k| < 250 */
 CPU_INLINE vf v_tanh(vf x) { return Sleef_tanhf16_u10avx512f(x); }
 CPU_INLINE vf v_erf(vf x) { return Sleef_erff16_u10avx512f(x); }
 
@@ -100,7 +100,13 @@ CPU_INLINE vm v_gt(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
 CPU_INLINE vm v_le(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LE_OQ); }
 CPU_INLINE vm v_ne(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_NEQ_UQ); }
 CPU_INLINE vf v_select(vm m, vf yes, vf no) { return _mm256_blendv_ps(no, yes, m); }
-CPU_INLINE vf v_exp(vf x) { return Sleef_expf8_u10avx2(x); }
+/* x 2^k, k whole, |k| < 250; in two steps, since 2^k need not be a float when x 2^k is */
+CPU_INLINE vf v_times_2k(vf x, vf k)
+{
+    const __m256i n = _mm256_cvtps_epi32(k), half = _mm256_srai_epi32(n, 1), one = _mm256_set1_epi32(127);
+    const __m256i low = _mm256_add_epi32(half, one), high = _mm256_add_epi32(_mm256_sub_epi32(n, half), one);
+    return x * _mm256_castsi256_ps(_mm256_slli_epi32(low, 23)) * _mm256_castsi256_ps(_mm256_slli_epi32(high, 23));
+}
 CPU_INLINE vf v_tanh(vf x) { return Sleef_tanhf8_u10avx2(x); }
 CPU_INLINE vf v_erf(vf x) { return Sleef_erff8_u10avx2(x); }
 
@@ -150,6 +156,21 @@ CPU_INLINE void v_give_n(float *p, vf x, size_t n, int add)
     if (add) x += v_load_n(p, n);
     v_store_n(p, x, n);
 }
+
+/* e^x for -104 <= x <= 89 or NaN; beyond, it is 0 or infinite as a float. x = k ln 2 + r with |r| <= ln 2 / 2; of
+ * e^r = 1 + r + r^2 q(r) the error is 3e-9, rounding makes it 1e-7. */
+CPU_INLINE vf v_exp_inside(vf x)
+{
+    const vf whole = v_set(0x1.8p23f); /* adding it rounds to whole numbers */
+    const vf k = v_fma(x, v_set(0x1.715476p0f), whole) - whole;
+    const vf r = v_fnma(k, v_set(0x1.7f7d1cp-20f), v_fnma(k, v_set(0x1.62e4p-1f), x));
+    vf p = v_fma(v_set(0x1.6a2434p-10f), r, v_set(0x1.1239e2p-7f));
+    p = v_fma(p, r, v_set(0x1.5558f2p-5f));
+    p = v_fma(p, r, v_set(0x1.555492p-3f));
+    p = v_fma(p, r, v_set(0x1.fffffcp-2f));
+    return v_times_2k(v_fma(v_fma(p, r, v_set(1)), r, v_set(1)), k);
+}
+CPU_INLINE vf v_exp(vf x) { return v_exp_inside(v_max(v_set(-104), v_min(v_set(89), x))); }
 
 /* clang-format on */
 

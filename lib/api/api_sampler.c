@@ -12,12 +12,16 @@ static dmc_status check_critic(const dmc_model *m, const dmc_critic *critic)
     return DMC_OK;
 }
 
+_Static_assert((int)DMC_WEIGHTS_BF16 == (int)DMC_WEIGHT_BF16 && (int)DMC_WEIGHTS_FP16 == (int)DMC_WEIGHT_FP16,
+               "kernels number them alike");
+
 static dmc_status make_run(dmc_sampler *s, dmc_context *ctx, const dmc_model *m, const dmc_critic *critic,
                            const dmc_sampler_options *t)
 {
     const dmc__sampler_config c = {.sampler = t->sampler, .steps = t->steps, .grid = t->grid, .batch = t->batch,
                                    .candidates = t->candidates, .select = t->select, .cascade_passes = t->cascade_passes,
-                                   .eta = t->eta, .temperature = t->temperature, .beta = t->beta, .seed = t->seed};
+                                   .eta = t->eta, .temperature = t->temperature, .beta = t->beta, .seed = t->seed,
+                                   .weights = t->weights, .horizon = t->horizon};
     dmc__critic_map map;
     if (!critic) return dmc__sampler_create(ctx, m, NULL, NULL, &c, &s->run);
     s->map_elems = 2 * ((size_t)critic->obs.n + (size_t)critic->act.n);
@@ -57,13 +61,12 @@ void dmc_sampler_destroy(dmc_sampler *s)
 static size_t actions_of(const dmc_sampler *s)
 {
     const dmc_model *m = dmc__sampler_model(s->run);
-    return (size_t)dmc__sampler_get_config(s->run)->batch * (size_t)m->spec.net.horizon * (size_t)m->act.n;
+    return (size_t)dmc__sampler_get_config(s->run)->batch * (size_t)dmc__sampler_horizon(s->run) * (size_t)m->act.n;
 }
 
 static size_t elems_of(const dmc_sampler *s)
 {
-    const dmc_model *m = dmc__sampler_model(s->run);
-    return (size_t)m->spec.net.horizon * (size_t)m->spec.net.cols;
+    return (size_t)dmc__sampler_horizon(s->run) * (size_t)dmc__sampler_model(s->run)->spec.net.cols;
 }
 
 /* No allocation and no lock: the names are few and short. */

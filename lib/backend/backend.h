@@ -28,7 +28,7 @@ typedef struct dmc__backend {
     void (*fill_table)(dmc_kernel_table *t, const char **isa);
 } dmc__backend;
 
-enum { DMC__BACKEND_ABI = 1 };
+enum { DMC__BACKEND_ABI = 2 };
 
 /* An opened backend. Read-only after open; may be shared by objects of one context. */
 struct dmc__device {
@@ -55,6 +55,11 @@ dmc_status dmc__dev_copy(dmc__device *d, void *dst, const void *src, size_t n);
 static inline void *dmc__dev_at(const dmc__device *d, const void *p, size_t i)
 {
     return (char *)(uintptr_t)p + i * d->backend->elem;
+}
+/* Elements of device memory that hold n 16-bit numbers. */
+static inline size_t dmc__dev_half(const dmc__device *d, size_t n)
+{
+    return (n * sizeof(uint16_t) + d->backend->elem - 1) / d->backend->elem;
 }
 /* Run a loose op (k->par_for is set for the call). */
 dmc_status dmc__dev_run(dmc__device *d, enum dmc_op op, dmc_kargs *k);

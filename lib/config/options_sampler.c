@@ -15,7 +15,9 @@
     X##_REAL(T, eta, 0, 0, 1, "ddim: noise, from 0 (deterministic) to 1 (as ddpm)")               \
     X##_REAL(T, temperature, 1, 0, 100, "factor on the initial noise")                            \
     X##_REAL(T, beta, 1, 0, 1e6, "softmax: inverse temperature")                                  \
-    X##_SEED(T, seed, "seed of the noise")
+    X##_SEED(T, seed, "seed of the noise")                                                        \
+    X##_CHOICE(T, weights, DMC_WEIGHTS_FLOAT32, "float32", 2, "float32 bf16 fp16",                \
+               "what matrix weights are read as; 16 bits are faster where memory is the limit")   \
+    X##_INT(T, horizon, 0, 0, 1024, "rows of a sample; 0 = the model's; others for U-Nets only")
 
-DMC__OPTIONS_TABLE(dmc__options_sampler, DMC_OPTIONS_SAMPLER, dmc_sampler_options, SAMPLER_FIELDS,
-                   0);
+DMC__OPTIONS_TABLE(dmc__options_sampler, DMC_OPTIONS_SAMPLER, dmc_sampler_options, SAMPLER_FIELDS, 0);

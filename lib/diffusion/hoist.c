@@ -24,7 +24,8 @@ typedef struct crossing {
 struct dmc__hoist {
     const dmc__net *net;
     dmc__device *device;
-    const void *weights;
+    const void *weights, *half;         /* half NULL: float weights        */
+    int32_t half_type;
     int32_t rows, batch, group, conds;  /* conds: batch / group            */
     int32_t stretch, first_row;         /* rows BOTH holds, from which; -1: none */
     int32_t time_stale, cond_stale;
@@ -228,7 +229,20 @@ void dmc__hoist_destroy(dmc__hoist *h)
 void dmc__hoist_bind(dmc__hoist *h, const void *weights)
 {
     h->weights = weights;
+    h->half = NULL;
     h->time_stale = 1;
+}
+
+void dmc__hoist_bind_half(dmc__hoist *h, const void *half, int32_t type)
+{
+    h->half = half;
+    h->half_type = type;
+}
+
+static void bind_plan(const dmc__hoist *h, dmc__plan *p)
+{
+    dmc__plan_bind(p, h->weights, NULL);
+    if (h->half) dmc__plan_bind_half(p, h->half, h->half_type);
 }
 
 dmc_status dmc__hoist_set_cond(dmc__hoist *h, const float *cond)
@@ -250,7 +264,7 @@ static dmc_status use_weights(dmc__hoist *h)
 {
     if (!h->time_stale) return DMC_OK;
     for (int32_t i = 0; i < PARTS; i++)
-        if (h->plan[i]) dmc__plan_bind(h->plan[i], h->weights, NULL);
+        if (h->plan[i]) bind_plan(h, h->plan[i]);
     DMC_TRY(cross(h, TIME, TIME, 0));
     DMC_TRY(run_plan(h, TIME));
     h->time_stale = 0;

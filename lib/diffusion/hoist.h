@@ -25,6 +25,8 @@ void dmc__hoist_destroy(dmc__hoist *h);
 /* Weights from the next forward on, and that theirs have changed if they are the same ones. Cheap: what follows from them
  * is computed then. */
 void dmc__hoist_bind(dmc__hoist *h, const void *weights);
+/* After a bind, until the next: dmc__plan_bind_half. */
+void dmc__hoist_bind_half(dmc__hoist *h, const void *half, int32_t type);
 /* Host floats (batch/group,cond). */
 dmc_status dmc__hoist_set_cond(dmc__hoist *h, const float *cond);
 /* f of row k for device z (batch,T,cols) and extra (batch,T,extra; NULL: none), neither of which is copied. */

@@ -13,9 +13,9 @@ struct dmc__rollout {
     dmc__affine affine;
     dmc__table table;           /* a copy */
     size_t elems, stride;       /* of one sample; of one latent (batch,T,cols), 64-byte aligned */
-    int32_t group, keep_chain, last_k;
-    const void *weights, *early;
-    const void *bound;          /* which of them the network has; NULL: what they hold has changed */
+    int32_t group, keep_chain, last_k, half_type;
+    const void *weights, *early, *half;
+    const void *bound;          /* which of the weights the network has; NULL: what they hold has changed */
     dmc__block memory;          /* cut into: */
     void *latent;               /* (1 or K+1, stride) */
     void *noise, *mask, *known; /* (batch,T,cols) */
@@ -83,6 +83,13 @@ void dmc__rollout_bind(dmc__rollout *r, const void *weights, const void *early, 
     r->early = early ? early : weights;
     r->last_k = last_k;
     r->bound = NULL;
+    r->half = NULL;
+}
+
+void dmc__rollout_bind_half(dmc__rollout *r, const void *half, int32_t type)
+{
+    r->half = half;
+    r->half_type = type;
 }
 
 /* An input the network lacks is skipped. */
@@ -133,6 +140,7 @@ static void use_weights(dmc__rollout *r, const void *weights)
 {
     if (r->bound == weights) return;
     dmc__hoist_bind(r->hoist, weights);
+    if (r->half) dmc__hoist_bind_half(r->hoist, r->half, r->half_type);
     r->bound = weights;
 }
 

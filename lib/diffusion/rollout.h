@@ -20,6 +20,8 @@ void dmc__rollout_destroy(dmc__rollout *r);
 /* Weights for the last `last_k` rows, and for the rows before (the foundation; NULL = the same). Call it again when they
  * have changed in place: the next run then computes anew what depends on the time alone (hoist.h). */
 void dmc__rollout_bind(dmc__rollout *r, const void *weights, const void *early, int32_t last_k);
+/* After a bind, until the next: matrix weights of all rows as 16-bit numbers (dmc__plan_bind_half). */
+void dmc__rollout_bind_half(dmc__rollout *r, const void *half, int32_t type);
 /* Host floats, normalised: conditions (batch/group,cond); side input (batch,T,extra). */
 dmc_status dmc__rollout_set_cond(dmc__rollout *r, const float *cond);
 dmc_status dmc__rollout_set_extra(dmc__rollout *r, const float *extra);

@@ -62,8 +62,12 @@ dmc__glayer dmc__g_layer(dmc__graph *g, const char *weight, const char *bias, in
 dmc__val dmc__g_linear_part(dmc__graph *g, dmc__glayer l, dmc__val x, int32_t row, int32_t col, int32_t co, int32_t bias);
 dmc__val dmc__g_conv1d(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t k, int32_t stride, int32_t pad);
 dmc__val dmc__g_convt1d(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t k, int32_t stride, int32_t pad);
-/* act: 0 none, 1 Mish. */
+/* act: 0 none, 1 Mish, 2 ReLU. */
 dmc__val dmc__g_groupnorm(dmc__graph *g, const char *name, dmc__val x, int32_t groups, double eps, int32_t act);
+/* The same, then e added to every row where it is (1,C), or every row times s plus b where it is [s | b] (1,2C); then r
+ * (T,C) added. -1: without. One pass over memory does it all. */
+dmc__val dmc__g_groupnorm_block(dmc__graph *g, const char *name, dmc__val x, int32_t groups, double eps, int32_t act,
+                                dmc__val e, dmc__val r);
 dmc__val dmc__g_layernorm(dmc__graph *g, const char *name, dmc__val x, double eps);
 dmc__val dmc__g_act(dmc__graph *g, enum dmc_op op, dmc__val x); /* MISH SILU RELU TANH GELU GELU_TANH */
 dmc__val dmc__g_leaky_relu(dmc__graph *g, dmc__val x, double slope);
@@ -175,8 +179,11 @@ int32_t dmc__plan_reads(const dmc__plan *p, dmc__val v);
 void dmc__plan_lend(dmc__plan *p, dmc__val v, const void *memory);
 /* Which memory the weights are read from and gradients added to; must be called before forward. Cheap. */
 void dmc__plan_bind(dmc__plan *p, const void *params, void *grads);
+/* After a bind, until the next: forward reads the weights of LINEAR, CONV1D and CONVT1D (layout not PLAIN) as 16-bit numbers
+ * of this type (DMC_WEIGHT_BF16, _FP16), at the same element offsets in `half`; all other parameters stay where they were. */
+void dmc__plan_bind_half(dmc__plan *p, const void *half, int32_t type);
 /* From here on forward and backward drop what the stream (seed, DMC_STREAM_DROPOUT, step < 2^28) says; on = 0, as a plan
- * starts: nothing. Samples count from 0. */
+ * starts: nothing. Samples count from 0. A plan for inference never drops. */
 void dmc__plan_set_dropout(dmc__plan *p, int32_t on, uint64_t seed, uint64_t step);
 /* Device memory of an input or output (B,T,C), NULL if it is lent; of its gradient. Interior values: tests with TRAIN
  * only; interior gradients share memory and are NULL. */

@@ -73,25 +73,47 @@ dmc__val dmc__g_convt1d(dmc__graph *g, const char *name, dmc__val x, int32_t co,
 
 /* ---- norms ------------------------------------------------------------------------------------------ */
 
-dmc__val dmc__g_groupnorm(dmc__graph *g, const char *name, dmc__val x, int32_t groups, double eps, int32_t act)
+/* e and r, where there are any, fit x. */
+static dmc__val check_block(dmc__graph *g, const dmc__graph_node *n, dmc__val x, dmc__val e, dmc__val r)
+{
+    const int32_t t = g->value[x].t, c = g->value[x].c;
+    if (e != -1 && (g->value[e].t != 1 || (g->value[e].c != c && g->value[e].c != 2 * (int64_t)c)))
+        return dmc__graph_refuse(g, DMC_ESHAPE, "%s: groupnorm of (%d,%d) modulated by (%d,%d), must be (1,%d) or (1,%lld)",
+                                 n->name, t, c, g->value[e].t, g->value[e].c, c, 2 * (long long)c);
+    if (r != -1 && (g->value[r].t != t || g->value[r].c != c))
+        return dmc__graph_refuse(g, DMC_ESHAPE, "%s: groupnorm of (%d,%d) plus (%d,%d), must be the same", n->name, t, c,
+                                 g->value[r].t, g->value[r].c);
+    return 0;
+}
+
+dmc__val dmc__g_groupnorm_block(dmc__graph *g, const char *name, dmc__val x, int32_t groups, double eps, int32_t act,
+                                dmc__val e, dmc__val r)
 {
     dmc__graph_node n;
-    if (!dmc__graph_start(g, DMC_OP_GROUPNORM, name, 1, &x, &n)) return -1;
+    dmc__val in[DMC_KIN] = {x};
+    int32_t n_in = 1;
+    if (e != -1) in[n_in++] = e;
+    if (r != -1) in[n_in++] = r;
+    if (!dmc__graph_start(g, DMC_OP_GROUPNORM, name, n_in, in, &n)) return -1;
     const int32_t t = g->value[x].t, c = g->value[x].c;
     if (groups < 1 || c % groups)
         return dmc__graph_refuse(g, DMC_ESHAPE, "%s: groupnorm of (%d,%d) in %d groups, must divide %d", n.name, t, c,
                                  groups, c);
-    if (!(eps > 0) || !isfinite(eps) || act < 0 || act > 1)
+    if (!(eps > 0) || !isfinite(eps) || act < 0 || act > 2)
         return dmc__graph_refuse(g, DMC_ERANGE, "%s: groupnorm of (%d,%d) with eps = %g, act = %d, must be above 0, "
-                                 "and 0..1", n.name, t, c, eps, act);
-    n.dim[0] = 1;
-    n.dim[1] = t;
-    n.dim[2] = c;
-    n.dim[3] = groups;
+                                 "and 0..2", n.name, t, c, eps, act);
+    if (check_block(g, &n, x, e, r) < 0) return -1;
+    const int32_t dim[DMC_KDIM] = {1, t, c, groups, e != -1 ? g->value[e].c : 0};
+    memcpy(n.dim, dim, sizeof dim);
     n.attr[0] = eps;
     n.attr[1] = act;
     dmc__graph_add_norm(g, &n, c);
     return dmc__graph_add_node(g, &n, t, c);
+}
+
+dmc__val dmc__g_groupnorm(dmc__graph *g, const char *name, dmc__val x, int32_t groups, double eps, int32_t act)
+{
+    return dmc__g_groupnorm_block(g, name, x, groups, eps, act, -1, -1);
 }
 
 dmc__val dmc__g_layernorm(dmc__graph *g, const char *name, dmc__val x, double eps)

@@ -43,7 +43,7 @@ static void size_values(dmc__plan *p)
     for (int32_t i = 0; p->flags == DMC__PLAN_INFER && i < p->nodes; i++) {
         const dmc__graph_node *const n = &p->graph->node[p->forward[i].node];
         for (int32_t j = 0; j < n->n_in; j++)
-            if (has_short_life(p, n->in[j])) touch(dmc__plan_value_piece(p, n->in[j]), i);
+            if (has_short_life(p, p->source[n->in[j]])) touch(dmc__plan_value_piece(p, p->source[n->in[j]]), i);
         if (has_short_life(p, n->out)) touch(dmc__plan_value_piece(p, n->out), i);
     }
 }

@@ -37,7 +37,7 @@ void dmc__graph_spread(const dmc__graph *g, uint8_t *bits)
 /* The whole graph: its inputs and outputs, read or not. */
 static void mark_whole(dmc__plan *p)
 {
-    for (int32_t i = 0; i < p->nodes; i++) p->border[p->graph->node[i].out] |= DMC__VALUE_MADE;
+    for (int32_t i = 0; i < p->graph->nodes; i++) p->border[p->graph->node[i].out] |= DMC__VALUE_MADE;
     for (dmc__val v = 0; v < p->values; v++) {
         if (p->graph->value[v].is_input) p->border[v] |= DMC__VALUE_GIVEN;
         if (p->graph->value[v].is_output) p->border[v] |= DMC__VALUE_SHOWN;
@@ -86,6 +86,6 @@ void dmc__plan_lend(dmc__plan *p, dmc__val v, const void *memory)
     for (int32_t i = life->first; i <= life->last; i++) {
         const dmc__graph_node *const n = &p->graph->node[p->forward[i].node];
         for (int32_t j = 0; j < n->n_in; j++)
-            if (n->in[j] == base) p->forward[i].args.in[j] = memory;
+            if (p->source[n->in[j]] == base) p->forward[i].args.in[j] = memory;
     }
 }

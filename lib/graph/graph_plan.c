@@ -1,10 +1,16 @@
 /* graph_plan.c — a graph made ready for one batch size: every kernel call with all its pointers. */
 #include "graph_steps.h"
 
+static int32_t has_matrix(const dmc__graph *g, const dmc__graph_node *n)
+{
+    const int32_t dense = n->op == DMC_OP_LINEAR || n->op == DMC_OP_CONV1D || n->op == DMC_OP_CONVT1D;
+    return dense && g->param[n->par[0]].layout != DMC__LAYOUT_PLAIN;
+}
+
 void dmc__plan_start_step(const dmc__plan *p, int32_t i, dmc__step *s)
 {
     const dmc__graph_node *const n = &p->graph->node[i];
-    *s = (dmc__step){.node = i};
+    *s = (dmc__step){.node = i, .can_be_half = has_matrix(p->graph, n)};
     for (int32_t j = 0; j < DMC_KDIM; j++) s->args.dim[j] = n->dim[j];
     s->args.dim[0] *= p->batch;
     for (int32_t j = 0; j < DMC_KATTR; j++) s->args.attr[j] = n->attr[j];
@@ -29,7 +35,7 @@ static void connect_forward(dmc__plan *p, int32_t i)
 {
     const dmc__graph_node *const n = &p->graph->node[p->forward[i].node];
     dmc_kargs *const k = &p->forward[i].args;
-    for (int32_t j = 0; j < n->n_in; j++) k->in[j] = piece_address(p, dmc__plan_value_piece(p, n->in[j]));
+    for (int32_t j = 0; j < n->n_in; j++) k->in[j] = piece_address(p, dmc__plan_value_piece(p, p->source[n->in[j]]));
     k->out = piece_address(p, dmc__plan_value_piece(p, n->out));
     k->save = piece_address(p, dmc__plan_save_piece(p, i));
     k->scratch = piece_address(p, dmc__plan_scratch_piece(p));
@@ -58,12 +64,23 @@ static void bind_step(dmc__step *s, const void *params, void *grads)
         s->args.par[j] = param_address(params, s->par[j]);
         s->args.dpar[j] = param_address(grads, s->dpar[j]);
     }
+    s->args.weight_type = DMC_WEIGHT_FLOAT;
 }
 
 void dmc__plan_bind(dmc__plan *p, const void *params, void *grads)
 {
     for (int32_t i = 0; i < p->nodes; i++) bind_step(&p->forward[i], params, grads);
     for (int32_t i = 0; i < p->backward_steps; i++) bind_step(&p->backward[i], params, grads);
+}
+
+void dmc__plan_bind_half(dmc__plan *p, const void *half, int32_t type)
+{
+    for (int32_t i = 0; i < p->nodes; i++) {
+        dmc__step *const s = &p->forward[i];
+        if (!s->can_be_half) continue;
+        s->args.par[0] = param_address(half, s->par[0] / p->device->backend->elem * sizeof(uint16_t));
+        s->args.weight_type = type;
+    }
 }
 
 enum { NODES_OF_A_STEP = 4096 }; /* random streams of one update: one per node */
@@ -81,6 +98,7 @@ static void set_dropout(const dmc__plan *p, dmc__step *s, int32_t on, uint64_t s
 
 void dmc__plan_set_dropout(dmc__plan *p, int32_t on, uint64_t seed, uint64_t step)
 {
+    if (p->flags == DMC__PLAN_INFER) return;
     for (int32_t i = 0; i < p->nodes; i++) set_dropout(p, &p->forward[i], on, seed, step);
     for (int32_t i = 0; i < p->backward_steps; i++) set_dropout(p, &p->backward[i], on, seed, step);
 }
@@ -106,23 +124,44 @@ static dmc_status check_request(const dmc__graph *g, int32_t batch, int32_t flag
     return outputs ? DMC_OK : dmc__fail(DMC_EINVAL, "dmc__plan_create: the graph has no output");
 }
 
-static int32_t count_nodes(const dmc__graph *g, const dmc__plan_part *part)
+/* Dropout does nothing while inferring: a value behind it that stays in the plan is the value before it. */
+static void leave_out_dropout(dmc__plan *p)
 {
-    int32_t count = 0;
-    for (int32_t i = 0; i < g->nodes; i++) count += !part || part->node[i];
-    return count;
+    const dmc__graph *const g = p->graph;
+    for (dmc__val v = 0; v < p->values; v++) p->source[v] = v;
+    for (int32_t i = 0; p->flags == DMC__PLAN_INFER && i < g->nodes; i++) {
+        const dmc__graph_node *const n = &g->node[i];
+        if (n->op != DMC_OP_DROPOUT || p->border[n->out] != DMC__VALUE_MADE) continue;
+        p->source[n->out] = p->source[n->in[0]];
+        p->border[n->out] = 0;
+    }
 }
 
-static dmc_status take_host_memory(dmc__plan *p, const dmc__plan_part *part)
+static int32_t has_step(const dmc__plan *p, const dmc__plan_part *part, int32_t node)
+{
+    const dmc__val out = p->graph->node[node].out;
+    return (!part || part->node[node]) && p->source[out] == out;
+}
+
+static dmc_status settle_values(dmc__plan *p, const dmc__plan_part *part)
 {
     const dmc__allocator *const a = p->device->alloc;
-    p->nodes = count_nodes(p->graph, part);
+    DMC_TRY(DMC_NEW(a, p->values, &p->grad));
+    DMC_TRY(DMC_NEW(a, p->values, &p->border));
+    DMC_TRY(DMC_NEW(a, p->values, &p->source));
+    dmc__plan_mark_border(p, part);
+    leave_out_dropout(p);
+    for (int32_t i = 0; i < p->graph->nodes; i++) p->nodes += has_step(p, part, i);
+    return DMC_OK;
+}
+
+static dmc_status take_host_memory(dmc__plan *p)
+{
+    const dmc__allocator *const a = p->device->alloc;
     if (p->flags != DMC__PLAN_INFER) p->backward_room = dmc__plan_count_backward(p->graph);
     p->pieces = 2 * p->values + p->nodes + 1;
     DMC_TRY(DMC_NEW(a, p->nodes, &p->forward));
     DMC_TRY(DMC_NEW(a, p->backward_room, &p->backward));
-    DMC_TRY(DMC_NEW(a, p->values, &p->grad));
-    DMC_TRY(DMC_NEW(a, p->values, &p->border));
     return DMC_NEW(a, p->pieces, &p->piece);
 }
 
@@ -130,7 +169,7 @@ static void order_forward(dmc__plan *p, const dmc__plan_part *part)
 {
     dmc__step *s = p->forward;
     for (int32_t i = 0; i < p->graph->nodes; i++) {
-        if (part && !part->node[i]) continue;
+        if (!has_step(p, part, i)) continue;
         dmc__plan_start_step(p, i, s);
         s++->run = p->device->kernels.op[p->graph->node[i].op].fwd;
     }
@@ -138,9 +177,9 @@ static void order_forward(dmc__plan *p, const dmc__plan_part *part)
 
 static dmc_status fill_plan(dmc__plan *p, const dmc__plan_part *part, const uint8_t *train)
 {
-    DMC_TRY(take_host_memory(p, part));
+    DMC_TRY(settle_values(p, part));
+    DMC_TRY(take_host_memory(p));
     order_forward(p, part);
-    dmc__plan_mark_border(p, part);
     if (p->flags != DMC__PLAN_INFER) dmc__plan_order_backward(p, train);
     DMC_TRY(dmc__plan_size_pieces(p));
     DMC_TRY(dmc__dev_alloc(p->device, p->bytes / p->device->backend->elem, &p->block));
@@ -188,6 +227,7 @@ void dmc__plan_destroy(dmc__plan *p)
     DMC_FREE(a, p->backward, p->backward_room);
     DMC_FREE(a, p->grad, p->values);
     DMC_FREE(a, p->border, p->values);
+    DMC_FREE(a, p->source, p->values);
     DMC_FREE(a, p->piece, p->pieces);
     DMC_FREE(a, p, 1);
 }
@@ -220,5 +260,5 @@ int32_t dmc__plan_batch(const dmc__plan *p)
 size_t dmc__plan_bytes(const dmc__plan *p)
 {
     return sizeof *p + (size_t)p->nodes * sizeof *p->forward + (size_t)p->backward_room * sizeof *p->backward +
-           2 * (size_t)p->values + (size_t)p->pieces * sizeof *p->piece + p->bytes;
+           (2 + sizeof *p->source) * (size_t)p->values + (size_t)p->pieces * sizeof *p->piece + p->bytes;
 }

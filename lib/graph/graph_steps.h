@@ -15,6 +15,7 @@ typedef struct dmc__step {
     size_t par[DMC_KPAR];  /* bytes into the weights; DMC__NOWHERE = none                */
     size_t dpar[DMC_KPAR]; /* bytes into the gradients; DMC__NOWHERE = none or frozen    */
     uint32_t din;          /* backward: bit i = makes the gradient of in[i]              */
+    int32_t can_be_half;   /* par[0] is a matrix that may consist of 16-bit numbers      */
 } dmc__step;
 
 /* What is known about the gradient of a value. */
@@ -36,11 +37,12 @@ struct dmc__plan {
     dmc__device *device;
     int32_t batch, flags;
     int32_t values;                /* of the graph at create time */
-    int32_t nodes;                 /* in the plan: step i is that of its i-th node; without a part, of node i */
+    int32_t nodes;                 /* in the plan: step i is that of its i-th node; for training, of node i */
     dmc__step *forward;            /* (nodes)                     */
     dmc__step *backward;           /* (backward_room), in the order they run */
     int32_t backward_room, backward_steps;
     uint8_t *grad, *border;        /* (values) DMC__GRAD_*, DMC__VALUE_* */
+    dmc__val *source;              /* (values) whose memory a value is: another's behind a node that is left out */
     dmc__piece *piece;             /* (pieces): values, their gradients, what nodes save, scratch */
     int32_t pieces;
     void *block;

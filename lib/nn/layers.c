@@ -29,11 +29,21 @@ int32_t dmc__layers_groups(int32_t c)
                                        : 1;
 }
 
+dmc__val dmc__layers_conv(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t k)
+{
+    return dmc__g_conv1d(g, name, x, co, k, 1, k / 2);
+}
+
+dmc__val dmc__layers_norm(dmc__graph *g, const char *name, dmc__val x, dmc__val e, dmc__val r)
+{
+    return dmc__g_groupnorm_block(g, name, x, dmc__layers_groups(dmc__graph_cols(g, x)), 1e-5, 1, e, r);
+}
+
 dmc__val dmc__layers_conv_block(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t k)
 {
     dmc__graph_push(g, "%s.", name);
-    x = dmc__g_conv1d(g, "0", x, co, k, 1, k / 2);
-    x = dmc__g_groupnorm(g, "1", x, dmc__layers_groups(co), 1e-5, 1);
+    x = dmc__layers_conv(g, "0", x, co, k);
+    x = dmc__layers_norm(g, "1", x, -1, -1);
     dmc__graph_pop(g);
     return x;
 }

@@ -101,6 +101,9 @@ int32_t dmc__net_features(const dmc__net_config *c);
 dmc_status dmc__net_create(const dmc__allocator *a, const dmc__net_config *c, dmc__net **out);
 void dmc__net_destroy(dmc__net *n);
 size_t dmc__net_bytes(const dmc__net *n); /* held; NULL: 0 */
+/* The network `like` at another horizon, for the same block of weights. DMC_EINVAL naming a tensor that depends on the
+ * horizon; DMC_ERANGE if the network cannot have that horizon (a U-Net halves it). */
+dmc_status dmc__net_stretch(const dmc__allocator *a, const dmc__net *like, int32_t horizon, dmc__net **out);
 
 /* One file per network; each appends its ops to n->graph and sets n->out. */
 void dmc__idql_mlp_build(dmc__net *n);

@@ -68,11 +68,24 @@ dmc_status dmc__params_get(const dmc__graph *g, dmc__device *d, const void *bloc
     return dmc__params_get_spec(dmc__graph_param(g, i), d, block, torch, n);
 }
 
+static const size_t most_elems = (size_t)1 << 30; /* an op's sizes are int32 */
+
+dmc_status dmc__params_narrow(dmc__device *d, const void *block, size_t n, int32_t type, void *half)
+{
+    for (size_t done = 0; done < n; done += most_elems) {
+        const size_t part = n - done < most_elems ? n - done : most_elems;
+        dmc_kargs k = {.in = {dmc__dev_at(d, block, done)},
+                       .out = (uint16_t *)half + done,
+                       .dim = {(int32_t)part, type}};
+        DMC_TRY(dmc__dev_run(d, DMC_OP_NARROW, &k));
+    }
+    return DMC_OK;
+}
+
 dmc_status dmc__params_zero(dmc__device *d, void *p, size_t n)
 {
-    const size_t most = (size_t)1 << 30; /* an op's sizes are int32 */
-    for (size_t done = 0; done < n; done += most) {
-        const size_t part = n - done < most ? n - done : most;
+    for (size_t done = 0; done < n; done += most_elems) {
+        const size_t part = n - done < most_elems ? n - done : most_elems;
         dmc_kargs k = {.out = dmc__dev_at(d, p, done), .dim = {(int32_t)part}};
         DMC_TRY(dmc__dev_run(d, DMC_OP_FILL, &k));
     }

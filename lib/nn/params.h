@@ -18,6 +18,9 @@ dmc_status dmc__params_init_spec(const dmc__param_spec *spec, dmc__device *d, co
 dmc_status dmc__params_set_spec(const dmc__param_spec *spec, dmc__device *d, void *block, const float *torch, size_t n);
 dmc_status dmc__params_get_spec(const dmc__param_spec *spec, dmc__device *d, const void *block, float *torch, size_t n);
 
+/* The first n elements of a block as 16-bit numbers of this type (DMC_WEIGHT_*), for dmc__plan_bind_half. */
+dmc_status dmc__params_narrow(dmc__device *d, const void *block, size_t n, int32_t type, void *half);
+
 /* n elements <- 0. */
 dmc_status dmc__params_zero(dmc__device *d, void *p, size_t n);
 

@@ -20,16 +20,17 @@ typedef struct unet {
     dmc__val skip[DMC__MAX_LEVELS];
 } unet;
 
-/* y = block(x) + Linear(Mish(e)); y = block(y); return y + x, through a 1x1 convolution where the widths differ. */
+/* y = Mish(norm(conv(x))) + Linear(Mish(e)); y = Mish(norm(conv(y))) + x, through a 1x1 convolution where the widths
+ * differ. The additions are part of the norms. */
 static dmc__val residual_block(unet *u, dmc__val x, int32_t co, int32_t project)
 {
     dmc__graph *g = u->g;
-    dmc__val y = dmc__layers_conv_block(g, "conv1", x, co, u->kernel);
-    y = dmc__g_add_time(g, y, dmc__g_linear(g, "emb_mlp.1", u->emb, co, 1));
-    y = dmc__layers_conv_block(g, "conv2", y, co, u->kernel);
+    dmc__val y = dmc__layers_conv(g, "conv1.0", x, co, u->kernel);
+    y = dmc__layers_norm(g, "conv1.1", y, dmc__g_linear(g, "emb_mlp.1", u->emb, co, 1), -1);
+    y = dmc__layers_conv(g, "conv2.0", y, co, u->kernel);
     if (project || dmc__graph_cols(g, x) != co)
         x = dmc__g_conv1d(g, "residual_conv", x, co, 1, 1, 0);
-    return dmc__g_add(g, y, x);
+    return dmc__layers_norm(g, "conv2.1", y, -1, x);
 }
 
 /* Two residual blocks under the present prefix: "downs.1." or "ups.0.". */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../base/clock.h"
+#include "../nn/params.h"
 
 struct dmc__sampler {
     dmc__context_ref ref;
@@ -13,6 +14,7 @@ struct dmc__sampler {
     dmc__sampler_config config;
     dmc__net *net, *cascade_net;     /* own ones: the model they are like may go after a rebind */
     dmc__rollout *rollout, *cascade; /* cascade NULL unless the model has one and passes > 0 */
+    void *half, *cascade_half;       /* their weights in 16 bits; NULL with weights = float32 */
     dmc__reward judge;               /* judge.self NULL without a critic */
     size_t elems, cond, total;       /* of one sample, one condition; batch*candidates */
     uint64_t call;
@@ -81,11 +83,17 @@ static void free_host(dmc__sampler *s)
     DMC_FREE(a, s->good, batch * (size_t)s->view.horizon * (size_t)s->view.act->n);
 }
 
-/* A network like `like`, and a roll-out of it. */
-static dmc_status make_rollout(dmc__sampler *s, const dmc__net *like, const dmc__table *table, dmc__net **net,
+static size_t half_elems(const dmc__sampler *s, const dmc__net *net)
+{
+    return s->config.weights && net ? dmc__dev_half(s->ref.ctx->device, dmc__graph_param_elems(net->graph)) : 0;
+}
+
+/* A network like `like`, room for its weights in 16 bits, and a roll-out of it. */
+static dmc_status make_rollout(dmc__sampler *s, const dmc__net *like, const dmc__table *table, dmc__net **net, void **half,
                                dmc__rollout **out)
 {
-    DMC_TRY(dmc__net_create(&s->ref.ctx->alloc, &like->config, net));
+    DMC_TRY(dmc__net_stretch(&s->ref.ctx->alloc, like, s->view.horizon, net));
+    DMC_TRY(dmc__dev_alloc(s->ref.ctx->device, half_elems(s, *net), half));
     return dmc__rollout_create(*net, s->ref.ctx->device, table, (int32_t)s->total, s->config.candidates, 0, out);
 }
 
@@ -97,17 +105,35 @@ static dmc_status make_rollouts(dmc__sampler *s)
                                   .steps = c->steps ? c->steps : m->process.steps};
     dmc__table table;
     DMC_TRY(dmc__table_create(&s->ref.ctx->alloc, &m->process, &tc, &table));
-    dmc_status status = make_rollout(s, m->net, &table, &s->net, &s->rollout);
+    dmc_status status = make_rollout(s, m->net, &table, &s->net, &s->half, &s->rollout);
     if (status >= 0 && m->cascade && c->cascade_passes > 0)
-        status = make_rollout(s, m->cascade, &table, &s->cascade_net, &s->cascade);
+        status = make_rollout(s, m->cascade, &table, &s->cascade_net, &s->cascade_half, &s->cascade);
     dmc__table_free(&table);
     return status;
 }
 
-static void bind_weights(dmc__sampler *s)
+static void use_model(dmc__sampler *s, const dmc__model *m)
 {
-    dmc__rollout_bind(s->rollout, s->model->weights, NULL, dmc__rollout_rows(s->rollout));
-    if (s->cascade) dmc__rollout_bind(s->cascade, s->model->cascade_weights, NULL, dmc__rollout_rows(s->cascade));
+    s->model = m;
+    s->view = dmc__model_view(m, NULL);
+    if (s->config.horizon > 0) s->view.horizon = s->config.horizon;
+}
+
+/* Weights for all rows of a roll-out; what is wanted in 16 bits is converted here, so that a call only reads. */
+static dmc_status bind_rollout(const dmc__sampler *s, dmc__rollout *r, const dmc__net *net, const void *weights, void *half)
+{
+    dmc__rollout_bind(r, weights, NULL, dmc__rollout_rows(r));
+    if (!half) return DMC_OK;
+    DMC_TRY(dmc__params_narrow(s->ref.ctx->device, weights, dmc__graph_param_elems(net->graph), s->config.weights, half));
+    dmc__rollout_bind_half(r, half, s->config.weights);
+    return DMC_OK;
+}
+
+static dmc_status bind_weights(dmc__sampler *s)
+{
+    DMC_TRY(bind_rollout(s, s->rollout, s->net, s->model->weights, s->half));
+    if (!s->cascade) return DMC_OK;
+    return bind_rollout(s, s->cascade, s->cascade_net, s->model->cascade_weights, s->cascade_half);
 }
 
 static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m, const dmc__iql *q)
@@ -125,6 +151,13 @@ static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m
     return DMC_OK;
 }
 
+static dmc_status make_judge(dmc__sampler *s, const dmc__iql *q, const dmc__critic_map *map)
+{
+    dmc__critic_map m = *map;
+    m.horizon = s->view.horizon;
+    return dmc__reward_critic_create(q, s->ref.ctx->device, &m, (int32_t)s->total, 0, 0, &s->judge);
+}
+
 static dmc_status make_parts(dmc__sampler *s, const dmc__iql *q, const dmc__critic_map *map)
 {
     if (s->ref.ctx->device->backend != s->model->ref.ctx->device->backend)
@@ -132,9 +165,8 @@ static dmc_status make_parts(dmc__sampler *s, const dmc__iql *q, const dmc__crit
                          s->model->ref.ctx->name);
     DMC_TRY(make_rollouts(s));
     DMC_TRY(make_host(s));
-    if (q) DMC_TRY(dmc__reward_critic_create(q, s->ref.ctx->device, map, (int32_t)s->total, 0, 0, &s->judge));
-    bind_weights(s);
-    return DMC_OK;
+    if (q) DMC_TRY(make_judge(s, q, map));
+    return bind_weights(s);
 }
 
 /* First calls of some instructions and pages are slow: take them here, on a made-up observation. */
@@ -169,9 +201,8 @@ dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc
         return status;
     }
     s->ref = ref;
-    s->model = m;
-    s->view = dmc__model_view(m, NULL);
     s->config = *c;
+    use_model(s, m);
     s->elems = dmc__view_elems(&s->view);
     s->cond = (size_t)dmc__view_cond(&s->view);
     s->total = (size_t)c->batch * (size_t)c->candidates;
@@ -189,6 +220,8 @@ void dmc__sampler_destroy(dmc__sampler *s)
     if (s->judge.self) dmc__reward_critic_free(&s->judge);
     dmc__rollout_destroy(s->cascade);
     dmc__rollout_destroy(s->rollout);
+    dmc__dev_free(ref.ctx->device, s->cascade_half, half_elems(s, s->cascade_net));
+    dmc__dev_free(ref.ctx->device, s->half, half_elems(s, s->net));
     dmc__net_destroy(s->cascade_net);
     dmc__net_destroy(s->net);
     free_host(s);
@@ -458,10 +491,8 @@ dmc_status dmc__sampler_rebind(dmc__sampler *s, const dmc__model *m)
         return dmc__fail(DMC_ESHAPE,
                          "dmc_sampler_rebind: the new model's architecture, process, normalisation or device differs from the old "
                                      "one's");
-    s->model = m;
-    s->view = dmc__model_view(m, NULL);
-    bind_weights(s);
-    return DMC_OK;
+    use_model(s, m);
+    return bind_weights(s);
 }
 
 const dmc__sampler_facts *dmc__sampler_get_facts(const dmc__sampler *s)
@@ -489,6 +520,11 @@ const dmc__model *dmc__sampler_model(const dmc__sampler *s)
     return s->model;
 }
 
+int32_t dmc__sampler_horizon(const dmc__sampler *s)
+{
+    return s->view.horizon;
+}
+
 const dmc__allocator *dmc__sampler_allocator(const dmc__sampler *s)
 {
     return &s->ref.ctx->alloc;
@@ -496,7 +532,9 @@ const dmc__allocator *dmc__sampler_allocator(const dmc__sampler *s)
 
 size_t dmc__sampler_bytes(const dmc__sampler *s)
 {
-    return sizeof *s + s->host_bytes + dmc__net_bytes(s->net) + dmc__rollout_bytes(s->rollout) + dmc__net_bytes(s->cascade_net) +
+    const size_t halves = half_elems(s, s->net) + half_elems(s, s->cascade_net);
+    return sizeof *s + s->host_bytes + halves * s->ref.ctx->device->backend->elem + dmc__net_bytes(s->net) +
+           dmc__net_bytes(s->cascade_net) + dmc__rollout_bytes(s->rollout) +
            (s->cascade ? dmc__rollout_bytes(s->cascade) : 0) + (s->judge.self ? dmc__reward_critic_bytes(&s->judge) : 0) +
            dmc__context_bytes(&s->ref);
 }

@@ -9,9 +9,10 @@
 enum { DMC__SELECT_FIRST = 0, DMC__SELECT_EXPECTATION = 1, DMC__SELECT_GREEDY = 2, DMC__SELECT_SOFTMAX = 3 };
 
 typedef struct dmc__sampler_config {
-    int32_t sampler, steps /* 0 = T */, grid, batch, candidates, select, cascade_passes;
+    int32_t sampler, steps /* 0 = T */, grid, batch, candidates, select, cascade_passes, horizon /* 0 = the model's */;
     double eta, temperature, beta;
     uint64_t seed;
+    int32_t weights; /* DMC_WEIGHT_*: what matrix weights are read as */
 } dmc__sampler_config;
 
 typedef struct dmc__sampler_facts {
@@ -22,7 +23,8 @@ typedef struct dmc__sampler_facts {
 
 typedef struct dmc__sampler dmc__sampler;
 
-/* q may be NULL unless select needs it; q_map then maps the model's columns to the critic's. ctx NULL: the model's. */
+/* q may be NULL unless select needs it; q_map then maps the model's columns to the critic's (its horizon is the sampler's).
+ * ctx NULL: the model's. */
 dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc__iql *q, const dmc__critic_map *q_map,
                                const dmc__sampler_config *c, dmc__sampler **out);
 void dmc__sampler_destroy(dmc__sampler *s);
@@ -39,6 +41,7 @@ const float *dmc__sampler_chosen(const dmc__sampler *s, int32_t b);
 void dmc__sampler_candidates(const dmc__sampler *s, float *out);
 const dmc__sampler_config *dmc__sampler_get_config(const dmc__sampler *s);
 const dmc__model *dmc__sampler_model(const dmc__sampler *s);
+int32_t dmc__sampler_horizon(const dmc__sampler *s); /* rows of a sample */
 const dmc__allocator *dmc__sampler_allocator(const dmc__sampler *s);
 size_t dmc__sampler_bytes(const dmc__sampler *s);
 

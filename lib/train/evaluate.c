@@ -44,7 +44,7 @@ static dmc_status step_all(group *g, int32_t h, int32_t horizon, int32_t *runnin
 
 static dmc_status run_group(group *g, uint64_t first_seed, uint64_t seed)
 {
-    const int32_t horizon = dmc__sampler_model(g->sampler)->spec.net.horizon;
+    const int32_t horizon = dmc__sampler_horizon(g->sampler);
     int32_t running = 1, t = 0;
     dmc__sampler_reset(g->sampler, seed);
     DMC_TRY(start(g, first_seed));
@@ -71,8 +71,9 @@ static dmc_status check(const dmc__sampler *s, const dmc__env *e, int32_t episod
                          dmc__sampler_get_config(s)->batch);
     if (e->max_steps < 1) return dmc__fail(DMC_ERANGE, "dmc_evaluate: env->max_steps = %d, must be at least 1", e->max_steps);
     if (episodes < 1) return dmc__fail(DMC_ERANGE, "dmc_evaluate: episodes = %d, must be at least 1", episodes);
-    if (exec < 1 || exec > m->spec.net.horizon)
-        return dmc__fail(DMC_ERANGE, "dmc_evaluate: exec = %d, must be 1..%d (the model's horizon)", exec, m->spec.net.horizon);
+    if (exec < 1 || exec > dmc__sampler_horizon(s))
+        return dmc__fail(DMC_ERANGE, "dmc_evaluate: exec = %d, must be 1..%d (the sampler's horizon)", exec,
+                         dmc__sampler_horizon(s));
     return DMC_OK;
 }
 
@@ -82,7 +83,7 @@ dmc_status dmc__evaluate(dmc__sampler *s, const dmc__env *env, int32_t episodes,
     const dmc__allocator *a = dmc__sampler_allocator(s);
     DMC_TRY(check(s, env, episodes, exec));
     const size_t n = (size_t)env->count;
-    const size_t acts = n * (size_t)dmc__sampler_model(s)->spec.net.horizon * (size_t)env->act_dim;
+    const size_t acts = n * (size_t)dmc__sampler_horizon(s) * (size_t)env->act_dim;
     group g = {.sampler = s, .env = env, .exec = exec};
     dmc_status status = DMC_NEW(a, n * (size_t)env->obs_dim, &g.obs);
     if (status >= 0) status = DMC_NEW(a, acts, &g.act);

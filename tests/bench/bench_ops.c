@@ -85,6 +85,14 @@ static sizes dense_sizes(const bench_case *c)
                    2.0 * (double)(B * K * M) * pairs_of_rows(d, c->op == DMC_OP_CONVT1D)};
 }
 
+/* dim[5], which the kernel does not read: 1 = with a residual, behind the modulation if there is one. */
+static sizes norm_sizes(const int32_t *d)
+{
+    const size_t n = (size_t)d[0] * (size_t)d[1] * (size_t)d[2], C = (size_t)d[2], e = (size_t)d[0] * (size_t)d[4],
+                 r = d[5] ? n : 0;
+    return (sizes){{n, e != 0 ? e : r, e != 0 ? r : 0}, {C, C}, n, 0, 0};
+}
+
 static sizes other_sizes(const bench_case *c)
 {
     const int32_t *d = c->dim;
@@ -96,7 +104,7 @@ static sizes other_sizes(const bench_case *c)
         return (sizes){{nmk * (size_t)d[3]}, {0}, n * (size_t)(d[4] * d[5]) * (size_t)d[3], 0, 0};
     case DMC_OP_SPATIAL_SOFTMAX: return (sizes){{nmk * (size_t)d[3]}, {1}, n * 2 * (size_t)d[3], 0, 0};
     case DMC_OP_CROP2D: return (sizes){{nmk * (size_t)d[3]}, {0}, n * (size_t)(d[4] * d[5]) * (size_t)d[3], 0, 0};
-    case DMC_OP_GROUPNORM: return (sizes){{nmk}, {(size_t)d[2], (size_t)d[2]}, nmk, 0, 0};
+    case DMC_OP_GROUPNORM: return norm_sizes(d);
     case DMC_OP_LAYERNORM: return (sizes){{nm}, {(size_t)d[1], (size_t)d[1]}, nm, 0, 0};
     case DMC_OP_ADD_TIME: return (sizes){{nmk, n * (size_t)d[2]}, {0}, nmk, 0, 0};
     case DMC_OP_CONCAT: return (sizes){{nm, n * (size_t)d[2]}, {0}, nm + n * (size_t)d[2], 0, 0};
@@ -162,6 +170,7 @@ static int make_operands(const bench *s, const bench_case *c, const sizes *z, dm
     dmc_op_need need = {0};
     memcpy(k->dim, c->dim, sizeof k->dim);
     for (int i = 0; i < DMC_KATTR; i++) k->attr[i] = c->op == DMC_OP_ATTENTION ? 0 : 0.5;
+    if (c->op == DMC_OP_GROUPNORM) k->attr[1] = 1;
     if (s->table.op[c->op].prepare != NULL) s->table.op[c->op].prepare(k, &need);
     const size_t scratch =
         need.scratch_fwd > need.scratch_bwd ? need.scratch_fwd : need.scratch_bwd;
@@ -275,13 +284,21 @@ static const bench_case unet[] = {
     {DMC_OP_CONV1D, {1, 8, 256, 8, 64, 1, 1, 0}, 1},
     {DMC_OP_CONV1D, {1, 16, 128, 16, 32, 1, 1, 0}, 1},
     {DMC_OP_CONV1D, {1, 32, 32, 32, 14, 1, 1, 0}, 1},
-    {DMC_OP_GROUPNORM, {1, 32, 32, 8}, 5},
-    {DMC_OP_GROUPNORM, {1, 16, 64, 8}, 4},
-    {DMC_OP_GROUPNORM, {1, 8, 128, 8}, 4},
-    {DMC_OP_GROUPNORM, {1, 4, 256, 8}, 8},
-    {DMC_OP_GROUPNORM, {1, 4, 128, 8}, 4},
-    {DMC_OP_GROUPNORM, {1, 8, 64, 8}, 4},
-    {DMC_OP_GROUPNORM, {1, 16, 32, 8}, 4},
+    {DMC_OP_GROUPNORM, {1, 32, 32, 8}, 1},
+    {DMC_OP_GROUPNORM, {1, 32, 32, 8, 32, 0}, 2},
+    {DMC_OP_GROUPNORM, {1, 32, 32, 8, 0, 1}, 2},
+    {DMC_OP_GROUPNORM, {1, 16, 64, 8, 64, 0}, 2},
+    {DMC_OP_GROUPNORM, {1, 16, 64, 8, 0, 1}, 2},
+    {DMC_OP_GROUPNORM, {1, 8, 128, 8, 128, 0}, 2},
+    {DMC_OP_GROUPNORM, {1, 8, 128, 8, 0, 1}, 2},
+    {DMC_OP_GROUPNORM, {1, 4, 256, 8, 256, 0}, 4},
+    {DMC_OP_GROUPNORM, {1, 4, 256, 8, 0, 1}, 4},
+    {DMC_OP_GROUPNORM, {1, 4, 128, 8, 128, 0}, 2},
+    {DMC_OP_GROUPNORM, {1, 4, 128, 8, 0, 1}, 2},
+    {DMC_OP_GROUPNORM, {1, 8, 64, 8, 64, 0}, 2},
+    {DMC_OP_GROUPNORM, {1, 8, 64, 8, 0, 1}, 2},
+    {DMC_OP_GROUPNORM, {1, 16, 32, 8, 32, 0}, 2},
+    {DMC_OP_GROUPNORM, {1, 16, 32, 8, 0, 1}, 2},
 };
 
 /* Convolutions and norms of a ResNet-18 that sees 84 x 84 pixels. */
@@ -320,6 +337,9 @@ static const bench_case others[] = {
     {DMC_OP_LINEAR, {4, 5120, 1024}, 0},
     {DMC_OP_CONV1D, {1, 4, 1024, 4, 1024, 5, 1, 2}, 0},
     {DMC_OP_CONV1D, {8, 4, 1024, 4, 1024, 5, 1, 2}, 0},
+    {DMC_OP_GROUPNORM, {1, 4, 1024, 8, 2048, 0}, 0},
+    {DMC_OP_GROUPNORM, {64, 4, 1024, 8, 2048, 0}, 0},
+    {DMC_OP_GROUPNORM, {1, 1764, 64, 4, 0, 1}, 0},
     {DMC_OP_LAYERNORM, {256, 256}, 0},
     {DMC_OP_LAYERNORM, {640, 320}, 0},
     {DMC_OP_ATTENTION, {1, 10, 10, 10, 32}, 0},

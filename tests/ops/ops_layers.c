@@ -92,6 +92,38 @@ START_TEST(groupnorm_groups_neighbouring_channels)
 }
 END_TEST
 
+/* The norm is {-1 1} s for both channels, gamma 1 and 2. Then ReLU, times 10 and 100, plus 1 and 2, plus r. */
+START_TEST(groupnorm_modulates_and_adds)
+{
+    const double x[] = {1, 1, 3, 3}, gamma[] = {1, 2}, beta[] = {0, 0}, film[] = {10, 100, 1, 2}, r[] = {0.1, 0.2, 0.3, 0.4};
+    const double s = 1 / sqrt(1.25), dy[] = {1, 2, 3, 4};
+    const double want_add[] = {1 - s, 2 - 2 * s, 1 + s, 2 + 2 * s};
+    const double want_film[] = {1.1, 2.2, 10 * s + 1.3, 200 * s + 2.4}, want_e[] = {3 * s, 8 * s, 4, 6};
+    double y[4], save[2], de[4], dr[4];
+    dmc_kargs k = {.in = {x, film + 2}, .par = {gamma, beta}, .out = y, .save = save, .dim = {1, 2, 2, 1, 2}, .attr = {0.25, 0}};
+    op_call(DMC_OP_GROUPNORM, &k);
+    op_expect_numbers("added", y, want_add, 4, EXACT);
+    k = (dmc_kargs){.in = {x, film, r}, .par = {gamma, beta}, .out = y, .save = save, .dout = dy, .din = {NULL, de, dr},
+                    .dim = {1, 2, 2, 1, 4}, .attr = {0.25, 2}};
+    op_call(DMC_OP_GROUPNORM, &k);
+    op_call_backward(DMC_OP_GROUPNORM, &k);
+    op_expect_numbers("FiLM", y, want_film, 4, EXACT);
+    op_expect_numbers("de", de, want_e, 4, EXACT);
+    op_expect_numbers("dr", dr, dy, 4, 0);
+}
+END_TEST
+
+/* Without modulation the residual is the second input. */
+START_TEST(groupnorm_adds_a_residual_alone)
+{
+    const double x[] = {1, 3}, one[] = {1}, zero[] = {0}, r[] = {10, 20}, s = 1 / sqrt(1.25), want[] = {10 - s, 20 + s};
+    double y[2], save[2];
+    op_call(DMC_OP_GROUPNORM, &(dmc_kargs){.in = {x, r}, .par = {one, zero}, .out = y, .save = save, .dim = {1, 2, 1, 1},
+                                           .attr = {0.25}});
+    op_expect_numbers("y", y, want, 2, EXACT);
+}
+END_TEST
+
 START_TEST(layernorm_is_per_row)
 {
     const double x[] = {1, 3, -2, 2}, gamma[] = {2, 1}, beta[] = {0, 1};
@@ -263,6 +295,8 @@ Suite *dmc_suite_ops_layers(void)
     tcase_add_test(t, conv1d_layout);
     tcase_add_test(t, convt1d_spreads_its_taps);
     tcase_add_test(t, groupnorm_groups_neighbouring_channels);
+    tcase_add_test(t, groupnorm_modulates_and_adds);
+    tcase_add_test(t, groupnorm_adds_a_residual_alone);
     tcase_add_test(t, layernorm_is_per_row);
     tcase_add_test(t, activations_known_values);
     tcase_add_test(t, activations_do_not_overflow);

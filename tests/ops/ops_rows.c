@@ -48,14 +48,20 @@ SHAPES(convt1d_unet) = {CONVT(1, 4, 128, 128, 4, 2, 1), CONVT(1, 8, 64, 64, 4, 2
                         CONVT(1, 16, 32, 32, 4, 2, 1), END};
 
 #define GNORM(B, T, C, G, act) {.dim = {B, T, C, G}, .attr = {1e-5, act}}
+/* Modulation E wide; R: with a residual. Beyond what the kernel reads: dim[6], dim[7], 1 where in1, in2 is the residual. */
+#define GBLOCK(B, T, C, G, act, E, R)                                                                                  \
+    {.dim = {B, T, C, G, E, 0, (R) && (E) == 0, (R) && (E) > 0}, .attr = {1e-5, act}}
 SHAPES(groupnorm_odd) = {
     GNORM(2, 7, 33, 3, 0), GNORM(2, 7, 33, 3, 1),  GNORM(3, 13, 7, 1, 1), GNORM(1, 1, 8, 8, 0),
     GNORM(1, 1, 8, 8, 1),  GNORM(2, 4, 16, 8, 1),  GNORM(1, 1, 7, 1, 1),  GNORM(2, 33, 13, 13, 1),
-    GNORM(1, 2, 24, 3, 0), GNORM(2, 32, 40, 8, 1), GNORM(1, 3, 64, 1, 1), END,
+    GNORM(1, 2, 24, 3, 0), GNORM(2, 32, 40, 8, 1), GNORM(1, 3, 64, 1, 1),
+    GBLOCK(2, 7, 33, 3, 1, 33, 1), GBLOCK(3, 13, 7, 1, 1, 14, 1), GBLOCK(2, 4, 16, 8, 2, 32, 0), GBLOCK(2, 5, 24, 3, 2, 0, 1),
+    GBLOCK(1, 1, 13, 13, 0, 26, 1), GBLOCK(2, 3, 20, 5, 0, 20, 0), END,
 };
 SHAPES(groupnorm_unet) = {
     GNORM(1, 32, 32, 8, 1), GNORM(1, 16, 64, 8, 1), GNORM(1, 8, 128, 8, 1), GNORM(1, 4, 256, 8, 1),
-    GNORM(1, 4, 128, 8, 1), GNORM(1, 16, 32, 8, 1), END,
+    GNORM(1, 4, 128, 8, 1), GNORM(1, 16, 32, 8, 1), GBLOCK(1, 32, 32, 8, 1, 32, 0), GBLOCK(1, 4, 256, 8, 1, 0, 1),
+    GBLOCK(1, 4, 1024, 8, 1, 2048, 1), GBLOCK(1, 441, 64, 4, 2, 0, 1), GBLOCK(1, 100, 165, 15, 1, 165, 1), END,
 };
 
 #define LNORM(N, C) {.dim = {N, C}, .attr = {1e-5}}
@@ -220,7 +226,7 @@ const op_row op_rows[] = {
      {[IN0] = "012d", [PAR0] = "524d", [PAR1] = "4d?", [OUT] = "034"},
      convt1d_odd, convt1d_unet},
     {OP(GROUPNORM, groupnorm),
-     {[IN0] = "012d", [PAR0] = "2d", [PAR1] = "2d", [OUT] = "012"},
+     {[IN0] = "012d", [IN1] = "04+0126d?", [IN2] = "0127d?", [PAR0] = "2d", [PAR1] = "2d", [OUT] = "012"},
      groupnorm_odd, groupnorm_unet},
     {OP(LAYERNORM, layernorm),
      {[IN0] = "01d", [PAR0] = "1d", [PAR1] = "1d", [OUT] = "01"},

@@ -76,6 +76,17 @@ def test_observations_that_are_not_finite(model):
         assert np.array_equal(out, good)
 
 
+def test_horizon(dataset, obs):
+    options = dict(role="planner", network="unet1d_janner", obs_norm="minmax", mult="1,2")
+    model = dmc.Model.create(dataset, horizon=4, hidden=8, emb_dim=8, train_steps=5, **options)
+    with dmc.Sampler(model, horizon=8, candidates=3) as sampler:
+        assert sampler.sample(obs[0]).shape == (8, 1)
+        assert sampler.plan().shape == (8, 3) and sampler.candidates().shape == (1, 3, 8, 3)
+        assert model.sizes.horizon == 4
+    with pytest.raises(dmc.DmcRangeError, match="divisible"):
+        dmc.Sampler(model, horizon=5)
+
+
 def test_rebind(dataset, model, planner, obs):
     with model.clone() as other, dmc.Sampler(model, batch=5) as sampler:
         before = sampler.sample(obs)
@@ -162,3 +173,16 @@ def test_other_threads_run_while_c_works(model):
                     break
             thread.join(30)
     assert found == 3
+
+
+@pytest.mark.parametrize("weights, allowed", [("bf16", 2e-2), ("fp16", 3e-3)])
+def test_weights_of_16_bits(model, obs, weights, allowed):
+    with dmc.Sampler(model, batch=5, seed=1) as full, dmc.Sampler(
+        model, batch=5, seed=1, weights=weights
+    ) as half:
+        want, got = full.sample(obs), half.sample(obs)
+        error = np.abs(got - want).max() / np.abs(want).max()
+        assert 0 < error < allowed, error
+        assert half.memory > full.memory
+    with pytest.raises(dmc.DmcKeyError, match="must be one of: float32 bf16 fp16"):
+        dmc.Sampler(model, weights="float16")

@@ -130,7 +130,7 @@ static void make_model(rig *r, int32_t role)
     r->n_out = (size_t)m.horizon * A;
 }
 
-static void rig_open(rig *r, int32_t role, int32_t threads, int32_t select)
+static void rig_open_as(rig *r, int32_t role, int32_t threads, int32_t select, int32_t weights)
 {
     dmc_sampler_options o;
     dmc_context_options c;
@@ -144,7 +144,13 @@ static void rig_open(rig *r, int32_t role, int32_t threads, int32_t select)
     dmc_sampler_options_init(&o, sizeof o);
     o.candidates = 4;
     o.select = select;
+    o.weights = weights;
     ck_assert_msg(dmc_sampler_create(r->ctx, r->model, r->critic, &o, &r->sampler) == DMC_OK, "%s", dmc_last_error());
+}
+
+static void rig_open(rig *r, int32_t role, int32_t threads, int32_t select)
+{
+    rig_open_as(r, role, threads, select, DMC_WEIGHTS_FLOAT32);
 }
 
 static void rig_close(rig *r)
@@ -161,10 +167,10 @@ static const int32_t selects[] = {DMC_SELECT_FIRST, DMC_SELECT_EXPECTATION, DMC_
 
 /* Kind number i of CHOICES: every role with every selection, and one that sees. */
 enum { CHOICES = 9 };
-static void rig_choose(rig *r, int i)
+static void rig_choose(rig *r, int i, int32_t weights)
 {
-    if (i == CHOICES - 1) rig_open(r, SEEING, 1, DMC_SELECT_GREEDY);
-    else rig_open(r, roles[i % 2], 1, selects[i / 2]);
+    if (i == CHOICES - 1) rig_open_as(r, SEEING, 1, DMC_SELECT_GREEDY, weights);
+    else rig_open_as(r, roles[i % 2], 1, selects[i / 2], weights);
 }
 
 /* CALLS calls with changing observations; the worst status. */
@@ -200,7 +206,7 @@ END_TEST
 START_TEST(no_allocation_and_no_lock)
 {
     rig r;
-    rig_choose(&r, _i);
+    rig_choose(&r, _i, DMC_WEIGHTS_FLOAT32);
     counted = 0;
     counting = 1;
     const dmc_status status = run_calls(&r);
@@ -208,6 +214,26 @@ START_TEST(no_allocation_and_no_lock)
     ck_assert_msg(status >= DMC_OK, "%s", dmc_last_error());
     ck_assert_int_eq(counted, 0);
     rig_close(&r);
+}
+END_TEST
+
+/* Sampling from 16-bit weights, and making them anew for another model. */
+START_TEST(half_weights_allocate_nothing)
+{
+    rig r;
+    dmc_model *other;
+    rig_open_as(&r, roles[_i % 2], 1, DMC_SELECT_FIRST, DMC_WEIGHTS_BF16 + _i / 2);
+    ck_assert_int_eq(dmc_model_clone(r.model, &other), DMC_OK);
+    counted = 0;
+    counting = 1;
+    dmc_status status = run_calls(&r);
+    const dmc_status rebound = dmc_sampler_rebind(r.sampler, other);
+    if (status >= DMC_OK) status = run_calls(&r);
+    counting = 0;
+    ck_assert_msg(status >= DMC_OK && rebound == DMC_OK, "%s", dmc_last_error());
+    ck_assert_int_eq(counted, 0);
+    rig_close(&r);
+    dmc_model_destroy(other);
 }
 END_TEST
 
@@ -244,7 +270,7 @@ START_TEST(no_system_call)
 {
     rig r;
     int state;
-    rig_choose(&r, _i);
+    rig_choose(&r, _i, _i / 2 % 3);
     const pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0) _exit(child_under_seccomp(&r));
@@ -321,6 +347,7 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_test(t, the_counter_counts);
     tcase_add_loop_test(t, no_allocation_and_no_lock, 0, CHOICES);
+    tcase_add_loop_test(t, half_weights_allocate_nothing, 0, 4);
     tcase_add_loop_test(t, a_refused_observation_allocates_nothing, 0, 2);
     tcase_add_loop_test(t, no_system_call, 0, CHOICES);
     tcase_add_loop_test(t, threads_do_not_change_bits, 0, 2);

@@ -127,7 +127,7 @@ START_TEST(defaults_are_those_of_the_headers)
     ck_assert(s.sampler == DMC_SAMPLER_DDPM && s.steps == 0 && s.grid == DMC_GRID_LINSPACE);
     ck_assert(s.batch == 1 && s.candidates == 1 && s.select == DMC_SELECT_FIRST);
     ck_assert(s.cascade_passes == 0 && s.eta == 0 && s.temperature == 1 && s.beta == 1 &&
-              s.seed == 0);
+              s.seed == 0 && s.weights == DMC_WEIGHTS_FLOAT32 && s.horizon == 0);
     expect_ok(dmc_align_options_init(&a, sizeof a));
     ck_assert(a.lora_rank == 16 && a.batch == 256 && a.candidates == 8 && a.eval_every == 50);
     ck_assert(a.eval_conditions == 64 && a.lora_alpha == 16 && a.lr == 3e-4 && a.weight_decay == 0);
@@ -192,6 +192,8 @@ START_TEST(choices_are_the_enumerations)
         {DMC_OPTIONS_MODEL, "obs_norm", DMC_NORM_NONE, "none"},
         {DMC_OPTIONS_MODEL, "act_norm", DMC_NORM_GAUSSIAN, "gaussian"},
         {DMC_OPTIONS_SAMPLER, "sampler", DMC_SAMPLER_DDIM, "ddim"},
+        {DMC_OPTIONS_SAMPLER, "weights", DMC_WEIGHTS_BF16, "bf16"},
+        {DMC_OPTIONS_SAMPLER, "weights", DMC_WEIGHTS_FP16, "fp16"},
         {DMC_OPTIONS_SAMPLER, "grid", DMC_GRID_TRAILING, "trailing"},
         {DMC_OPTIONS_SAMPLER, "grid", DMC_GRID_LEADING, "leading"},
         {DMC_OPTIONS_SAMPLER, "select", DMC_SELECT_EXPECTATION, "expectation"},
@@ -534,9 +536,11 @@ START_TEST(describe_lists_every_row)
     dmc_option_info info;
     const dmc__field_table *t = dmc__field_table_find(DMC_OPTIONS_SAMPLER);
     int32_t n = 0;
+    char index[32];
     while (dmc_options_describe(DMC_OPTIONS_SAMPLER, n, &info) == DMC_OK) n++;
     ck_assert_int_eq(n, t->count);
-    expect_failure(dmc_options_describe(DMC_OPTIONS_SAMPLER, n, &info), DMC_ERANGE, "index = 11");
+    snprintf(index, sizeof index, "index = %d", n);
+    expect_failure(dmc_options_describe(DMC_OPTIONS_SAMPLER, n, &info), DMC_ERANGE, index);
     expect_failure(dmc_options_describe(DMC_OPTIONS_SAMPLER, -1, &info), DMC_ERANGE, "index = -1");
     expect_ok(dmc_options_describe(DMC_OPTIONS_SAMPLER, 0, &info));
     ck_assert_str_eq(info.key, "sampler");

@@ -185,6 +185,18 @@ static dmc__val pick_like(random_net *r, int32_t t, int32_t c, dmc__val x)
     return x;
 }
 
+/* Modulated or not, with a residual (perhaps x itself) or not. */
+static dmc__val add_random_norm(random_net *r, const char *name, dmc__val x)
+{
+    dmc__graph *const g = r->n.g;
+    const int32_t t = dmc__graph_rows(g, x), c = dmc__graph_cols(g, x), width = draw_below(&r->rng, 3) * c;
+    dmc__graph_push(g, "%s.e.", name);
+    const dmc__val e = width ? dmc__g_linear(g, "lin", pick_like(r, 1, 0, r->n.in[1]), width, 1) : -1;
+    dmc__graph_pop(g);
+    const dmc__val plus = draw_below(&r->rng, 2) ? pick_like(r, t, c, x) : -1;
+    return dmc__g_groupnorm_block(g, name, x, c % 2 ? 1 : 2, 0.1, draw_below(&r->rng, 2), e, plus);
+}
+
 static dmc__val add_random_op(random_net *r, const char *name)
 {
     static const enum dmc_op act[] = {DMC_OP_MISH, DMC_OP_SILU, DMC_OP_TANH};
@@ -192,17 +204,18 @@ static dmc__val add_random_op(random_net *r, const char *name)
     const dmc__val x = pick(r);
     const int32_t t = dmc__graph_rows(g, x), c = dmc__graph_cols(g, x), co = 2 + draw_below(&r->rng, 9);
     if (t * c > 120) return dmc__g_linear(g, name, x, 2, 1);
-    switch (draw_below(&r->rng, 11)) {
+    switch (draw_below(&r->rng, 12)) {
     case 0: return dmc__g_linear(g, name, x, co, draw_below(&r->rng, 2));
     case 1: return dmc__g_conv1d(g, name, x, co, 3, 1, 1);
     case 2: return dmc__g_conv1d(g, name, x, co, 3, 2, 1);
     case 3: return t > 8 ? x : dmc__g_convt1d(g, name, x, co, 4, 2, 1);
-    case 4: return dmc__g_groupnorm(g, name, x, c % 2 ? 1 : 2, 0.1, draw_below(&r->rng, 2));
+    case 4: return add_random_norm(r, name, x);
     case 5: return dmc__g_layernorm(g, name, x, 0.1);
     case 6: return dmc__g_act(g, act[draw_below(&r->rng, 3)], x);
     case 7: return dmc__g_add(g, x, pick_like(r, t, c, x));
     case 8: return dmc__g_add_time(g, x, dmc__g_linear(g, name, pick_like(r, 1, 0, r->n.in[1]), c, 1));
     case 9: return dmc__g_concat(g, x, pick_like(r, t, 0, x), draw_below(&r->rng, 2) ? -1 : pick_like(r, t, 0, x));
+    case 10: return dmc__g_dropout(g, x, 0.5);
     default: return draw_below(&r->rng, 2) ? dmc__g_reshape(g, x, c, t) : dmc__g_reshape(g, x, 1, t * c);
     }
 }
@@ -253,7 +266,7 @@ static const struct broken {
     {2, DMC_ESHAPE, "net.0.conv: conv1d of (8,6) to 4 channels, k = 3, stride = 1, pad = 3, must be at least 1 and pad 0..k-1"},
     {3, DMC_ESHAPE, "net.0.up: convt1d of (1,6), k = 3, stride = 1, pad = 2, to (-1,4), must be 1..2147483647 rows"},
     {4, DMC_ESHAPE, "net.0.gn: groupnorm of (8,6) in 4 groups, must divide 6"},
-    {5, DMC_ERANGE, "net.0.gn: groupnorm of (8,6) with eps = 0, act = 1, must be above 0, and 0..1"},
+    {5, DMC_ERANGE, "net.0.gn: groupnorm of (8,6) with eps = 0, act = 1, must be above 0, and 0..2"},
     {6, DMC_ERANGE, "net.0.ln: layernorm of (8,6) with eps = nan, must be above 0"},
     {7, DMC_ESHAPE, "net.0.add: (8,6) and (1,6), must be the same"},
     {8, DMC_ESHAPE, "net.0.add_time: (8,6) and (8,6), the second must be (1,6)"},
@@ -271,7 +284,9 @@ static const struct broken {
     {20, DMC_EINVAL, "dmc__graph_output: value = 2, (8,6), is already an output"},
     {21, DMC_EINVAL, "net.0.gn: initial scale 0, needs a linear or convolution layer and a scale from 0 on"},
     {22, DMC_EINVAL, "dmc__g_init: initial scale 2, needs a linear or convolution layer and a scale from 0 on"},
-    {23, DMC_ESTATE, "dmc__graph_pop: no prefix was pushed"},
+    {23, DMC_ESHAPE, "net.0.gn: groupnorm of (8,6) modulated by (8,6), must be (1,6) or (1,12)"},
+    {24, DMC_ESHAPE, "net.0.gn: groupnorm of (8,6) plus (1,6), must be the same"},
+    {25, DMC_ESTATE, "dmc__graph_pop: no prefix was pushed"},
 };
 enum { BROKEN = sizeof broken / sizeof *broken };
 
@@ -301,6 +316,8 @@ static void make_error(dmc__graph *g, dmc__val x, dmc__val e, int32_t call)
     case 20: dmc__graph_output(g, x); dmc__graph_output(g, dmc__g_reshape(g, x, 6, 8)); break;
     case 21: dmc__g_groupnorm(g, "gn", x, 3, 1e-5, 0); dmc__g_init(g, DMC__INIT_ZERO, 0); break;
     case 22: dmc__g_init(g, DMC__INIT_NORMAL, 2); break;
+    case 23: dmc__g_groupnorm_block(g, "gn", x, 3, 1e-5, 1, x, -1); break;
+    case 24: dmc__g_groupnorm_block(g, "gn", x, 3, 1e-5, 1, e, e); break;
     default: dmc__graph_pop(g); dmc__graph_pop(g); break;
     }
 }

@@ -239,7 +239,7 @@ START_TEST(windows_are_drawn_when_asked)
     dmc__graph_output(g, out[0]);
     dmc__graph_output(g, out[1]);
     dmc__plan *p;
-    fixture_ok(dmc__plan_create(g, d, 1, DMC__PLAN_INFER, NULL, &p));
+    fixture_ok(dmc__plan_create(g, d, 1, DMC__PLAN_TRAIN | DMC__PLAN_DINPUT, NULL, &p));
     float pixel[FRAMES * H * W];
     for (int i = 0; i < FRAMES * H * W; i++) pixel[i] = (float)(i % (H * W));
     fixture_ok(dmc__dev_in(d, dmc__plan_value(p, 0), pixel, FRAMES * H * W));

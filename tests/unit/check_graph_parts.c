@@ -219,6 +219,47 @@ START_TEST(lent_inputs_are_read_in_place)
 }
 END_TEST
 
+/* Of a chain with a dropout of the input, two in a row, and one at the end, inference keeps the last alone: an output must
+ * have memory of its own. */
+START_TEST(dropout_costs_inference_nothing)
+{
+    dmc__graph *g, *without;
+    dmc__device *d = fixture_device("cpu");
+    dmc__plan *p, *bare, *train;
+    fixture_ok(dmc__graph_create(&dmc__default_allocator, &g));
+    fixture_ok(dmc__graph_create(&dmc__default_allocator, &without));
+    const dmc__val in = dmc__graph_input(g, "x", 2, 4), bare_in = dmc__graph_input(without, "x", 2, 4);
+    dmc__val x = dmc__g_dropout(g, dmc__g_act(g, DMC_OP_MISH, dmc__g_dropout(g, in, 0.5)), 0.5), y = dmc__g_dropout(g, x, 0.5);
+    x = dmc__g_dropout(g, dmc__g_add(g, dmc__g_act(g, DMC_OP_SILU, dmc__g_reshape(g, y, 4, 2)), dmc__g_reshape(g, x, 4, 2)), 0.5);
+    y = dmc__g_act(without, DMC_OP_MISH, bare_in);
+    y = dmc__g_add(without, dmc__g_act(without, DMC_OP_SILU, y), y);
+    dmc__graph_output(g, x);
+    dmc__graph_output(without, y);
+    uint8_t node[8], lent[16] = {[0] = 0};
+    memset(node, 1, sizeof node);
+    lent[in] = 1;
+    const dmc__plan_part part = {node, lent};
+    fixture_ok(dmc__plan_create_part(g, d, BATCH, &part, &p));
+    fixture_ok(dmc__plan_create(without, d, BATCH, DMC__PLAN_INFER, NULL, &bare));
+    fixture_ok(dmc__plan_create(g, d, BATCH, DMC__PLAN_TRAIN, NULL, &train));
+    ck_assert_int_eq(p->nodes, 4);
+    ck_assert_int_eq(train->nodes, 7);
+    ck_assert_uint_eq(p->bytes, bare->bytes); /* the lent input pays for the copy at the end */
+    fixture_fill(d, dmc__plan_value(bare, bare_in), BATCH * 8, 4, 1);
+    dmc__plan_lend(p, in, dmc__plan_value(bare, bare_in));
+    dmc__plan_set_dropout(p, 1, 7, 3);
+    fixture_ok(dmc__plan_forward(p));
+    fixture_ok(dmc__plan_forward(bare));
+    ck_assert_mem_eq(dmc__plan_value(p, x), dmc__plan_value(bare, y), BATCH * 8 * sizeof(float));
+    dmc__plan_destroy(p);
+    dmc__plan_destroy(bare);
+    dmc__plan_destroy(train);
+    dmc__graph_destroy(g);
+    dmc__graph_destroy(without);
+    dmc__device_close(d);
+}
+END_TEST
+
 START_TEST(every_allocation_of_a_part_may_fail)
 {
     failing_alloc f = {0};
@@ -257,6 +298,7 @@ Suite *dmc_suite_graph_parts(void)
     tcase_add_test(t, parts_add_up_to_the_whole);
     tcase_add_test(t, a_part_has_what_it_touches);
     tcase_add_test(t, lent_inputs_are_read_in_place);
+    tcase_add_test(t, dropout_costs_inference_nothing);
     tcase_add_test(t, every_allocation_of_a_part_may_fail);
     suite_add_tcase(s, t);
     return s;

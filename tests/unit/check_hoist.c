@@ -32,14 +32,26 @@ static dmc__net *mixed_net(void)
     return n;
 }
 
-/* 0: of every class; then both networks without and with a condition, without and with a side input. */
-enum { NETS = 9 };
+/* 0: of every class; then every network without and with a condition, without and with a side input, with the embeddings
+ * of the time in turn, a dropout in some, an encoder in some. */
+static const int32_t kinds[] = {DMC__NET_IDQL_MLP, DMC__NET_UNET1D_JANNER, DMC__NET_DQL_MLP};
+enum { VARIANTS = 4, NETS = 1 + VARIANTS * sizeof kinds / sizeof *kinds };
 static dmc__net *some_net(int32_t i)
 {
     if (i == 0) return mixed_net();
-    dmc__net_config c = (i - 1) / 4 ? fixture_unet() : fixture_mlp();
-    c.cond = (i - 1) % 4 / 2 ? 5 : 0;
-    c.extra = (i - 1) % 2 ? 2 : 0;
+    const int32_t kind = kinds[(i - 1) / VARIANTS], variant = (i - 1) % VARIANTS;
+    dmc__net_config c = kind == DMC__NET_UNET1D_JANNER ? fixture_unet() : fixture_mlp();
+    c.kind = kind;
+    c.emb_dim = 8;
+    c.time_embed = (kind + variant) % 4;
+    c.cond = variant / 2 ? 5 : 0;
+    c.extra = variant % 2 ? 2 : 0;
+    c.dropout = variant == 1 ? 0.3f : 0;
+    if (variant == 3) {
+        c.encoder = DMC__ENCODER_MLP;
+        c.enc_hidden = 7;
+        c.enc_dim = 6;
+    }
     return fixture_net(c);
 }
 

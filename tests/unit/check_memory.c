@@ -78,7 +78,7 @@ END_TEST
 static void expect_sampler(place *p, const dmc_model *m, const dmc_critic *c, const dmc_sampler_options *o)
 {
     float obs[3 * WORLD_S], *act;
-    const size_t n = (size_t)o->batch * (size_t)m->spec.net.horizon * WORLD_A;
+    const size_t n = (size_t)o->batch * (size_t)(o->horizon ? o->horizon : m->spec.net.horizon) * WORLD_A;
     dmc_sampler *s;
     const int64_t before = p->f.bytes;
     expect_ok(dmc_sampler_create(p->ctx, m, c, o, &s));
@@ -107,6 +107,7 @@ START_TEST(a_sampler_holds_what_it_says)
                 for (int32_t passes = 0; passes <= 2; passes += 2) {
                     dmc_sampler_options o = world_sampling(batch, candidates, select);
                     o.cascade_passes = passes;
+                    o.horizon = m->spec.net.kind == DMC__NET_UNET1D_JANNER && select ? 8 : 0;
                     o.steps = select; /* 0: the model's */
                     o.sampler = select ? DMC_SAMPLER_DDIM : DMC_SAMPLER_DDPM;
                     expect_sampler(&p, passes ? cascade : m, select >= DMC_SELECT_GREEDY ? critic : NULL, &o);

@@ -46,7 +46,8 @@ class Sampler(Handle):
             chosen,
         )
         self._made_with = self._use().needs
-        self.sizes = model.sizes
+        horizon = int(chosen["horizon"]) or model.sizes.horizon
+        self.sizes = model.sizes._replace(horizon=horizon)
         self.batch, self.candidate_count = int(chosen["batch"]), int(chosen["candidates"])
 
     def set_image(self, camera: str, pixels: NDArray[Any]) -> None:
