@@ -33,6 +33,7 @@ typedef struct dmc__param_spec {
     int32_t layout;                  /* DMC__LAYOUT_* */
     int32_t init;                    /* DMC__INIT_* */
     int32_t frozen;                  /* 1: a constant of the network, never moved by an optimizer */
+    int32_t flat_t, flat_c;          /* LINEAR whose first inputs PyTorch has as a flattened (c,t) and we as (t,c); 0: not */
     double scale;
     size_t size, offset;             /* elements; offset in the parameter block, multiple of 16 */
 } dmc__param_spec;
@@ -58,6 +59,8 @@ typedef struct dmc__glayer {
     dmc__parid weight, bias;
 } dmc__glayer;
 dmc__glayer dmc__g_layer(dmc__graph *g, const char *weight, const char *bias, int32_t ci, int32_t co);
+/* The first t c inputs are what PyTorch flattens from (c,t): a part reads them in our order, (t,c). */
+void dmc__g_layer_flattens(dmc__graph *g, dmc__glayer l, int32_t t, int32_t c);
 /* x (T,n) times inputs row..row+n, outputs col..col+co of the layer. */
 dmc__val dmc__g_linear_part(dmc__graph *g, dmc__glayer l, dmc__val x, int32_t row, int32_t col, int32_t co, int32_t bias);
 dmc__val dmc__g_conv1d(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t k, int32_t stride, int32_t pad);

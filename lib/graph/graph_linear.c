@@ -62,6 +62,19 @@ dmc__glayer dmc__g_layer(dmc__graph *g, const char *weight, const char *bias, in
     return (dmc__glayer){par[0], par[1]};
 }
 
+void dmc__g_layer_flattens(dmc__graph *g, dmc__glayer l, int32_t t, int32_t c)
+{
+    if (g->status < 0) return;
+    dmc__param_spec *const w = l.weight >= 0 && l.weight < g->params ? &g->param[l.weight] : NULL;
+    if (!w || w->layout != DMC__LAYOUT_LINEAR || t < 1 || c < 1 || (int64_t)t * c > w->shape[1]) {
+        dmc__graph_refuse(g, DMC_ESHAPE, "%s: (%d,%d) flattened, must be at most its %d inputs", w ? w->name : "layer", t, c,
+                          w ? w->shape[1] : 0);
+        return;
+    }
+    w->flat_t = t;
+    w->flat_c = c;
+}
+
 /* The layer `name` with parameters name.weight and name.bias. */
 static dmc__glayer plain_layer(dmc__graph *g, const char *name, int32_t ci, int32_t co, int32_t bias)
 {

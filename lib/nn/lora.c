@@ -106,6 +106,8 @@ static void describe_factors(const dmc__param_spec *w, int32_t rank, double alph
         .rank = w->rank,
         .shape = {r, ci, linear ? 0 : w->shape[2], square ? w->shape[3] : 0},
         .layout = linear || square ? w->layout : DMC__LAYOUT_CONV,
+        .flat_t = w->flat_t,
+        .flat_c = w->flat_c,
         .init = DMC__INIT_UNIFORM,
         .scale = 1 / sqrt(rows),
     };

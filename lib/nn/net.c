@@ -120,22 +120,26 @@ static dmc_status check_common(const dmc__net_config *c)
     return check_condition(c);
 }
 
-/* Channels of every level, and the norm must be able to cut them into equal groups. */
+/* The norm must be able to cut the channels into equal groups. */
+static dmc_status check_width(const dmc__net_config *c, const char *place, int32_t l, int32_t width)
+{
+    const int32_t groups = dmc__layers_groups(width);
+    if (width % groups == 0) return DMC_OK;
+    return dmc__fail(DMC_ERANGE, "%s: hidden = %d gives %s %d %d channels, must be a multiple of its %d groups",
+                     dmc__net_name(c->kind), c->hidden, place, l, width, groups);
+}
+
 static dmc_status check_widths(const dmc__net_config *c)
 {
     enum { WIDEST = 16384 };
-    const char *const name = dmc__net_name(c->kind);
     int32_t width = c->hidden;
     for (int32_t l = 0; l < c->levels; l++) {
         const int32_t m = c->mult[l];
         if (m < 1 || m > WIDEST / width)
-            return dmc__fail(DMC_ERANGE, "%s: mult of level %d = %d, must be 1..%d (%d channels at most)", name, l, m,
-                             WIDEST / width, WIDEST);
+            return dmc__fail(DMC_ERANGE, "%s: mult of level %d = %d, must be 1..%d (%d channels at most)",
+                             dmc__net_name(c->kind), l, m, WIDEST / width, WIDEST);
         width *= m;
-        const int32_t groups = dmc__layers_groups(width);
-        if (width % groups)
-            return dmc__fail(DMC_ERANGE, "%s: hidden = %d gives level %d %d channels, must be a multiple of its %d groups",
-                             name, c->hidden, l, width, groups);
+        DMC_TRY(check_width(c, "level", l, width));
     }
     return DMC_OK;
 }
@@ -153,6 +157,21 @@ static dmc_status check_unet(const dmc__net_config *c)
     if (c->mult[0] != 1)
         return dmc__fail(DMC_ERANGE, "%s: mult of level 0 = %d, must be 1 (hidden is that level's width)", name, c->mult[0]);
     return check_widths(c);
+}
+
+/* Behind the levels, channels and rows are halved twice more. */
+static dmc_status check_half(const dmc__net_config *c)
+{
+    DMC_TRY(check_unet(c));
+    int32_t width = c->hidden;
+    for (int32_t l = 0; l < c->levels; l++) width *= c->mult[l];
+    if (c->horizon & (c->horizon - 1))
+        return dmc__fail(DMC_ERANGE, "%s: horizon = %d, must be a power of two", dmc__net_name(c->kind), c->horizon);
+    if (width % 4)
+        return dmc__fail(DMC_ERANGE, "%s: hidden = %d gives the last level %d channels, must be a multiple of 4",
+                         dmc__net_name(c->kind), c->hidden, width);
+    DMC_TRY(check_width(c, "mid block", 1, width / 2));
+    return check_width(c, "mid block", 2, width / 4);
 }
 
 /* Orthogonal weights take time that grows with the cube of the width: seconds here. */
@@ -173,10 +192,10 @@ static const struct network {
 } networks[DMC__NET_COUNT] = {
     [DMC__NET_IDQL_MLP] = {"idql_mlp", check_common, dmc__idql_mlp_build, 0},
     [DMC__NET_UNET1D_JANNER] = {"unet1d_janner", check_unet, dmc__unet1d_janner_build, 0},
-    [DMC__NET_UNET1D_CHI] = {"unet1d_chi", check_unet, NULL, 0},
+    [DMC__NET_UNET1D_CHI] = {"unet1d_chi", check_unet, dmc__unet1d_chi_build, 0},
     [DMC__NET_TRANSFORMER_CHI] = {"transformer_chi", check_common, NULL, 0},
     [DMC__NET_DIT1D] = {"dit1d", check_common, NULL, 0},
-    [DMC__NET_UNET1D_HALF] = {"unet1d_half", check_unet, NULL, 1},
+    [DMC__NET_UNET1D_HALF] = {"unet1d_half", check_half, dmc__unet1d_half_build, 1},
     [DMC__NET_DIT1D_HALF] = {"dit1d_half", check_common, NULL, 1},
     [DMC__NET_DQL_MLP] = {"dql_mlp", check_common, dmc__dql_mlp_build, 0},
     [DMC__NET_INVERSE_MLP] = {"inverse_mlp", check_inverse, dmc__inverse_mlp_build, 1},

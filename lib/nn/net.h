@@ -108,6 +108,8 @@ dmc_status dmc__net_stretch(const dmc__allocator *a, const dmc__net *like, int32
 /* One file per network; each appends its ops to n->graph and sets n->out. */
 void dmc__idql_mlp_build(dmc__net *n);
 void dmc__unet1d_janner_build(dmc__net *n);
+void dmc__unet1d_chi_build(dmc__net *n);
+void dmc__unet1d_half_build(dmc__net *n);
 void dmc__dql_mlp_build(dmc__net *n);
 void dmc__inverse_mlp_build(dmc__net *n);
 /* Embedding of n->t as config.time_embed says, (1, emb_dim); parameters map_noise.*. */

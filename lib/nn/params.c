@@ -22,6 +22,13 @@ static weight_dims stored_dims(const dmc__param_spec *s)
     }
 }
 
+/* Our place of an input that PyTorch counts as i. */
+static size_t stored_input(const dmc__param_spec *spec, size_t i)
+{
+    const size_t t = (size_t)spec->flat_t, c = (size_t)spec->flat_c;
+    return i < t * c ? i % t * c + i / t : i;
+}
+
 size_t dmc__params_stored_index(const dmc__param_spec *spec, size_t j)
 {
     if (spec->layout == DMC__LAYOUT_PLAIN) return j;
@@ -30,7 +37,7 @@ size_t dmc__params_stored_index(const dmc__param_spec *spec, size_t j)
     const size_t tap = j % k, pair = j / k;
     if (spec->layout == DMC__LAYOUT_CONVT) /* (Ci,Co,k) */
         return (tap * ci + pair / co) * co + pair % co;
-    return (tap * ci + pair % ci) * co + pair / ci; /* (Co,Ci,k) */
+    return (tap * ci + stored_input(spec, pair % ci)) * co + pair / ci; /* (Co,Ci,k) */
 }
 
 dmc_status dmc__params_set_spec(const dmc__param_spec *spec, dmc__device *d, void *block, const float *torch, size_t n)
@@ -206,9 +213,14 @@ static dmc_status make_identity(const grow_step *s)
     return DMC_OK;
 }
 
+static int32_t same_order(const dmc__param_spec *a, const dmc__param_spec *b)
+{
+    return a->layout == b->layout && a->flat_t == b->flat_t && a->flat_c == b->flat_c;
+}
+
 static int32_t same_shape(const dmc__param_spec *a, const dmc__param_spec *b)
 {
-    if (a->rank != b->rank || a->layout != b->layout) return 0;
+    if (a->rank != b->rank || !same_order(a, b)) return 0;
     for (int32_t i = 0; i < a->rank; i++)
         if (a->shape[i] != b->shape[i]) return 0;
     return 1;
@@ -216,7 +228,7 @@ static int32_t same_shape(const dmc__param_spec *a, const dmc__param_spec *b)
 
 static int32_t only_input_grew(const dmc__param_spec *old, const dmc__param_spec *new)
 {
-    if (old->layout != new->layout || new->layout == DMC__LAYOUT_PLAIN) return 0;
+    if (!same_order(old, new) || new->layout == DMC__LAYOUT_PLAIN) return 0;
     const weight_dims o = stored_dims(old), n = stored_dims(new);
     return o.k == n.k && o.co == n.co && o.ci < n.ci;
 }

@@ -8,7 +8,8 @@
 
 static const char *const networks[] = {"mlp_t1", "mlp_t3", "mlp_free", "unet_two", "unet_three", "unet_same",
                                        "dql", "dql_plain", "mlp_frozen", "inverse",
-                                       "image_means", "image_keys", "image_key"};
+                                       "image_means", "image_keys", "image_key",
+                                       "chi", "chi_extra", "chi_free", "half", "half_flat"};
 enum { NETWORKS = sizeof networks / sizeof *networks,
        MOST_PORTS = 4 };
 
@@ -110,16 +111,22 @@ static dmc__net_config read_config(golden *g)
     return c;
 }
 
+static void open_network(golden *g, dmc__net **net, port in[MOST_PORTS + 1])
+{
+    const dmc__net_config c = read_config(g);
+    golden_ok(dmc__net_create(&dmc__default_allocator, &c, net));
+    const port all[] = {{"z", (*net)->z}, {"t", (*net)->t}, {"cond", (*net)->cond}, {"extra", (*net)->extra}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].val >= 0) *in++ = all[i];
+    *in = (port){NULL, -1};
+}
+
 START_TEST(denoiser)
 {
     golden *g = golden_open(networks[_i / GOLDEN_DEVICES]);
-    const dmc__net_config c = read_config(g);
     dmc__net *net;
-    golden_ok(dmc__net_create(&dmc__default_allocator, &c, &net));
-    port in[MOST_PORTS + 1] = {{"z", net->z}, {"t", net->t}};
-    int n = 2;
-    if (c.cond) in[n++] = (port){"cond", net->cond};
-    if (c.extra) in[n++] = (port){"extra", net->extra};
+    port in[MOST_PORTS + 1];
+    open_network(g, &net, in);
     const port out[] = {{"out", net->out}, {NULL, -1}};
     check_graph(g, _i % GOLDEN_DEVICES, net->graph, in, out);
     dmc__net_destroy(net);
@@ -175,23 +182,42 @@ static dmc__graph *adapted_graph(dmc__val *x, dmc__val *y)
     return g;
 }
 
-/* A or B of layer i as the file has it, and where it goes. */
-static const float *factor(golden *g, const char *which, int32_t i, float *to)
+/* A or B of a layer as the file has it, and where it goes. */
+static const float *factor(golden *g, const char *which, const char *layer, float *to, size_t room)
 {
-    char name[32];
+    char name[DMC__NAME_MAX + 8];
     size_t n;
-    snprintf(name, sizeof name, "%s/%s", which, adapted[i]);
+    snprintf(name, sizeof name, "%s/%s", which, layer);
     const double *v = golden_read(g, name, &n);
+    ck_assert_uint_le(n, room);
     for (size_t j = 0; j < n; j++) to[j] = (float)v[j];
     return to;
 }
 
+enum { MOST = 512 }; /* numbers of a factor */
+
+static void load_factors(golden *g, dmc__lora *lora)
+{
+    float a[MOST], b[MOST];
+    for (int32_t i = 0; i < dmc__lora_count(lora); i++) {
+        const char *name = dmc__lora_name(lora, i);
+        golden_ok(dmc__lora_set(lora, i, factor(g, "A", name, a, MOST), factor(g, "B", name, b, MOST)));
+    }
+}
+
+static void compare_factor(golden *g, const golden_device *d, const char *which, const char *layer, const float *got, size_t n)
+{
+    char name[DMC__NAME_MAX + 8];
+    double wide[MOST];
+    for (size_t j = 0; j < n; j++) wide[j] = (double)got[j];
+    snprintf(name, sizeof name, "%s/%s", which, layer);
+    golden_compare(g, name, wide, n, d->backward + 1e-6); /* read through floats */
+}
+
 static void compare_factor_grads(golden *g, const golden_device *d, dmc__lora *lora, const void *effective_grads)
 {
-    enum { MOST = 256 };
     void *grads;
     float a[MOST], b[MOST];
-    double wide[MOST];
     const size_t n = dmc__lora_elems(lora);
     golden_ok(dmc__dev_alloc(d->device, n, &grads));
     golden_ok(dmc__lora_backward(lora, effective_grads, grads));
@@ -199,18 +225,26 @@ static void compare_factor_grads(golden *g, const golden_device *d, dmc__lora *l
     golden_ok(dmc__dev_copy(d->device, dmc__lora_factors(lora), grads, n));
     for (int32_t i = 0; i < dmc__lora_count(lora); i++) {
         int32_t rank, sa[DMC__MAX_RANK], sb[2];
-        char name[32];
         dmc__lora_shape(lora, i, &rank, sa, sb);
-        const size_t na = (size_t)(sa[0] * sa[1] * (rank == 3 ? sa[2] : 1)), nb = (size_t)(sb[0] * sb[1]);
         golden_ok(dmc__lora_get(lora, i, a, b));
-        for (size_t j = 0; j < na; j++) wide[j] = (double)a[j];
-        snprintf(name, sizeof name, "dA/%s", adapted[i]);
-        golden_compare(g, name, wide, na, d->backward + 1e-6); /* read through floats */
-        for (size_t j = 0; j < nb; j++) wide[j] = (double)b[j];
-        snprintf(name, sizeof name, "dB/%s", adapted[i]);
-        golden_compare(g, name, wide, nb, d->backward + 1e-6);
+        compare_factor(g, d, "dA", dmc__lora_name(lora, i), a, (size_t)(sa[0] * sa[1] * (rank == 3 ? sa[2] : 1)));
+        compare_factor(g, d, "dB", dmc__lora_name(lora, i), b, (size_t)(sb[0] * sb[1]));
     }
     dmc__dev_free(d->device, grads, n);
+}
+
+/* Forward and backward with the adapter merged into the weights. */
+static void run_adapted(bench *b, dmc__lora *lora, const port *in, const port *out)
+{
+    void *effective;
+    golden_ok(dmc__dev_alloc(b->d.device, b->elems, &effective));
+    golden_ok(dmc__lora_merge(lora, b->weights, effective));
+    dmc__plan_bind(b->plan, effective, b->grads);
+    run_forward(b, in, out);
+    golden_load(b->g, "dout", &b->d, dmc__plan_grad(b->plan, out->val), port_size(b, out->val));
+    golden_ok(dmc__plan_backward(b->plan));
+    compare_factor_grads(b->g, &b->d, lora, b->grads);
+    dmc__dev_free(b->d.device, effective, b->elems);
 }
 
 START_TEST(adapters)
@@ -218,31 +252,54 @@ START_TEST(adapters)
     golden *g = golden_open("lora");
     const double *c = golden_read(g, "config", NULL);
     dmc__val x, y;
-    float a[256], b[256];
     dmc__graph *graph = adapted_graph(&x, &y);
     bench t = {.g = g, .d = golden_device_open(_i)};
     open_bench(&t, graph, 2, DMC__PLAN_TRAIN);
     dmc__lora *lora;
     golden_ok(dmc__lora_create(graph, t.d.device, (int32_t)c[0], c[1], "*", 5, &lora));
     ck_assert_int_eq(dmc__lora_count(lora), 3);
-    for (int32_t i = 0; i < 3; i++) {
-        ck_assert_str_eq(dmc__lora_name(lora, i), adapted[i]);
-        golden_ok(dmc__lora_set(lora, i, factor(g, "A", i, a), factor(g, "B", i, b)));
-    }
-    void *effective;
-    golden_ok(dmc__dev_alloc(t.d.device, t.elems, &effective));
-    golden_ok(dmc__lora_merge(lora, t.weights, effective));
-    dmc__plan_bind(t.plan, effective, t.grads);
+    for (int32_t i = 0; i < 3; i++) ck_assert_str_eq(dmc__lora_name(lora, i), adapted[i]);
+    load_factors(g, lora);
     const port in[] = {{"x", x}, {NULL, -1}}, out[] = {{"out", y}, {NULL, -1}};
-    run_forward(&t, in, out);
-    golden_load(g, "dout", &t.d, dmc__plan_grad(t.plan, y), port_size(&t, y));
-    golden_ok(dmc__plan_backward(t.plan));
-    compare_factor_grads(g, &t.d, lora, t.grads);
-    dmc__dev_free(t.d.device, effective, t.elems);
+    run_adapted(&t, lora, in, out);
     dmc__lora_destroy(lora);
     close_bench(&t);
     golden_device_close(&t.d);
     dmc__graph_destroy(graph);
+    golden_close(g);
+}
+END_TEST
+
+/* Whole networks: weights of which a layer's nodes read parts, and one whose inputs stand in another order than PyTorch's. */
+static const struct adapted_net {
+    const char *file, *patterns;
+    int32_t layers;
+} adapted_nets[] = {
+    {"lora_chi", "*cond_encoder.1, downs.0.0.*", 11},
+    {"lora_half", "final_block.*, mid_block2.0.conv1.0", 3},
+};
+enum { ADAPTED_NETS = sizeof adapted_nets / sizeof *adapted_nets };
+
+START_TEST(adapted_network)
+{
+    const struct adapted_net *a = &adapted_nets[_i / GOLDEN_DEVICES];
+    golden *g = golden_open(a->file);
+    dmc__net *net;
+    port in[MOST_PORTS + 1];
+    bench t = {.g = g, .d = golden_device_open(_i % GOLDEN_DEVICES)};
+    open_network(g, &net, in);
+    open_bench(&t, net->graph, 2, DMC__PLAN_TRAIN);
+    const double *c = golden_read(g, "lora", NULL);
+    dmc__lora *lora;
+    golden_ok(dmc__lora_create(net->graph, t.d.device, (int32_t)c[0], c[1], a->patterns, 5, &lora));
+    ck_assert_int_eq(dmc__lora_count(lora), a->layers);
+    load_factors(g, lora);
+    const port out[] = {{"out", net->out}, {NULL, -1}};
+    run_adapted(&t, lora, in, out);
+    dmc__lora_destroy(lora);
+    close_bench(&t);
+    golden_device_close(&t.d);
+    dmc__net_destroy(net);
     golden_close(g);
 }
 END_TEST
@@ -256,6 +313,7 @@ Suite *dmc_golden_nets(void)
     tcase_add_loop_test(t, twin_q, 0, GOLDEN_DEVICES);
     tcase_add_loop_test(t, state_value, 0, GOLDEN_DEVICES);
     tcase_add_loop_test(t, adapters, 0, GOLDEN_DEVICES);
+    tcase_add_loop_test(t, adapted_network, 0, ADAPTED_NETS * GOLDEN_DEVICES);
     suite_add_tcase(s, t);
     return s;
 }

@@ -7,6 +7,7 @@ With networks, only their files are made.
 Every number that goes in is exactly representable in float32, so that a float backend starts from the same point.
 Sizes are chosen to be awkward (7, 13, 33). tests/golden/README.md lists what each file holds.
 """
+import fnmatch
 import json
 import math
 import os
@@ -100,6 +101,23 @@ class Params(dict):
         for k, v in self.items():
             other[k] = f32(v.detach() + scale * draw.normal(*v.shape))
         return other
+
+
+class Adapted(Params):
+    """Layers whose name matches get s B A added to their weight."""
+
+    def __init__(self, seed, rank, alpha, patterns):
+        super().__init__(seed)
+        self.rank, self.alpha, self.patterns, self.A, self.B = rank, alpha, patterns, {}, {}
+
+    def get(self, name, *shape, fan_in=None):
+        weight, layer = super().get(name, *shape, fan_in=fan_in), name.removesuffix(".weight")
+        if layer == name or not any(fnmatch.fnmatchcase(layer, q) for q in self.patterns):
+            return weight
+        if layer not in self.A:
+            self.A[layer] = self.draw.normal(self.rank, *shape[1:], scale=0.3).requires_grad_(True)
+            self.B[layer] = self.draw.normal(shape[0], self.rank, scale=0.3).requires_grad_(True)
+        return weight + self.alpha / self.rank * torch.tensordot(self.B[layer], self.A[layer], 1)
 
 
 # ---- layers --------------------------------------------------------------------------------------------------------
@@ -286,6 +304,62 @@ def unet1d_janner(p, cfg, z, t, cond=None, extra=None):
     return conv(p, "final_conv.3", x, z.shape[-1], 1).transpose(1, 2)
 
 
+def chi_block(p, name, x, g, out, k, project=False):
+    s, b = linear(p, name + ".cond_encoder.1", F.mish(g), 2 * out)[:, :, None].chunk(2, 1)
+    y = s * conv_block(p, name + ".conv1", x, out, k) + b
+    y = conv_block(p, name + ".conv2", y, out, k)
+    if x.shape[1] != out or project:
+        x = conv(p, name + ".residual_conv", x, out, 1)
+    return y + x
+
+
+def unet1d_chi(p, cfg, z, t, cond=None, extra=None):
+    m, k, mult, emb = cfg["hidden"], cfg["kernel"], cfg["mult"], cfg["emb"]
+    d = [m * math.prod(mult[:i + 1]) for i in range(len(mult))]
+    g = two_layer(p, "map_emb", net_time(p, cfg, t), 4 * emb, emb)
+    if cond is not None:
+        g = torch.cat([g, linear(p, "global_cond_encoder", net_condition(p, cfg, cond), emb)], -1)
+    x = (z if extra is None else torch.cat([z, extra], -1)).transpose(1, 2)
+    skips = []
+    for i, c in enumerate(d):
+        x = chi_block(p, f"downs.{i}.0", x, g, c, k, project=extra is not None and i == 0)
+        x = chi_block(p, f"downs.{i}.1", x, g, c, k)
+        skips.append(x)
+        if i + 1 < len(d):
+            x = conv(p, f"downs.{i}.2.conv", x, c, 3, stride=2, pad=1)
+    for i in (0, 1):
+        x = chi_block(p, f"mids.{i}", x, g, d[-1], k)
+    for j in range(len(d) - 1):
+        c = d[len(d) - 2 - j]
+        x = torch.cat([x, skips.pop()], 1)
+        x = chi_block(p, f"ups.{j}.0", x, g, c, k)
+        x = chi_block(p, f"ups.{j}.1", x, g, c, k)
+        x = conv_up(p, f"ups.{j}.2.conv", x, c)
+    x = conv_block(p, "final_conv", x, m, k)
+    return conv(p, "final_conv.3", x, z.shape[-1], 1).transpose(1, 2)
+
+
+def unet1d_half(p, cfg, z, t, cond=None):
+    m, k, mult = cfg["hidden"], cfg["kernel"], cfg["mult"]
+    d = [m * math.prod(mult[:i + 1]) for i in range(len(mult))]
+    e = net_time(p, cfg, t)
+    if cond is not None:
+        e = e + linear(p, "map_cond", net_condition(p, cfg, cond), cfg["emb"])
+    e = two_layer(p, "map_emb", e, 4 * m, m)
+    x = z.transpose(1, 2)
+    for i, c in enumerate(d):
+        x = residual_block(p, f"downs.{i}.0", x, e, c, k)
+        x = residual_block(p, f"downs.{i}.1", x, e, c, k)
+        if i + 1 < len(d):
+            x = conv(p, f"downs.{i}.2.conv", x, c, 3, stride=2, pad=1)
+    for i in (1, 2):
+        x = residual_block(p, f"mid_block{i}.0", x, e, d[-1] // 2 ** i, 5)
+        x = conv(p, f"mid_block{i}.1.conv", x, d[-1] // 2 ** i, 3, stride=2, pad=1)
+    x = x.flatten(1)
+    x = F.mish(linear(p, "final_block.0", torch.cat([x, e], -1), x.shape[1] // 2))
+    return linear(p, "final_block.2", x, cfg["outputs"])
+
+
 def value_head(p, name, x, hidden):
     for a, b in ((0, 1), (3, 4)):
         x = F.mish(layer_norm(p, f"{name}.{b}", linear(p, f"{name}.{a}", x, hidden)))
@@ -297,7 +371,7 @@ def twin_q(p, obs, act, hidden):
     return value_head(p, "Q1", x, hidden), value_head(p, "Q2", x, hidden)
 
 
-NETWORKS = {0: idql_mlp, 1: unet1d_janner, 5: dql_mlp, 8: inverse_mlp}  # number in lib/nn/net.h
+NETWORKS = {0: idql_mlp, 1: unet1d_janner, 2: unet1d_chi, 5: dql_mlp, 6: unet1d_half, 8: inverse_mlp}  # number in lib/nn/net.h
 FIRST = ("kind", "horizon", "cols", "extra", "cond", "hidden", "blocks", "emb", "kernel")  # fields of dmc__net_config,
 LAST = ("n_obs", "heads", "time_embed", "compat", "encoder", "enc_hidden", "enc_dim", "outputs")  # before and behind mult
 IMAGES = ("dropout", "cameras", "image_h", "image_w", "image_c", "crop_h", "crop_w", "crop_random", "enc_width")
@@ -320,8 +394,9 @@ def config_row(c):
     return torch.tensor(row, dtype=torch.float64)
 
 
-def network_file(folder, name, seed, batch, cfg):
-    draw, p = Inputs(seed), Params(seed + 1)
+def network_file(folder, name, seed, batch, cfg, lora=None):
+    """lora: (rank, alpha, patterns) of an adapter, whose factors' gradients are stored instead of the weights'."""
+    draw, p = Inputs(seed), Adapted(seed + 1, *lora) if lora else Params(seed + 1)
     given = {"z": draw.normal(batch, cfg["horizon"], cfg["cols"]), "t": draw.integers(20, batch)}
     if cfg["cond"]:
         given["cond"] = draw.normal(batch, cfg["cond"])
@@ -335,7 +410,11 @@ def network_file(folder, name, seed, batch, cfg):
     out.backward(dout)
     tensors = {"config": config_row(cfg), **given, "out": out, "dout": dout}
     tensors.update({"d" + k: given[k].grad for k in smooth})
-    write_safetensors(os.path.join(folder, name), {**tensors, **p.values(), **p.grads()})
+    if lora:
+        tensors["lora"] = [float(lora[0]), float(lora[1])]
+        for k in p.A:
+            tensors.update({f"A/{k}": p.A[k], f"B/{k}": p.B[k], f"dA/{k}": p.A[k].grad, f"dB/{k}": p.B[k].grad})
+    write_safetensors(os.path.join(folder, name), {**tensors, **p.values(), **({} if lora else p.grads())})
 
 
 def value_files(folder):
@@ -614,6 +693,12 @@ def main():
                       enc_hidden=7, enc_dim=5),
         "dql_plain": config(5, horizon=1, cols=3, cond=13, hidden=33, emb=6, time_embed=1),
         "mlp_frozen": config(0, horizon=1, cols=3, cond=5, hidden=7, blocks=1, emb=14, time_embed=3, compat=2),
+        "chi": config(2, horizon=8, cols=7, cond=13, hidden=5, emb=10, kernel=5, mult=[1, 4]),
+        "chi_extra": config(2, horizon=4, cols=7, extra=3, cond=33, hidden=7, emb=6, kernel=3, mult=[1, 1], n_obs=3,
+                            time_embed=1, encoder=1, enc_hidden=13, enc_dim=7),
+        "chi_free": config(2, horizon=13, cols=3, hidden=7, emb=4, kernel=7, mult=[1]),
+        "half": config(6, horizon=4, cols=7, cond=33, hidden=3, emb=6, kernel=3, mult=[1, 2, 2], outputs=1),
+        "half_flat": config(6, horizon=16, cols=13, hidden=5, emb=6, kernel=3, mult=[1, 4], outputs=7),
         "inverse": config(8, horizon=2, cols=7, hidden=13, emb=2, outputs=33),
     }
     def images(cameras, n_obs, rows, size, **fields):
@@ -633,6 +718,11 @@ def main():
         seed = 10 + 2 * i if i < 6 else 1000 + zlib.crc32(name.encode()) % 100000
         if not only or name in only:
             network_file(folder, name + ".safetensors", seed, 3, cfg)
+    adapters = {"lora_chi": ("chi_extra", (2, 3.0, ["*cond_encoder.1", "downs.0.0.*"])),
+                "lora_half": ("half_flat", (3, 2.0, ["final_block.*", "mid_block2.0.conv1.0"]))}
+    for name, (network, lora) in adapters.items():
+        if not only or name in only:
+            network_file(folder, name + ".safetensors", zlib.crc32(name.encode()) % 100000, 2, networks[network], lora)
     if only:
         return
     value_files(folder)

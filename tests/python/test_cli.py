@@ -297,6 +297,16 @@ def test_sample(made):
     assert chosen[0]["q"] is not None and 0 <= chosen[0]["chosen"] < 8
 
 
+def test_another_horizon(made):
+    """The policy flattens its sample and refuses; a U-Net answers with as many rows as asked for, and is evaluated with them."""
+    assert "must be the model's 4" in run(made, "sample", "--obs", "0,0", "sampler.horizon=8", code=3).stderr
+    run(made, "train", "-c", "c.yaml", "-q", "-o", "unet.dmc", "model.network=unet1d_janner", "model.hidden=8", "model.mult=1,2",
+        "train.steps=5")
+    chosen = sample(made, "-m", "unet.dmc", "--obs", "0.5,0", "sampler.horizon=8")
+    assert [len(chosen[0]["actions"]), len(chosen[0]["actions"][0])] == [8, 1]
+    assert "of 8 rows" in run(made, "eval", "-m", "unet.dmc", "-c", "c.yaml", "-n", "8", "sampler.horizon=8").stdout
+
+
 def test_sample_from_standard_input_keeps_the_history(made):
     lines = sample(made, "--obs", "-", input="0.5 0\n-0.5 0\n")
     alone = sample(made, "--obs", "-", input="-0.5 0\n")

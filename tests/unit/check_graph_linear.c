@@ -145,6 +145,21 @@ START_TEST(parts_outside_are_refused)
 }
 END_TEST
 
+/* (2,4) of 7 inputs flattened is more than there is. */
+START_TEST(flattened_inputs_outside_are_refused)
+{
+    static const int32_t shapes[][2] = {{2, 4}, {0, 3}, {3, -1}, {65536, 65536}};
+    rig r = start_rig();
+    const dmc__glayer l = dmc__g_layer(r.g, "lin.weight", NULL, RIGHT, 6);
+    dmc__g_layer_flattens(r.g, l, 2, 3);
+    fixture_ok(dmc__graph_status(r.g));
+    dmc__g_layer_flattens(r.g, l, shapes[_i][0], shapes[_i][1]);
+    ck_assert_int_eq(dmc__graph_status(r.g), DMC_ESHAPE);
+    ck_assert_msg(strstr(dmc_last_error(), "flattened, must be at most its 7 inputs"), "%s", dmc_last_error());
+    dmc__graph_destroy(r.g);
+}
+END_TEST
+
 /* ---- dropout ---------------------------------------------------------------------------------------- */
 
 static rig dropout_rig(void)
@@ -222,6 +237,7 @@ Suite *dmc_suite_graph_linear(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, a_sum_of_parts_is_linear_of_joined_inputs);
     tcase_add_test(t, columns_of_a_layer);
+    tcase_add_loop_test(t, flattened_inputs_outside_are_refused, 0, 4);
     tcase_add_loop_test(t, parts_outside_are_refused, 0, sizeof refusals / sizeof *refusals);
     tcase_add_test(t, dropout_draws_only_when_asked);
     tcase_add_test(t, backward_drops_what_forward_dropped);

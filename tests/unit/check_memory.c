@@ -107,6 +107,7 @@ START_TEST(a_sampler_holds_what_it_says)
                 for (int32_t passes = 0; passes <= 2; passes += 2) {
                     dmc_sampler_options o = world_sampling(batch, candidates, select);
                     o.cascade_passes = passes;
+                    o.weights = select % 3; /* float32 bf16 fp16 */
                     o.horizon = m->spec.net.kind == DMC__NET_UNET1D_JANNER && select ? 8 : 0;
                     o.steps = select; /* 0: the model's */
                     o.sampler = select ? DMC_SAMPLER_DDIM : DMC_SAMPLER_DDPM;

@@ -10,6 +10,16 @@
     {                                                                                                                \
         .kind = DMC__NET_UNET1D_JANNER, .horizon = T, .cols = D, .hidden = M, .emb_dim = M, .kernel = 5, __VA_ARGS__ \
     }
+#define HALF(T, D, M, ...)                                                                                            \
+    {                                                                                                                \
+        .kind = DMC__NET_UNET1D_HALF, .horizon = T, .cols = D, .hidden = M, .emb_dim = M, .kernel = 3, .outputs = 1, \
+        __VA_ARGS__                                                                                                  \
+    }
+#define CHI(D, O)                                                                                                     \
+    {                                                                                                                \
+        .kind = DMC__NET_UNET1D_CHI, .horizon = 16, .cols = D, .cond = O, .hidden = 256, .emb_dim = 256, .kernel = 5, \
+        .levels = 3, .mult = {1, 2, 2}, .n_obs = 2                                                                   \
+    }
 #define MLP(D, O)                                                                                                \
     {                                                                                                            \
         .kind = DMC__NET_IDQL_MLP, .horizon = 1, .cols = D, .cond = O, .hidden = 256, .blocks = 3, .emb_dim = 64 \
@@ -24,6 +34,16 @@ static const struct published {
     {UNET(4, 23, 32, .levels = 3, .mult = {1, 4, 2}), 3685943, 148},      /* halfcheetah */
     {UNET(32, 23, 32, .levels = 4, .mult = {1, 2, 2, 2}), 3958327, 196},  /* walker2d    */
     {UNET(32, 69, 64, .levels = 4, .mult = {1, 2, 2, 2}), 15813893, 196}, /* kitchen     */
+    {UNET(64, 37, 64, .levels = 4, .mult = {1, 2, 2, 2}), 15799525, 196}, /* antmaze     */
+    {HALF(4, 23, 32, .levels = 3, .mult = {1, 4, 2}), 1411105, 106},      /* halfcheetah */
+    {HALF(32, 14, 32, .levels = 4, .mult = {1, 2, 2, 2}), 1488801, 130},  /* hopper      */
+    {HALF(32, 23, 32, .levels = 4, .mult = {1, 2, 2, 2}), 1489953, 130},  /* walker2d    */
+    {HALF(32, 69, 64, .levels = 4, .mult = {1, 2, 2, 2}), 5946945, 130},  /* kitchen     */
+    {HALF(64, 37, 64, .levels = 4, .mult = {1, 2, 2, 2}), 5967553, 130},  /* antmaze     */
+    {CHI(2, 10), 68882690, 150},                                          /* PushT, state */
+    {CHI(2, 40), 68890370, 150},                                          /* PushT, keypoints */
+    {CHI(9, 120), 68923401, 150},                                         /* kitchen     */
+    {CHI(10, 38), 68904202, 150},                                         /* lift        */
     {MLP(3, 11), 1615811, 26},                                            /* hopper      */
     {MLP(6, 17), 1618886, 26},                                            /* halfcheetah */
     {{.kind = DMC__NET_DQL_MLP, .horizon = 1, .cols = 6, .cond = 17, .hidden = 256, .emb_dim = 64}, 172230, 12},
@@ -37,8 +57,10 @@ START_TEST(parameter_counts)
     dmc__net *n = fixture_net(published[_i].config);
     ck_assert_uint_eq(dmc__graph_param_total(n->graph), published[_i].parameters);
     ck_assert_int_eq(dmc__graph_param_count(n->graph), published[_i].tensors);
-    ck_assert_int_eq(dmc__graph_rows(n->graph, n->out), published[_i].config.horizon);
-    ck_assert_int_eq(dmc__graph_cols(n->graph, n->out), published[_i].config.cols);
+    const dmc__net_config *c = &published[_i].config;
+    const int32_t regresses = dmc__net_regresses(c->kind);
+    ck_assert_int_eq(dmc__graph_rows(n->graph, n->out), regresses ? 1 : c->horizon);
+    ck_assert_int_eq(dmc__graph_cols(n->graph, n->out), regresses ? c->outputs : c->cols);
     dmc__net_destroy(n);
 }
 END_TEST
@@ -106,6 +128,88 @@ START_TEST(unet_names)
 }
 END_TEST
 
+/* The first published network of this kind and width. */
+static dmc__net *published_net(int32_t kind, int32_t cols)
+{
+    for (int32_t i = 0; i < PUBLISHED; i++)
+        if (published[i].config.kind == kind && published[i].config.cols == cols) return fixture_net(published[i].config);
+    ck_abort_msg("no such network");
+}
+
+START_TEST(chi_names)
+{
+    static const tensor want[] = {
+        {"map_emb.0.weight", 2, {1024, 256}},
+        {"map_emb.2.weight", 2, {256, 1024}},
+        {"global_cond_encoder.weight", 2, {256, 10}},
+        {"downs.0.0.conv1.0.weight", 3, {256, 2, 5}},
+        {"downs.0.0.cond_encoder.1.weight", 2, {512, 512}},
+        {"downs.0.0.residual_conv.bias", 1, {256}},
+        {"downs.1.2.conv.weight", 3, {512, 512, 3}},
+        {"downs.2.1.cond_encoder.1.bias", 1, {2048}},
+        {"mids.0.conv1.0.weight", 3, {1024, 1024, 5}},
+        {"mids.1.cond_encoder.1.weight", 2, {2048, 512}},
+        {"ups.0.0.conv1.0.weight", 3, {512, 2048, 5}},
+        {"ups.0.2.conv.weight", 3, {512, 512, 4}},
+        {"ups.1.1.conv2.1.weight", 1, {256}},
+        {"final_conv.0.weight", 3, {256, 256, 5}},
+        {"final_conv.3.weight", 3, {2, 256, 1}},
+    };
+    dmc__net *n = published_net(DMC__NET_UNET1D_CHI, 2);
+    expect_tensors(n->graph, want, sizeof want / sizeof *want);
+    ck_assert_int_eq(dmc__graph_find_param(n->graph, "downs.2.2.conv.weight"), -1);
+    ck_assert_int_eq(dmc__graph_find_param(n->graph, "ups.2.0.conv1.0.weight"), -1);
+    dmc__net_destroy(n);
+}
+END_TEST
+
+START_TEST(half_names)
+{
+    static const tensor want[] = {
+        {"map_emb.2.weight", 2, {32, 128}},
+        {"downs.0.0.conv1.0.weight", 3, {32, 14, 3}},
+        {"downs.2.2.conv.weight", 3, {128, 128, 3}},
+        {"downs.3.1.emb_mlp.1.weight", 2, {256, 32}},
+        {"mid_block1.0.conv1.0.weight", 3, {128, 256, 5}},
+        {"mid_block1.0.residual_conv.weight", 3, {128, 256, 1}},
+        {"mid_block1.1.conv.weight", 3, {128, 128, 3}},
+        {"mid_block2.0.emb_mlp.1.bias", 1, {64}},
+        {"mid_block2.1.conv.bias", 1, {64}},
+        {"final_block.0.weight", 2, {32, 96}},
+        {"final_block.2.weight", 2, {1, 32}},
+    };
+    dmc__net *n = published_net(DMC__NET_UNET1D_HALF, 14);
+    expect_tensors(n->graph, want, sizeof want / sizeof *want);
+    ck_assert_int_eq(dmc__graph_find_param(n->graph, "downs.3.2.conv.weight"), -1);
+    dmc__net_destroy(n);
+}
+END_TEST
+
+/* What depends on the time and what depends on the condition meet in the blocks, not before. */
+START_TEST(chi_parts)
+{
+    dmc__net *n = published_net(DMC__NET_UNET1D_CHI, 2);
+    const int32_t values = dmc__graph_value_count(n->graph);
+    uint8_t *const bits = calloc((size_t)values, 1);
+    ck_assert_ptr_nonnull(bits);
+    bits[n->z] = 1;
+    bits[n->t] = 2;
+    bits[n->cond] = 4;
+    dmc__graph_spread(n->graph, bits);
+    int32_t count[8] = {0};
+    for (int32_t i = 0; i < dmc__graph_node_count(n->graph); i++)
+        if (dmc__graph_cols(n->graph, dmc__graph_made_by(n->graph, i)) == 2048 &&
+            dmc__graph_rows(n->graph, dmc__graph_made_by(n->graph, i)) == 1)
+            count[bits[dmc__graph_made_by(n->graph, i)]]++;
+    /* widths 2048: two blocks of the last level, two of the middle; each has a time part, a condition part and a sum */
+    ck_assert_int_eq(count[2], 4);
+    ck_assert_int_eq(count[4], 4);
+    ck_assert_int_eq(count[6], 4);
+    free(bits);
+    dmc__net_destroy(n);
+}
+END_TEST
+
 START_TEST(mlp_names)
 {
     static const tensor want[] = {
@@ -117,7 +221,7 @@ START_TEST(mlp_names)
         {"ln_resnet.2.net.4.weight", 2, {256, 1024}},
         {"affine_out.bias", 1, {3}},
     };
-    dmc__net *n = fixture_net(published[4].config);
+    dmc__net *n = published_net(DMC__NET_IDQL_MLP, 3);
     expect_tensors(n->graph, want, sizeof want / sizeof *want);
     dmc__net_destroy(n);
 }
@@ -157,14 +261,29 @@ static const struct refusal {
     {DMC__NET_IDQL_MLP, FIELD(encoder), DMC__ENCODER_MLP, "enc_hidden = 0", "1..16384"},
     {DMC__NET_IDQL_MLP, FIELD(dropout), 0x3f800000 /* 1.0f */, "dropout = 1", "[0, 1)"},
     {DMC__NET_UNET1D_JANNER, FIELD(compat), 4, "compat = 4", "0..3"},
+    {DMC__NET_UNET1D_CHI, FIELD(horizon), 10, "unet1d_chi: horizon = 10", "2^(levels-1) = 4"},
+    {DMC__NET_UNET1D_CHI, FIELD(hidden), 13, "hidden = 13", "3 groups"},
+    {DMC__NET_UNET1D_HALF, FIELD(horizon), 12, "unet1d_half: horizon = 12", "power of two"},
+    {DMC__NET_UNET1D_HALF, FIELD(mult[2]), 12, "mid block 1 60 channels", "8 groups"},
+    {DMC__NET_UNET1D_HALF, FIELD(mult[2]), 1, "gives the last level 10 channels", "multiple of 4"},
 #undef FIELD
 };
 enum { REFUSALS = sizeof refusals / sizeof *refusals };
 
+/* A small U-Net of this kind. */
+static dmc__net_config fixture_of(int32_t kind)
+{
+    dmc__net_config c = fixture_unet();
+    c.kind = kind;
+    c.outputs = dmc__net_regresses(kind);
+    if (c.outputs) c.hidden = 5; /* 5 10 20, then 10 and 5 */
+    return c;
+}
+
 START_TEST(refused)
 {
     const struct refusal *r = &refusals[_i];
-    dmc__net_config c = r->kind == DMC__NET_UNET1D_JANNER ? fixture_unet() : fixture_mlp();
+    dmc__net_config c = r->kind == DMC__NET_IDQL_MLP ? fixture_mlp() : fixture_of(r->kind);
     dmc__net *n = (dmc__net *)&c;
     memcpy((char *)&c + r->field, &r->value, sizeof r->value);
     ck_assert_int_eq(dmc__net_create(&dmc__default_allocator, &c, &n), DMC_ERANGE);
@@ -190,7 +309,8 @@ START_TEST(out_of_memory)
     for (int64_t n = 1;; n++) {
         failing_alloc f = {.fail_at = n};
         const dmc__allocator a = failing_allocator(&f);
-        dmc__net_config c = _i == 0 ? fixture_mlp() : fixture_unet();
+        static const int32_t kinds[] = {DMC__NET_IDQL_MLP, DMC__NET_UNET1D_JANNER, DMC__NET_UNET1D_CHI, DMC__NET_UNET1D_HALF};
+        dmc__net_config c = _i == 0 ? fixture_mlp() : fixture_of(kinds[_i]);
         c.extra = 2;
         dmc__net *net;
         const dmc_status s = dmc__net_create(&a, &c, &net);
@@ -227,10 +347,13 @@ Suite *dmc_suite_net(void)
     tcase_add_loop_test(t, parameter_counts, 0, PUBLISHED);
     tcase_add_test(t, critic_counts);
     tcase_add_test(t, unet_names);
+    tcase_add_test(t, chi_names);
+    tcase_add_test(t, half_names);
+    tcase_add_test(t, chi_parts);
     tcase_add_test(t, mlp_names);
     tcase_add_loop_test(t, refused, 0, REFUSALS);
     tcase_add_test(t, bad_critics);
-    tcase_add_loop_test(t, out_of_memory, 0, 2);
+    tcase_add_loop_test(t, out_of_memory, 0, 4);
     tcase_add_loop_test(t, critic_out_of_memory, 0, 2);
     suite_add_tcase(s, t);
     return s;

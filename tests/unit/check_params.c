@@ -4,7 +4,8 @@
 
 #include "net_fixture.h"
 
-/* linear (5,3), conv (7,5,3), transposed conv (7,4,4): every layout, all sizes different. */
+/* linear (5,3), conv (7,5,3), transposed conv (7,4,4), linear (2,8) that begins with (t,c) = (2,3): every layout, all sizes
+ * different. */
 static dmc__graph *every_layout(void)
 {
     dmc__graph *g;
@@ -15,6 +16,8 @@ static dmc__graph *every_layout(void)
     x = dmc__g_layernorm(g, "norm", x, 1e-5);
     x = dmc__g_convt1d(g, "up", x, 4, 4, 2, 1);
     dmc__graph_output(g, x);
+    const dmc__glayer flat = dmc__g_layer(g, "flat.weight", NULL, 8, 2);
+    dmc__g_layer_flattens(g, flat, 2, 3);
     fixture_ok(dmc__graph_status(g));
     return g;
 }
@@ -27,6 +30,7 @@ static size_t expected_place(const char *name, int a, int b, int c)
     if (!strcmp(name, "lin.weight")) return (size_t)(b * 5 + a);            /* (Co,Ci) -> (Ci,Co)     */
     if (!strcmp(name, "conv.weight")) return (size_t)((c * 5 + b) * 7 + a); /* (Co,Ci,k) -> (k,Ci,Co) */
     if (!strcmp(name, "up.weight")) return (size_t)((c * 7 + a) * 4 + b);   /* (Ci,Co,k) -> (k,Ci,Co) */
+    if (!strcmp(name, "flat.weight")) return (size_t)((b < 6 ? b % 2 * 3 + b / 2 : b) * 2 + a); /* 2c+t -> 3t+c */
     return (size_t)a;
 }
 
@@ -211,6 +215,8 @@ static const struct growth {
     {DMC__NET_UNET1D_JANNER, 12, 12},
     /* cols + extra = hidden: the grown one would need none, but has one */
     {DMC__NET_UNET1D_JANNER, 7, 5},
+    {DMC__NET_UNET1D_CHI, 7, 7},
+    {DMC__NET_UNET1D_CHI, 12, 5},
 };
 enum { GROWTHS = sizeof growths / sizeof *growths };
 static const char *const backends[] = {"cpu", "ref"};
@@ -221,6 +227,7 @@ START_TEST(grown_network_is_bit_equal)
     enum { BATCH = 5 };
     dmc__device *d = fixture_device(backends[_i % 2]);
     dmc__net_config c = r->kind == DMC__NET_IDQL_MLP ? fixture_mlp() : fixture_unet();
+    c.kind = r->kind;
     c.cols = r->cols;
     dmc__net *small = fixture_net(c);
     c.extra = r->extra;
