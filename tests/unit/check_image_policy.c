@@ -177,6 +177,34 @@ START_TEST(what_does_not_fit_is_refused)
 }
 END_TEST
 
+static const int32_t networks[] = {DMC_NETWORK_IDQL_MLP, DMC_NETWORK_DQL_MLP, DMC_NETWORK_UNET1D_JANNER, DMC_NETWORK_UNET1D_CHI};
+enum { NETWORKS = sizeof networks / sizeof *networks };
+
+/* A pixel of either camera, in either frame, and an observation change what the network says. */
+START_TEST(every_network_sees)
+{
+    enum { ROW = 2 * (WORLD_S + CAMERAS * FRAME), MIDDLE = FRAME / 2 + W / 2 };
+    dmc_model_options o = seeing();
+    static float cond[ROW];
+    float z[4 * WORLD_A] = {0}, t = 2, was[4 * WORLD_A], is[4 * WORLD_A];
+    o.network = networks[_i];
+    o.horizon = 4;
+    o.mult = "1,2";
+    dmc_model *const m = world_model(ctx, data, &o);
+    for (int i = 0; i < ROW; i++) cond[i] = world_uniform(50, (uint64_t)i);
+    expect_ok(dmc_model_forward(m, 1, z, &t, cond, was));
+    for (int k = 0; k < 2 * CAMERAS + 2; k++) {
+        float *const x = cond + (k < 2 * CAMERAS ? 2 * WORLD_S + k * FRAME + MIDDLE : (k - 2 * CAMERAS) * WORLD_S);
+        const float keep = *x;
+        *x += 2;
+        expect_ok(dmc_model_forward(m, 1, z, &t, cond, is));
+        ck_assert_msg(memcmp(was, is, sizeof is) != 0, "number %d has no effect", (int)(x - cond));
+        *x = keep;
+    }
+    dmc_model_destroy(m);
+}
+END_TEST
+
 /* A model without eyes ignores images. */
 START_TEST(images_may_be_ignored)
 {
@@ -570,6 +598,7 @@ Suite *dmc_suite_image_policy(void)
     tcase_add_test(t, a_dataset_keeps_its_cameras);
     tcase_add_test(t, a_model_knows_its_cameras);
     tcase_add_loop_test(t, what_does_not_fit_is_refused, 0, REFUSED);
+    tcase_add_loop_test(t, every_network_sees, 0, NETWORKS);
     tcase_add_test(t, images_may_be_ignored);
     tcase_add_test(t, frames_are_kept_as_observations_are);
     tcase_add_test(t, a_missing_image_holds_the_last_actions);
