@@ -344,7 +344,7 @@ DEPS_build := build-essential pkg-config libsleef-dev libpthreadpool-dev libhdf5
               libjansson-dev librandom123-dev libxxhash-dev
 DEPS_demo := $(DEPS_build) gnuplot-nox
 DEPS_check := $(DEPS_demo) check libseccomp-dev python3 python3-numpy python3-h5py python3-pytest
-DEPS_dev := $(DEPS_check) python3-torch libopenblas0-openmp clang-format clang-tidy cppcheck shellcheck
+DEPS_dev := $(DEPS_check) python3-torch libopenblas0-openmp python3-numcodecs clang-format clang-tidy cppcheck shellcheck
 DEPS_cross := build-essential pkg-config python3 gcc-aarch64-linux-gnu qemu-user
 
 .PHONY: deps deps-dev deps-arm

@@ -21,6 +21,9 @@ typedef struct job {
     int32_t windows;
     float *obs, *act, *drawn; /* (GROUP,S) (GROUP,horizon,A) (GROUP*CANDIDATES,horizon,cols) */
     float *mean;              /* (A) of the training episodes */
+    uint8_t *image;           /* (GROUP,h,w,c) of one camera of a model that sees */
+    int32_t cameras;
+    size_t frame;             /* bytes */
     double loss;              /* denoising, held out */
     double sample, best, repeat, average; /* sums of errors over windows */
 } job;
@@ -28,7 +31,7 @@ typedef struct job {
 /* A moment of a held-out episode. */
 typedef struct moment {
     const float *obs, *act; /* the episode's rows */
-    int32_t row, len;
+    int32_t episode, row, len;
 } moment;
 
 static const float *row_at(const float *x, int32_t row, int32_t cols)
@@ -68,6 +71,7 @@ static int find_moment(const job *j, int64_t at, moment *m)
         CLI_CALL(dmc_dataset_is_held_out(j->s.data, e, &held));
         if (!held) continue;
         CLI_CALL(dmc_dataset_episode(j->s.data, e, &m->obs, &m->act, NULL, &m->len));
+        m->episode = e;
         m->row = (int32_t)at + 1;
         if (at < m->len - 1) return CLI_OK;
         at -= m->len - 1;
@@ -106,6 +110,26 @@ static void add_errors(job *j, const moment *m, int32_t g)
     j->average += error_of(j, m, j->mean, 0);
 }
 
+static int32_t row_before(const moment *m, int32_t back)
+{
+    return m->row > back ? m->row - back : 0;
+}
+
+/* What the cameras saw `back` rows before every moment. */
+static int show_images(job *j, const moment *m, int32_t back)
+{
+    for (int32_t i = 0; i < j->cameras; i++) {
+        const char *const name = dmc_model_camera(j->s.model, i);
+        for (int32_t g = 0; g < GROUP; g++) {
+            const uint8_t *pixels;
+            CLI_CALL(dmc_dataset_frames(j->s.data, m[g].episode, name, &pixels));
+            memcpy(j->image + (size_t)g * j->frame, pixels + (size_t)row_before(&m[g], back) * j->frame, j->frame);
+        }
+        CLI_CALL(dmc_sampler_set_image(j->sampler, name, j->image, GROUP * j->frame));
+    }
+    return CLI_OK;
+}
+
 /* Show the sampler the last n_obs observations of every moment; the first of an episode is
  * repeated. */
 static int draw(job *j, const moment *m, uint64_t group)
@@ -114,9 +138,9 @@ static int draw(job *j, const moment *m, uint64_t group)
     CLI_CALL(dmc_sampler_reset(j->sampler, j->s.set.sampler.seed + group));
     for (int32_t back = j->n_obs - 1; back >= 0; back--) {
         for (int32_t g = 0; g < GROUP; g++) {
-            const int32_t row = m[g].row > back ? m[g].row - back : 0;
-            memcpy(j->obs + (size_t)g * s, row_at(m[g].obs, row, j->obs_dim), s * sizeof *j->obs);
+            memcpy(j->obs + (size_t)g * s, row_at(m[g].obs, row_before(&m[g], back), j->obs_dim), s * sizeof *j->obs);
         }
+        CLI_TRY(show_images(j, m, back));
         CLI_CALL(
             dmc_sampler_sample(j->sampler, j->obs, GROUP * s, j->act, rows * (size_t)j->act_dim));
     }
@@ -157,8 +181,9 @@ static int allocate(job *j)
     j->act = calloc(rows * (size_t)j->act_dim, sizeof *j->act);
     j->drawn = calloc(rows * CANDIDATES * (size_t)j->cols, sizeof *j->drawn);
     j->mean = calloc((size_t)j->act_dim, sizeof *j->mean);
-    return j->obs && j->act && j->drawn && j->mean ? CLI_OK
-                                                   : cli_complain(CLI_FAILED, "out of memory");
+    j->image = calloc(GROUP, j->frame + 1); /* one byte where there is no camera */
+    return j->obs && j->act && j->drawn && j->mean && j->image ? CLI_OK
+                                                               : cli_complain(CLI_FAILED, "out of memory");
 }
 
 static int prepare(job *j)
@@ -179,6 +204,9 @@ static int prepare(job *j)
     CLI_CALL(
         dmc_model_sizes(j->s.model, &j->horizon, &j->cols, &j->n_obs, &j->obs_dim, &j->act_dim));
     if (o.horizon > 0) j->horizon = o.horizon;
+    int32_t h, w, c;
+    CLI_CALL(dmc_model_cameras(j->s.model, &j->cameras, &h, &w, &c));
+    j->frame = (size_t)h * (size_t)w * (size_t)c;
     CLI_TRY(allocate(j));
     CLI_TRY(look_at_data(j));
     if (j->positions < 1)
@@ -222,6 +250,7 @@ int cli_eval(const cli_args *args)
 {
     job j = {.args = args};
     const int code = run(&j);
+    free(j.image);
     free(j.mean);
     free(j.drawn);
     free(j.act);

@@ -86,8 +86,8 @@ static int print_tensors(const dmc_model *m)
 {
     for (int32_t i = 0; i < dmc_model_tensor_count(m); i++) {
         const char *name = dmc_model_tensor_name(m, i);
-        int32_t rank, shape[3];
-        CLI_CALL(dmc_model_tensor_shape(m, name, &rank, shape));
+        int32_t rank, shape[4];
+        CLI_CALL(dmc_model_tensor_sizes(m, name, &rank, shape));
         printf("%s\t", name);
         for (int32_t k = 0; k < rank; k++) printf("%s%d", k ? "x" : "", shape[k]);
         putchar('\n');

@@ -43,7 +43,8 @@ DMC_API dmc_status dmc_dataset_options_init(dmc_dataset_options *o, size_t size)
 /* Read an HDF5 file in the D4RL layout: observations (N,S), actions (N,A), rewards (N), terminals (N), and
  * timeouts (N) if there. Episodes end at a terminal, a timeout or the end of the file. Files are not trusted:
  * external storage, links, virtual layouts and unknown filters are refused, sizes are checked, values must be
- * finite. Errors: DMC_ENOENT, DMC_EFORMAT, DMC_ESHAPE, DMC_ENUMERIC (with dataset and row), DMC_ENOMEM. */
+ * finite. A group images may hold cameras, images/<name> (N,H,W,C) of bytes, all of one size; they are kept as bytes.
+ * Errors: DMC_ENOENT, DMC_EFORMAT, DMC_ESHAPE, DMC_ENUMERIC (with dataset and row), DMC_ENOMEM. */
 DMC_API DMC_NODISCARD dmc_status dmc_dataset_open(dmc_context *ctx, const char *path, const dmc_dataset_options *o,
                                                   dmc_dataset **out);
 
@@ -53,6 +54,16 @@ DMC_API DMC_NODISCARD dmc_status dmc_dataset_create(dmc_context *ctx, size_t n, 
                                                     const float *obs, const float *act, const float *rew,
                                                     const uint8_t *terminals, const uint8_t *timeouts,
                                                     const dmc_dataset_options *o, dmc_dataset **out);
+
+/* A camera more, one frame per step: pixels (steps,h,w,c), n = their number. Names are letters, digits, _ and -, at most 31;
+ * all cameras of a dataset have one size, at most 8 of them. Before the dataset is used. Ownership: pixels are copied.
+ * Errors: DMC_EINVAL (name), DMC_ESHAPE (sizes), DMC_ERANGE (one too many), DMC_ENOMEM. */
+DMC_API DMC_NODISCARD dmc_status dmc_dataset_add_images(dmc_dataset *d, const char *camera, int32_t h, int32_t w, int32_t c,
+                                                        const uint8_t *pixels, size_t n);
+/* How many cameras (0: none), and the size of their frames. Any out pointer may be NULL. */
+DMC_API dmc_status dmc_dataset_cameras(const dmc_dataset *d, int32_t *count, int32_t *h, int32_t *w, int32_t *c);
+/* Name of camera i, in alphabetical order; NULL if there is none. */
+DMC_API const char *dmc_dataset_camera(const dmc_dataset *d, int32_t i);
 
 /* Write in the layout above (gzip), atomically: a temporary file beside it, then rename. */
 DMC_API DMC_NODISCARD dmc_status dmc_dataset_save(const dmc_dataset *d, const char *path);
@@ -66,6 +77,9 @@ DMC_API dmc_status dmc_dataset_get_info(const dmc_dataset *d, dmc_dataset_info *
 /* Borrowed rows of episode i: obs (len,S), act (len,A), rew (len) raw. Any out pointer may be NULL. */
 DMC_API dmc_status dmc_dataset_episode(const dmc_dataset *d, int32_t i, const float **obs, const float **act,
                                        const float **rew, int32_t *len);
+
+/* Borrowed frames of a camera in episode i, (len,h,w,c) of bytes. Errors: DMC_ERANGE, DMC_EKEY (no such camera). */
+DMC_API dmc_status dmc_dataset_frames(const dmc_dataset *d, int32_t i, const char *camera, const uint8_t **pixels);
 
 /* *held = 1 if episode i is kept for validation (options.held_out), else 0. */
 DMC_API dmc_status dmc_dataset_is_held_out(const dmc_dataset *d, int32_t i, int32_t *held);

@@ -35,7 +35,12 @@ enum {
 };
 enum { DMC_TIME_POSITIONAL = 0, DMC_TIME_SINUSOIDAL = 1, DMC_TIME_FOURIER = 2, DMC_TIME_FROZEN = 3 };
 enum { DMC_COMPAT_RESIDUAL = 1, DMC_COMPAT_INT_TIME = 2, DMC_COMPAT_INT_POSITIONS = 4 };
-enum { DMC_ENCODER_NONE = 0, DMC_ENCODER_MLP = 1 };
+enum {
+    DMC_ENCODER_NONE = 0,
+    DMC_ENCODER_MLP = 1,               /* Linear ReLU Linear over all observations together                */
+    DMC_ENCODER_RESNET18 = 2,          /* a ResNet-18 per camera, joined to the observation: a policy that sees */
+    DMC_ENCODER_RESNET18_KEYPOINTS = 3 /* the same with a spatial softmax in place of the last mean        */
+};
 enum { DMC_SCHEDULE_COSINE = 0, DMC_SCHEDULE_LINEAR = 1, DMC_SCHEDULE_VP = 2 };
 enum { DMC_PREDICT_EPSILON = 0, DMC_PREDICT_X0 = 1, DMC_PREDICT_V = 2 };
 enum { DMC_NORM_NONE = 0, DMC_NORM_GAUSSIAN = 1, DMC_NORM_MINMAX = 2 };
@@ -67,6 +72,9 @@ typedef struct dmc_model_options {
     int32_t enc_dim;       /* width behind the encoder; default 128                                   */
     double dropout;        /* probability while pre-training, 0..<1; default 0                        */
     double discount;       /* role value: of the return, 0..1; default 0.99                           */
+    int32_t crop_h, crop_w; /* resnet18: window of an image that is seen; 0 = all; default 0          */
+    int32_t crop_random;   /* resnet18: 1 = windows are drawn while pre-training, else the middle; default 1 */
+    int32_t enc_width;     /* resnet18: channels of the first stage, 1, 2, 4, 8 or a multiple of 16; default 64 */
 } dmc_model_options;
 
 /* Defaults. size = sizeof *o. */
@@ -98,12 +106,18 @@ DMC_API dmc_status dmc_model_describe(const dmc_model *m, char *buf, size_t size
 DMC_API dmc_status dmc_model_sizes(const dmc_model *m, int32_t *horizon, int32_t *z_cols, int32_t *n_obs,
                                    int32_t *obs_dim, int32_t *act_dim);
 
+/* A policy that sees: how many cameras (0: it does not) and the size of their frames; the name of camera i, NULL if there is
+ * none. Any out pointer may be NULL. */
+DMC_API dmc_status dmc_model_cameras(const dmc_model *m, int32_t *count, int32_t *h, int32_t *w, int32_t *c);
+DMC_API const char *dmc_model_camera(const dmc_model *m, int32_t i);
+
 /* Number of network parameters, the figure papers print. */
 DMC_API uint64_t dmc_model_parameters(const dmc_model *m);
 
 /* One evaluation of the network f(z, t, c) on a batch, in normalised units, without any diffusion step:
  * z (batch,horizon,cols), t (batch) as the network receives it (0..T-1 for discrete processes), cond
- * (batch,n_obs*obs_dim) for policies, NULL otherwise; out (batch,horizon,cols), of role value (batch), of role inverse
+ * (batch,n_obs*obs_dim) for policies, with cameras followed in each row by n_obs frames (h,w,c) of every camera, as numbers
+ * from -1 to 1 (byte/255*2-1); NULL otherwise; out (batch,horizon,cols), of role value (batch), of role inverse
  * (batch,act_dim).
  * Allocates; not real-time. Errors: DMC_EINVAL, DMC_ERANGE (batch), DMC_ENOMEM. */
 DMC_API DMC_NODISCARD dmc_status dmc_model_forward(const dmc_model *m, int32_t batch, const float *z, const float *t,
@@ -112,8 +126,10 @@ DMC_API DMC_NODISCARD dmc_status dmc_model_forward(const dmc_model *m, int32_t b
 /* Tensors by PyTorch name and shape ("downs.0.0.conv1.0.weight"); names in the model file's order. */
 DMC_API int32_t dmc_model_tensor_count(const dmc_model *m);
 DMC_API const char *dmc_model_tensor_name(const dmc_model *m, int32_t i);
-/* shape receives up to 3 sizes, *rank how many. DMC_EKEY (with the nearest name) if there is none. */
+/* *rank receives how many sizes the tensor has, shape the first 3 of them, or with _sizes all, at most 4 (convolutions over
+ * images). DMC_EKEY (with the nearest name) if there is none. */
 DMC_API dmc_status dmc_model_tensor_shape(const dmc_model *m, const char *name, int32_t *rank, int32_t shape[3]);
+DMC_API dmc_status dmc_model_tensor_sizes(const dmc_model *m, const char *name, int32_t *rank, int32_t shape[4]);
 DMC_API DMC_NODISCARD dmc_status dmc_model_get_tensor(const dmc_model *m, const char *name, float *out, size_t n);
 /* Not while the model is shared. n must be the tensor's size; values must be finite. */
 DMC_API DMC_NODISCARD dmc_status dmc_model_set_tensor(dmc_model *m, const char *name, const float *values, size_t n);

@@ -69,12 +69,18 @@ DMC_API DMC_NODISCARD dmc_status dmc_sampler_create(dmc_context *ctx, const dmc_
                                                     const dmc_sampler_options *o, dmc_sampler **out);
 DMC_API void dmc_sampler_destroy(dmc_sampler *s);
 
+/* A policy that sees: frames (batch,h,w,c) of one of its cameras for the next sample call, which needs one of every camera; older
+ * frames are kept inside, as observations are. n = batch*h*w*c. Errors: DMC_EKEY (no such camera), DMC_ESHAPE. REAL-TIME.
+ * Ownership: the pixels are copied. */
+DMC_API DMC_NODISCARD dmc_status dmc_sampler_set_image(dmc_sampler *s, const char *camera, const uint8_t *pixels, size_t n);
+
 /* One control step: obs (batch,obs_dim) in dataset units is the newest observation; a policy's older ones are
  * kept inside (the first is replicated). out receives the actions (batch,horizon,act_dim) in dataset units,
  * clamped to the model's action limits; a controller executes the first rows of it.
  * Returns DMC_OK, or DMC_CLAMPED (success) if an entry was clamped. DMC_ESHAPE if a count is wrong.
- * DMC_ENUMERIC if an observation is not finite or a result became so: out then holds the last good actions
- * (zeros clamped to the limits before the first) and is safe to send. REAL-TIME. Ownership: buffers stay yours. */
+ * DMC_ESTATE if a camera's image is missing, DMC_ENUMERIC if an observation is not finite or a result became so: out then
+ * holds the last good actions (zeros clamped to the limits before the first) and is safe to send. REAL-TIME. Ownership:
+ * buffers stay yours. */
 DMC_API DMC_NODISCARD dmc_status dmc_sampler_sample(dmc_sampler *s, const float *obs, size_t n_obs, float *out,
                                                     size_t n_out);
 

@@ -28,7 +28,8 @@ void dmc__dataset_reward_map(const dmc_dataset *d, double *scale, double *shift)
     if (d->reward == DMC_REWARD_MINUS1) *shift = -1;
 }
 
-static dmc_status make_dataset(const dmc__context_ref *ref, const dmc__hdf5_arrays *x, const dmc_dataset_options *o,
+/* Takes the images out of x, copies the rest. */
+static dmc_status make_dataset(const dmc__context_ref *ref, dmc__hdf5_arrays *x, const dmc_dataset_options *o,
                                dmc_dataset **out)
 {
     const dmc__allocator *a = &ref->ctx->alloc;
@@ -40,6 +41,8 @@ static dmc_status make_dataset(const dmc__context_ref *ref, const dmc__hdf5_arra
         DMC_FREE(a, d, 1);
         return status;
     }
+    d->data->images = x->images;
+    x->images = (dmc__images){0};
     d->ref = *ref;
     d->reward = o->reward;
     measure_returns(d);
@@ -82,11 +85,43 @@ dmc_status dmc_dataset_create(dmc_context *ctx, size_t n, int32_t obs_dim, int32
     DMC_TRY(dmc__context_acquire(ctx, &ref));
     if (c.max_steps > 0 && n > (size_t)c.max_steps) n = (size_t)c.max_steps;
     /* Only read: the struct is the one the file reader fills. */
-    const dmc__hdf5_arrays x = {n, obs_dim, act_dim, (float *)(uintptr_t)obs, (float *)(uintptr_t)act, (float *)(uintptr_t)rew,
-                                (uint8_t *)(uintptr_t)terminals, (uint8_t *)(uintptr_t)timeouts};
+    dmc__hdf5_arrays x = {n, obs_dim, act_dim, (float *)(uintptr_t)obs, (float *)(uintptr_t)act, (float *)(uintptr_t)rew,
+                                (uint8_t *)(uintptr_t)terminals, (uint8_t *)(uintptr_t)timeouts, {0}};
     const dmc_status status = make_dataset(&ref, &x, &c, out);
     if (status < 0) dmc__context_release(&ref);
     return status;
+}
+
+dmc_status dmc_dataset_add_images(dmc_dataset *d, const char *camera, int32_t h, int32_t w, int32_t c, const uint8_t *pixels,
+                                  size_t n)
+{
+    static const char who[] = "dmc_dataset_add_images";
+    uint8_t *to;
+    DMC_NEED("dmc_dataset_add_images", d);
+    DMC_NEED("dmc_dataset_add_images", camera);
+    DMC_NEED("dmc_dataset_add_images", pixels);
+    const size_t rows = d->data->rows, frame = h > 0 && w > 0 && c > 0 ? (size_t)h * (size_t)w * (size_t)c : 0;
+    if (frame > 0 && (n % frame || n / frame != rows))
+        return dmc__fail(DMC_ESHAPE, "%s: n = %zu bytes, must be steps * h * w * c = %zu * %d * %d * %d", who, n, rows, h, w, c);
+    DMC_TRY(dmc__images_add(&d->data->images, &d->ref.ctx->alloc, who, camera, rows, (const int32_t[]){h, w, c}, &to));
+    memcpy(to, pixels, rows * frame);
+    return DMC_OK;
+}
+
+dmc_status dmc_dataset_cameras(const dmc_dataset *d, int32_t *count, int32_t *h, int32_t *w, int32_t *c)
+{
+    DMC_NEED("dmc_dataset_cameras", d);
+    const dmc__images *const m = &d->data->images;
+    if (count) *count = m->cameras;
+    if (h) *h = m->h;
+    if (w) *w = m->w;
+    if (c) *c = m->c;
+    return DMC_OK;
+}
+
+const char *dmc_dataset_camera(const dmc_dataset *d, int32_t i)
+{
+    return d && i >= 0 && i < d->data->images.cameras ? d->data->images.name[i] : NULL;
 }
 
 /* The stored form: terminals as they were, a timeout wherever an episode ends without one. */
@@ -101,7 +136,7 @@ dmc_status dmc_dataset_save(const dmc_dataset *d, const char *path)
         const size_t last = t->start[e + 1] - 1;
         timeouts[last] = !t->terminal[last];
     }
-    const dmc__hdf5_arrays x = {t->rows, t->obs_dim, t->act_dim, t->obs, t->act, t->rew, t->terminal, timeouts};
+    const dmc__hdf5_arrays x = {t->rows, t->obs_dim, t->act_dim, t->obs, t->act, t->rew, t->terminal, timeouts, t->images};
     const dmc_status status = dmc__hdf5_write(path, &x);
     DMC_FREE(&d->ref.ctx->alloc, timeouts, t->rows);
     return status;
@@ -146,6 +181,21 @@ dmc_status dmc_dataset_episode(const dmc_dataset *d, int32_t i, const float **ob
     if (act) *act = t->act + row * (size_t)t->act_dim;
     if (rew) *rew = t->rew + row;
     if (len) *len = (int32_t)(t->start[i + 1] - row);
+    return DMC_OK;
+}
+
+dmc_status dmc_dataset_frames(const dmc_dataset *d, int32_t i, const char *camera, const uint8_t **pixels)
+{
+    DMC_NEED("dmc_dataset_frames", d);
+    DMC_NEED("dmc_dataset_frames", camera);
+    DMC_NEED("dmc_dataset_frames", pixels);
+    *pixels = NULL;
+    const dmc__trajectories *t = d->data;
+    if (i < 0 || i >= t->episodes)
+        return dmc__fail(DMC_ERANGE, "dmc_dataset_frames: i = %d, must be 0..%d", i, t->episodes - 1);
+    const int32_t k = dmc__images_find(&t->images, camera);
+    if (k < 0) return dmc__fail(DMC_EKEY, "dmc_dataset_frames: the dataset has no camera \"%.40s\"", camera);
+    *pixels = t->images.pixels[k] + t->start[i] * dmc__images_frame(&t->images);
     return DMC_OK;
 }
 

@@ -25,6 +25,25 @@ static dmc_status parse_mult(const char *text, dmc__net_config *n)
     return DMC_OK;
 }
 
+/* What an encoder of images sees: all cameras of the data. */
+static dmc_status take_cameras(const dmc_model_options *o, const dmc__images *m, dmc__net_config *n)
+{
+    if (o->encoder < DMC_ENCODER_RESNET18) return DMC_OK;
+    if (m->cameras == 0)
+        return dmc__fail(DMC_EINVAL, "dmc_model_create: encoder = %s needs images, the data have no camera",
+                         o->encoder == DMC_ENCODER_RESNET18 ? "resnet18" : "resnet18_keypoints");
+    n->cameras = m->cameras;
+    n->image_h = m->h;
+    n->image_w = m->w;
+    n->image_c = m->c;
+    n->crop_h = o->crop_h ? o->crop_h : m->h;
+    n->crop_w = o->crop_w ? o->crop_w : m->w;
+    n->crop_random = o->crop_random;
+    n->enc_width = o->enc_width;
+    memcpy(n->camera, m->name, sizeof n->camera);
+    return DMC_OK;
+}
+
 static dmc_status fill_spec(const dmc_model_options *o, const dmc__trajectories *t, dmc__model_spec *s)
 {
     memset(s, 0, sizeof *s);
@@ -40,6 +59,7 @@ static dmc_status fill_spec(const dmc_model_options *o, const dmc__trajectories 
                                .emb_dim = o->emb_dim, .kernel = o->kernel, .n_obs = s->n_obs, .heads = o->heads,
                                .time_embed = o->time_embed, .compat = o->compat, .encoder = o->encoder,
                                .enc_hidden = o->enc_hidden, .enc_dim = o->enc_dim, .dropout = (float)o->dropout};
+    DMC_TRY(take_cameras(o, &t->images, &s->net));
     DMC_TRY(dmc__model_spec_fit(s, t->obs_dim, t->act_dim));
     if (o->clip > 0 && o->role < DMC_ROLE_VALUE &&
         (o->act_norm == DMC_NORM_GAUSSIAN || (o->role == DMC_ROLE_PLANNER && o->obs_norm == DMC_NORM_GAUSSIAN)) &&
@@ -134,6 +154,22 @@ dmc_status dmc_model_sizes(const dmc_model *m, int32_t *horizon, int32_t *z_cols
     return DMC_OK;
 }
 
+dmc_status dmc_model_cameras(const dmc_model *m, int32_t *count, int32_t *h, int32_t *w, int32_t *c)
+{
+    DMC_NEED("dmc_model_cameras", m);
+    const dmc__net_config *const n = &m->spec.net;
+    if (count) *count = n->cameras;
+    if (h) *h = n->image_h;
+    if (w) *w = n->image_w;
+    if (c) *c = n->image_c;
+    return DMC_OK;
+}
+
+const char *dmc_model_camera(const dmc_model *m, int32_t i)
+{
+    return m && i >= 0 && i < m->spec.net.cameras ? m->spec.net.camera[i] : NULL;
+}
+
 uint64_t dmc_model_parameters(const dmc_model *m)
 {
     return m ? dmc__graph_param_total(m->net->graph) : 0;
@@ -202,14 +238,26 @@ static dmc_status find_tensor(const char *function, const dmc_model *m, const ch
                      near ? near : "", near ? "\"?" : "");
 }
 
-dmc_status dmc_model_tensor_shape(const dmc_model *m, const char *name, int32_t *rank, int32_t shape[3])
+/* At most `most` sizes of the tensor called `name`. */
+static dmc_status tell_shape(const char *function, const dmc_model *m, const char *name, int32_t *rank, int32_t *shape,
+                             int32_t most)
 {
     dmc__parid id;
-    DMC_TRY(find_tensor("dmc_model_tensor_shape", m, name, &id));
+    DMC_TRY(find_tensor(function, m, name, &id));
     const dmc__param_spec *p = dmc__graph_param(m->net->graph, id);
     if (rank) *rank = p->rank;
-    if (shape) memcpy(shape, p->shape, (size_t)p->rank * sizeof *shape);
+    for (int32_t i = 0; shape && i < p->rank && i < most; i++) shape[i] = p->shape[i];
     return DMC_OK;
+}
+
+dmc_status dmc_model_tensor_shape(const dmc_model *m, const char *name, int32_t *rank, int32_t shape[3])
+{
+    return tell_shape("dmc_model_tensor_shape", m, name, rank, shape, 3);
+}
+
+dmc_status dmc_model_tensor_sizes(const dmc_model *m, const char *name, int32_t *rank, int32_t shape[4])
+{
+    return tell_shape("dmc_model_tensor_sizes", m, name, rank, shape, DMC__MAX_RANK);
 }
 
 static dmc_status check_size(const char *function, const dmc_model *m, dmc__parid id, size_t n)

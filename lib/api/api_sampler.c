@@ -69,6 +69,25 @@ static size_t elems_of(const dmc_sampler *s)
     return (size_t)dmc__sampler_horizon(s->run) * (size_t)dmc__sampler_model(s->run)->spec.net.cols;
 }
 
+/* No allocation and no lock: the names are few and short. */
+dmc_status dmc_sampler_set_image(dmc_sampler *s, const char *camera, const uint8_t *pixels, size_t n)
+{
+    DMC_NEED("dmc_sampler_set_image", s);
+    DMC_NEED("dmc_sampler_set_image", camera);
+    DMC_NEED("dmc_sampler_set_image", pixels);
+    const dmc__net_config *const c = &dmc__sampler_model(s->run)->spec.net;
+    const size_t want = (size_t)dmc__sampler_get_config(s->run)->batch * (size_t)dmc__net_frame(c);
+    int32_t i = 0;
+    while (i < c->cameras && strcmp(c->camera[i], camera) != 0) i++;
+    if (i == c->cameras)
+        return dmc__fail(DMC_EKEY, "dmc_sampler_set_image: the model has no camera \"%.40s\"", camera);
+    if (n != want)
+        return dmc__fail(DMC_ESHAPE, "dmc_sampler_set_image: n = %zu, must be batch * h * w * c = %zu (%d x %d x %d)", n, want,
+                         c->image_h, c->image_w, c->image_c);
+    dmc__sampler_set_image(s->run, i, pixels);
+    return DMC_OK;
+}
+
 dmc_status dmc_sampler_sample(dmc_sampler *s, const float *obs, size_t n_obs, float *out, size_t n_out)
 {
     DMC_NEED("dmc_sampler_sample", s);

@@ -11,6 +11,7 @@ typedef struct callback {
     dmc_reward_fn fn;
     void *user;
     size_t batch, elems, obs;     /* obs: width of the raw condition handed out */
+    size_t width;                 /* of the whole condition, frames included    */
     float *z, *raw, *cond, *grad; /* (batch, ...) */
 } callback;
 
@@ -18,7 +19,8 @@ typedef struct callback {
 static dmc_status fetch_condition(callback *c, const void *cond, float *out)
 {
     if (!c->view.planner) {
-        DMC_TRY(dmc__dev_out(c->device, out, cond, c->batch * c->obs));
+        for (size_t b = 0; b < c->batch; b++)
+            DMC_TRY(dmc__dev_out(c->device, out + b * c->obs, dmc__dev_at(c->device, cond, b * c->width), c->obs));
         dmc__normaliser_invert(c->view.obs, out, c->batch * (size_t)c->view.n_obs, out);
         return DMC_OK;
     }
@@ -80,6 +82,7 @@ dmc_status dmc__reward_callback_create(const dmc__allocator *a, dmc__device *d, 
     c->batch = (size_t)batch;
     c->elems = dmc__view_elems(view);
     c->obs = (size_t)view->obs->n * (size_t)(view->planner ? 1 : view->n_obs);
+    c->width = (size_t)dmc__view_cond(view);
     *out = (dmc__reward){.self = c, .batch = batch, .has_gradient = has_gradient, .eval = eval};
     const dmc_status status = make_buffers(c, has_gradient);
     if (status < 0) dmc__reward_callback_free(out);

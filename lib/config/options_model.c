@@ -33,11 +33,15 @@
                "embedding of the diffusion time")                                                 \
     X##_INT(T, compat, 0, 0, 7, "faults of published code to repeat: 1 dit1d residual, 2 integer time frequencies, " \
                                 "4 integer frequencies of dit1d positions")                   \
-    X##_CHOICE(T, encoder, DMC_ENCODER_NONE, "none", 1, "none mlp",                               \
+    X##_CHOICE(T, encoder, DMC_ENCODER_NONE, "none", 3, "none mlp resnet18 resnet18_keypoints",   \
                "what stands before the network's condition")                                      \
     X##_INT(T, enc_hidden, 256, 1, 8192, "width inside the encoder")                              \
     X##_INT(T, enc_dim, 128, 1, 8192, "width behind the encoder")                                 \
     X##_REAL(T, dropout, 0, 0, DMC__BELOW_ONE, "probability of dropout while pre-training")       \
-    X##_REAL(T, discount, 0.99, 0, 1, "role value: discount of the return")
+    X##_REAL(T, discount, 0.99, 0, 1, "role value: discount of the return")                       \
+    X##_INT(T, crop_h, 0, 0, 2048, "resnet18: rows of an image that are seen; 0 = all")           \
+    X##_INT(T, crop_w, 0, 0, 2048, "resnet18: columns of an image that are seen; 0 = all")        \
+    X##_INT(T, crop_random, 1, 0, 1, "resnet18: 1 = the window is drawn while pre-training, 0 = the middle") \
+    X##_INT(T, enc_width, 64, 1, 512, "resnet18: channels of the first stage")
 
 DMC__OPTIONS_TABLE(dmc__options_model, DMC_OPTIONS_MODEL, dmc_model_options, MODEL_FIELDS, 0);

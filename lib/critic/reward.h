@@ -19,6 +19,7 @@ typedef struct dmc__reward {
 /* Linear maps from the model's normalised columns to the critic's: critic = model*scale + shift. */
 typedef struct dmc__critic_map {
     int32_t planner, horizon, n_obs, obs_dim, act_dim;
+    int32_t cond;                       /* width of a policy's condition, which its observations begin; 0: they are all */
     const float *obs_scale, *obs_shift; /* (S) */
     const float *act_scale, *act_shift; /* (A) */
 } dmc__critic_map;

@@ -111,7 +111,10 @@ static dmc_status check_map(const dmc__iql *q, const dmc__critic_map *m, int32_t
     if (batch < 1) return dmc__fail(DMC_ERANGE, "critic reward: batch = %d, must be at least 1", batch);
     /* 64 bits hold each product of two counts; the third factor is bounded before it is multiplied in. */
     const int64_t row = (int64_t)m->obs_dim + m->act_dim, sample = (int64_t)m->horizon * row;
-    const int64_t cond = m->planner ? 0 : (int64_t)m->n_obs * m->obs_dim;
+    const int64_t observed = (int64_t)m->n_obs * m->obs_dim, cond = m->planner ? 0 : m->cond ? m->cond : observed;
+    if (cond < observed && !m->planner)
+        return dmc__fail(DMC_ESHAPE, "critic reward: a condition of %d numbers, %d observations are %lld", m->cond, m->n_obs,
+                         (long long)observed);
     if (row > INT32_MAX || sample > INT32_MAX / batch || cond > INT32_MAX / batch)
         return dmc__fail(DMC_EOVERFLOW, "critic reward: batch = %d samples are too large, must be below 2^31 numbers in all",
                          batch);
@@ -129,7 +132,8 @@ static void set_shape(reward_critic *s, const dmc__critic_map *m, int32_t batch,
     const int32_t width = s->rows > 1 ? cols : (int32_t)s->elems;
     s->act = (source){.width = width, .from = m->planner ? m->obs_dim : 0, .n = m->act_dim};
     s->obs = m->planner ? (source){.width = width, .n = m->obs_dim}
-                        : (source){.width = m->n_obs * m->obs_dim, .from = (m->n_obs - 1) * m->obs_dim, .n = m->obs_dim};
+                        : (source){.width = m->cond ? m->cond : m->n_obs * m->obs_dim, .from = (m->n_obs - 1) * m->obs_dim,
+                                   .n = m->obs_dim};
 }
 
 static dmc_status take_memory(reward_critic *s, const dmc__critic_map *m)

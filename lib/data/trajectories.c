@@ -144,6 +144,7 @@ void dmc__trajectories_destroy(dmc__trajectories *t)
 {
     if (!t) return;
     const dmc__allocator *a = t->alloc;
+    dmc__images_free(&t->images, a);
     DMC_FREE(a, t->obs, t->rows * (size_t)t->obs_dim);
     DMC_FREE(a, t->act, t->rows * (size_t)t->act_dim);
     DMC_FREE(a, t->rew, t->rows);
@@ -198,13 +199,17 @@ static int32_t length_of(const dmc__trajectories *t, int32_t episode)
     return (int32_t)(t->start[episode + 1] - t->start[episode]);
 }
 
-/* Row number `row` of an episode of x (rows,cols), held at its ends. */
+/* Row number `row` of an episode, held at its ends, among all rows. */
+static size_t place_of(const dmc__trajectories *t, int32_t episode, int32_t row)
+{
+    const int32_t last = length_of(t, episode) - 1;
+    return t->start[episode] + (size_t)(row < 0 ? 0 : row > last ? last : row);
+}
+
 static const float *row_of(const dmc__trajectories *t, const float *x, int32_t cols,
                            int32_t episode, int32_t row)
 {
-    const int32_t last = length_of(t, episode) - 1;
-    const int32_t inside = row < 0 ? 0 : row > last ? last : row;
-    return x + (t->start[episode] + (size_t)inside) * (size_t)cols;
+    return x + place_of(t, episode, row) * (size_t)cols;
 }
 
 void dmc__window_context(const dmc__trajectories *t, dmc__position p, int32_t n, float *out)
@@ -213,6 +218,15 @@ void dmc__window_context(const dmc__trajectories *t, dmc__position p, int32_t n,
     for (int32_t i = 0; i < n; i++)
         memcpy(out + (size_t)i * s, row_of(t, t->obs, t->obs_dim, p.episode, p.row - (n - 1) + i),
                s * sizeof *out);
+}
+
+void dmc__window_frames(const dmc__trajectories *t, dmc__position p, int32_t n, int32_t camera,
+                        float *out)
+{
+    const size_t frame = dmc__images_frame(&t->images);
+    for (int32_t i = 0; i < n; i++)
+        dmc__images_convert(t->images.pixels[camera] + place_of(t, p.episode, p.row - (n - 1) + i) * frame,
+                            frame, out + (size_t)i * frame);
 }
 
 /* 1 where row p.row + i exists */

@@ -6,6 +6,7 @@
 
 #include "../base/alloc.h"
 #include "../base/rng.h"
+#include "images.h"
 
 /* Rows of all episodes one after the other. `final` of an episode: its last row is a true terminal (not a
  * time-out or the end of the file). next_obs of a row is the following row of the same episode; the last row of
@@ -20,6 +21,7 @@ typedef struct dmc__trajectories {
     size_t *start;             /* (episodes+1), start[episodes]=rows */
     int32_t *train, n_train;   /* episode numbers                   */
     int32_t *held, n_held;
+    dmc__images images;        /* none, or a frame of every camera per row */
     size_t *train_rows, *held_rows; /* (n_train+1) (n_held+1): rows of the episodes before each, for drawing */
 } dmc__trajectories;
 
@@ -42,6 +44,8 @@ dmc__position dmc__trajectories_draw(const dmc__trajectories *t, bool held, cons
 
 /* The last n observations at p, (n,S), oldest first; before the episode's start the first is replicated. */
 void dmc__window_context(const dmc__trajectories *t, dmc__position p, int32_t n, float *out);
+/* The last n frames of camera i at p, (n,h,w,c), as numbers from -1 to 1, replicated likewise. */
+void dmc__window_frames(const dmc__trajectories *t, dmc__position p, int32_t n, int32_t camera, float *out);
 /* Actions p.row .. p.row+h-1 (h,A); past the end the last is replicated and valid[i] (if not NULL) is 0. */
 void dmc__window_actions(const dmc__trajectories *t, dmc__position p, int32_t h, float *out, uint8_t *valid);
 /* Rows [obs | act] (h,S+A), padded likewise. */

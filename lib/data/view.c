@@ -10,7 +10,7 @@ int32_t dmc__view_cols(const dmc__view *v)
 
 int32_t dmc__view_cond(const dmc__view *v)
 {
-    return v->planner ? 0 : v->n_obs * v->obs->n;
+    return v->planner ? 0 : v->n_obs * (v->obs->n + v->cameras * v->frame);
 }
 
 size_t dmc__view_elems(const dmc__view *v)
@@ -46,6 +46,21 @@ static void base_weight(const dmc__view *v, const uint8_t *valid, float *weight)
         for (int32_t j = 0; j < v->obs->n; j++) weight[j] = 0;
 }
 
+static float *frames_of(const dmc__view *v, float *cond)
+{
+    return cond + (size_t)v->n_obs * (size_t)v->obs->n;
+}
+
+/* What a policy saw at p. */
+static void take_condition(const dmc__view *v, dmc__position p, float *cond)
+{
+    const size_t frames = (size_t)v->n_obs * (size_t)v->frame;
+    dmc__window_context(v->data, p, v->n_obs, cond);
+    dmc__normaliser_apply(v->obs, cond, (size_t)v->n_obs, cond);
+    for (int32_t i = 0; i < v->cameras; i++)
+        dmc__window_frames(v->data, p, v->n_obs, v->camera[i], frames_of(v, cond) + (size_t)i * frames);
+}
+
 void dmc__view_sample(const dmc__view *v, dmc__position p, float *z, float *cond, float *mask, float *weight)
 {
     uint8_t valid[1024]; /* the public bound on horizon */
@@ -55,8 +70,7 @@ void dmc__view_sample(const dmc__view *v, dmc__position p, float *z, float *cond
     } else {
         dmc__window_actions(v->data, p, v->horizon, z, valid);
         dmc__normaliser_apply(v->act, z, (size_t)v->horizon, z);
-        dmc__window_context(v->data, p, v->n_obs, cond);
-        dmc__normaliser_apply(v->obs, cond, (size_t)v->n_obs, cond);
+        take_condition(v, p, cond);
     }
     if (mask) base_mask(v, mask);
     if (weight) base_weight(v, valid, weight);
@@ -89,8 +103,7 @@ void dmc__view_condition(const dmc__view *v, dmc__position p, float *cond, float
         const size_t row = v->data->start[p.episode] + (size_t)p.row;
         know_state(v, v->data->obs + row * (size_t)v->obs->n, mask, known);
     } else {
-        dmc__window_context(v->data, p, v->n_obs, cond);
-        dmc__normaliser_apply(v->obs, cond, (size_t)v->n_obs, cond);
+        take_condition(v, p, cond);
     }
 }
 
@@ -100,6 +113,11 @@ void dmc__view_observe(const dmc__view *v, const float *raw, float *cond, float 
         know_state(v, raw + (size_t)(v->n_obs - 1) * (size_t)v->obs->n, mask, known);
     else
         dmc__normaliser_apply(v->obs, raw, (size_t)v->n_obs, cond);
+}
+
+void dmc__view_see(const dmc__view *v, const uint8_t *frames, float *cond)
+{
+    dmc__images_convert(frames, (size_t)v->cameras * (size_t)v->n_obs * (size_t)v->frame, frames_of(v, cond));
 }
 
 void dmc__view_denormalise(const dmc__view *v, const float *z, float *out)

@@ -1,6 +1,7 @@
 /* view.h — dataset rows as a model sees them: normalised windows, conditions, in-painting masks, loss weights.
  *
- * Policy:  z (T,A) actions from the row on; cond (n_obs*S) the last n_obs observations; nothing is known.
+ * Policy:  z (T,A) actions from the row on; cond (n_obs*S) the last n_obs observations, with cameras followed by the last
+ *          n_obs frames of each, as numbers from -1 to 1; nothing is known.
  * Planner: z (T,S+A) rows [state | action]; no condition; the state of row 0 is known.
  */
 #ifndef DMC_DATA_VIEW_H
@@ -13,10 +14,12 @@ typedef struct dmc__view {
     const dmc__trajectories *data;     /* NULL: a model without its dataset (no windows can be cut) */
     const dmc__normaliser *obs, *act;  /* their widths are S and A                                  */
     int32_t planner, horizon, n_obs;
+    int32_t cameras, frame;            /* a policy that sees: how many, and numbers of a frame      */
+    int32_t camera[DMC__IMAGES_MOST];  /* which of the data's they are                              */
 } dmc__view;
 
 int32_t dmc__view_cols(const dmc__view *v);      /* A or S+A              */
-int32_t dmc__view_cond(const dmc__view *v);      /* n_obs*S or 0          */
+int32_t dmc__view_cond(const dmc__view *v);      /* n_obs*(S+cameras*frame), or 0 */
 size_t dmc__view_elems(const dmc__view *v);      /* horizon*cols          */
 
 /* One training sample at p. z (T,cols) normalised; cond (may be NULL for planners); mask (T,cols) 1 = known; weight (T,cols)
@@ -29,6 +32,8 @@ void dmc__view_transition(const dmc__view *v, dmc__position p, float *states, fl
 void dmc__view_condition(const dmc__view *v, dmc__position p, float *cond, float *mask, float *known);
 /* The condition of a planner or policy from the newest n_obs raw observations (n_obs*S; planners use the last row). */
 void dmc__view_observe(const dmc__view *v, const float *raw, float *cond, float *mask, float *known);
+/* The frames of a condition: (cameras,n_obs,h,w,c) bytes. */
+void dmc__view_see(const dmc__view *v, const uint8_t *frames, float *cond);
 /* Normalised z (T,cols) -> dataset units. */
 void dmc__view_denormalise(const dmc__view *v, const float *z, float *out);
 /* Random causal mask (methods.md 7): rows < h fully known, row h: state known; h uniform in 1..T-1. Planner only;

@@ -125,8 +125,9 @@ dmc__gimage dmc__g_act2d(dmc__graph *g, enum dmc_op op, dmc__gimage x);
 dmc__gimage dmc__g_add2d(dmc__graph *g, dmc__gimage x, dmc__gimage y);
 /* Padding never wins; pad at most half a window. */
 dmc__gimage dmc__g_maxpool2d(dmc__graph *g, dmc__gimage x, int32_t k, int32_t stride, int32_t pad);
-/* The middle h by w pixels; while dmc__plan_set_dropout is on, a window drawn for every frame. The size it has: x itself. */
-dmc__gimage dmc__g_crop2d(dmc__graph *g, dmc__gimage x, int32_t h, int32_t w);
+/* The middle h by w pixels; with `random`, while dmc__plan_set_dropout is on, a window drawn for every frame. The size it has:
+ * x itself. */
+dmc__gimage dmc__g_crop2d(dmc__graph *g, dmc__gimage x, int32_t h, int32_t w, int32_t random);
 /* Mean over the pixels of every channel, (frames, c). */
 dmc__val dmc__g_mean2d(dmc__graph *g, dmc__gimage x);
 /* Expected x, y of every channel, (frames, 2c). Parameter <name>.temperature. */

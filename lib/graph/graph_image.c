@@ -120,7 +120,7 @@ dmc__gimage dmc__g_maxpool2d(dmc__graph *g, dmc__gimage x, int32_t k, int32_t st
     return finish(g, &n, h, w, dim[3]);
 }
 
-dmc__gimage dmc__g_crop2d(dmc__graph *g, dmc__gimage x, int32_t h, int32_t w)
+dmc__gimage dmc__g_crop2d(dmc__graph *g, dmc__gimage x, int32_t h, int32_t w, int32_t random)
 {
     dmc__graph_node n;
     if (!start(g, DMC_OP_CROP2D, "crop2d", x, &n)) return nothing;
@@ -132,8 +132,8 @@ dmc__gimage dmc__g_crop2d(dmc__graph *g, dmc__gimage x, int32_t h, int32_t w)
     if (h == x.h && w == x.w) return x;
     n.dim[4] = h;
     n.dim[5] = w;
-    n.attr[0] = 1;
-    n.random = 1;
+    n.attr[0] = random != 0;
+    n.random = random ? 1 : 0;
     return finish(g, &n, h, w, n.dim[3]);
 }
 

@@ -2,7 +2,7 @@
 #ifndef DMC_IO_HDF5_DATASET_H
 #define DMC_IO_HDF5_DATASET_H
 
-#include "../base/alloc.h"
+#include "../data/images.h"
 
 /* Arrays as stored; free with dmc__hdf5_arrays_free. timeouts NULL if the file has none. */
 typedef struct dmc__hdf5_arrays {
@@ -10,6 +10,7 @@ typedef struct dmc__hdf5_arrays {
     int32_t obs_dim, act_dim;
     float *obs, *act, *rew;
     uint8_t *terminals, *timeouts;
+    dmc__images images; /* a frame of every camera per row, or none */
 } dmc__hdf5_arrays;
 
 /* max_steps 0 = all. One mutex around every use of HDF5; its error printing is switched off and restored. */

@@ -67,15 +67,31 @@ static dmc_status refuse(const dmc__hdf5_column *c, const char *what)
 }
 
 /* Soft and external links lead elsewhere, perhaps to another file. */
-static dmc_status check_link(hid_t file, const dmc__hdf5_column *c)
+static dmc_status check_link(hid_t file, const char *path, const char *name, const char *what)
 {
     H5L_info_t link;
-    const htri_t there = H5Lexists(file, c->name, H5P_DEFAULT);
-    if (there < 0) return dmc__hdf5_fail(DMC_EFORMAT, c->path, c->name, "cannot be looked up");
-    if (there == 0) return dmc__fail(DMC_ENOENT, "%s: has no dataset \"%s\"", c->path, c->name);
-    if (H5Lget_info(file, c->name, &link, H5P_DEFAULT) < 0)
-        return dmc__hdf5_fail(DMC_EFORMAT, c->path, c->name, "cannot be looked up");
-    return link.type == H5L_TYPE_HARD ? DMC_OK : refuse(c, "is a link, must be a dataset");
+    const htri_t there = H5Lexists(file, name, H5P_DEFAULT);
+    if (there < 0) return dmc__hdf5_fail(DMC_EFORMAT, path, name, "cannot be looked up");
+    if (there == 0) return dmc__fail(DMC_ENOENT, "%s: has no %s \"%s\"", path, what, name);
+    if (H5Lget_info(file, name, &link, H5P_DEFAULT) < 0)
+        return dmc__hdf5_fail(DMC_EFORMAT, path, name, "cannot be looked up");
+    return link.type == H5L_TYPE_HARD ? DMC_OK : dmc__fail(DMC_EFORMAT, "%s: %s: is a link, must be a %s", path, name, what);
+}
+
+dmc_status dmc__hdf5_group_open(hid_t file, const char *path, const char *name, hid_t *group, size_t *links)
+{
+    H5G_info_t info;
+    *group = -1;
+    DMC_TRY(check_link(file, path, name, "group"));
+    *group = H5Gopen2(file, name, H5P_DEFAULT);
+    if (*group < 0) return dmc__hdf5_fail(DMC_EFORMAT, path, name, "is not a group");
+    if (H5Gget_info(*group, &info) < 0) {
+        H5Gclose(*group);
+        *group = -1;
+        return dmc__hdf5_fail(DMC_EFORMAT, path, name, "cannot be listed");
+    }
+    *links = (size_t)info.nlinks;
+    return DMC_OK;
 }
 
 static dmc_status check_filters(hid_t plist, const dmc__hdf5_column *c)
@@ -145,21 +161,46 @@ static bool is_bool(hid_t type)
 
 static dmc_status check_type(const dmc__hdf5_column *c, int kind)
 {
+    if (kind == DMC__HDF5_FRAMES)
+        return H5Tequal(c->type, H5T_STD_U8LE) > 0 ? DMC_OK : refuse(c, "type must be an unsigned integer of 8 bits");
     if (is_standard(c->type) || (kind == DMC__HDF5_FLAGS && is_bool(c->type))) return DMC_OK;
     return refuse(c, kind == DMC__HDF5_FLAGS
                          ? "type must be a bool, an integer or a float"
                          : "type must be an integer or a float of 32 or 64 bits");
 }
 
+/* Sizes along all dimensions, at most `most` of them; rank -1 if it cannot be read. */
+static void read_dims(dmc__hdf5_column *c, hsize_t *dims, int most)
+{
+    const hid_t space = H5Dget_space(c->set);
+    c->rank = space < 0 ? -1 : H5Sget_simple_extent_ndims(space);
+    if (c->rank >= 1 && c->rank <= most && H5Sget_simple_extent_dims(space, dims, NULL) != c->rank) c->rank = -1;
+    if (space >= 0) H5Sclose(space);
+}
+
+/* (N,H,W,C), any sizes that can be counted. */
+static dmc_status read_frames(dmc__hdf5_column *c)
+{
+    hsize_t dims[4] = {0};
+    read_dims(c, dims, 4);
+    if (c->rank != 4)
+        return dmc__fail(DMC_ESHAPE, "%s: %s: has %d dimensions, must be (N,H,W,C)", c->path, c->name, c->rank);
+    c->rows = (size_t)dims[0];
+    c->cols = 1;
+    for (int i = 0; i < 3; i++) {
+        c->size[i] = (size_t)dims[1 + i];
+        if (c->size[i] > INT32_MAX || !dmc__mul_ok(c->cols, c->size[i], &c->cols))
+            return dmc__fail(DMC_EOVERFLOW, "%s: %s: frames are too large", c->path, c->name);
+    }
+    return DMC_OK;
+}
+
 static dmc_status read_shape(dmc__hdf5_column *c, int kind)
 {
     hsize_t dims[2] = {0, 1};
-    const hid_t space = H5Dget_space(c->set);
-    c->rank = space < 0 ? -1 : H5Sget_simple_extent_ndims(space);
-    const bool ok =
-        c->rank >= 1 && c->rank <= 2 && H5Sget_simple_extent_dims(space, dims, NULL) == c->rank;
-    if (space >= 0) H5Sclose(space);
-    if (!ok || (kind == DMC__HDF5_MATRIX && c->rank != 2))
+    if (kind == DMC__HDF5_FRAMES) return read_frames(c);
+    read_dims(c, dims, 2);
+    if (c->rank < 1 || c->rank > 2 || (kind == DMC__HDF5_MATRIX && c->rank != 2))
         return dmc__fail(DMC_ESHAPE, "%s: %s: has %d dimensions, must be %s", c->path, c->name,
                          c->rank, kind == DMC__HDF5_MATRIX ? "(N,C)" : "(N) or (N,1)");
     if (kind != DMC__HDF5_MATRIX && dims[1] != 1)
@@ -213,7 +254,7 @@ dmc_status dmc__hdf5_column_open(hid_t file, size_t file_size, const char *path,
                                  int kind, dmc__hdf5_column *out)
 {
     *out = (dmc__hdf5_column){.path = path, .name = name, .set = -1, .type = -1};
-    DMC_TRY(check_link(file, out));
+    DMC_TRY(check_link(file, path, name, "dataset"));
     out->set = H5Dopen2(file, name, H5P_DEFAULT);
     if (out->set < 0) return dmc__hdf5_fail(DMC_EFORMAT, path, name, "is not a dataset");
     const dmc_status status = examine(out, file_size, kind);

@@ -6,11 +6,12 @@
 
 #include "../base/status.h"
 
-/* What a column of the D4RL layout may hold. */
+/* What a column of the D4RL layout, or a camera, may hold. */
 enum {
     DMC__HDF5_MATRIX, /* (N,C) numbers                     */
     DMC__HDF5_VECTOR, /* (N) or (N,1) numbers              */
-    DMC__HDF5_FLAGS   /* (N) or (N,1) numbers or h5py bools */
+    DMC__HDF5_FLAGS,  /* (N) or (N,1) numbers or h5py bools */
+    DMC__HDF5_FRAMES  /* (N,H,W,C) bytes                    */
 };
 
 /* Bytes one file may ask for in all. */
@@ -20,7 +21,8 @@ typedef struct dmc__hdf5_column {
     const char *path, *name; /* for messages */
     hid_t set, type;         /* -1 when closed */
     int rank;
-    size_t rows, cols;
+    size_t rows, cols;   /* cols: numbers of a row */
+    size_t size[3];      /* of a frame: H W C      */
 } dmc__hdf5_column;
 
 /* Take the lock every use of HDF5 goes through, silence its error printing and forbid its plug-ins;
@@ -44,6 +46,8 @@ dmc_status dmc__hdf5_file_open(const char *path, hid_t *file, size_t *file_size)
  * stored. */
 dmc_status dmc__hdf5_column_open(hid_t file, size_t file_size, const char *path, const char *name,
                                  int kind, dmc__hdf5_column *out);
+/* The group `name`, hard-linked, opened; DMC_ENOENT if there is nothing of the name. *links: how many are in it. */
+dmc_status dmc__hdf5_group_open(hid_t file, const char *path, const char *name, hid_t *group, size_t *links);
 void dmc__hdf5_column_close(dmc__hdf5_column *c);
 
 #endif

@@ -5,14 +5,23 @@
 #include "hdf5_dataset.h"
 #include "hdf5_guard.h"
 
-/* One array of the file: (rows) or (rows,cols) elements of `type`. */
+/* One array of the file: (rows), (rows,cols) or (rows,H,W,C) elements of `type`. */
 typedef struct sheet {
     const char *name;
     hid_t type;
     int rank;
-    size_t rows, cols;
+    size_t rows, cols; /* cols: elements of a row */
     const void *data;
+    size_t size[3];    /* of a frame */
 } sheet;
+
+static void set_dims(const sheet *s, size_t rows, hsize_t dims[4])
+{
+    dims[0] = rows;
+    dims[1] = s->rank == 4 ? s->size[0] : s->cols;
+    dims[2] = s->size[1];
+    dims[3] = s->size[2];
+}
 
 /* Chunks of about 64 KiB, shuffled and deflated; no time stamps, so that equal data make equal
  * files. */
@@ -21,7 +30,8 @@ static hid_t storage_of(const sheet *s)
     enum { CHUNK = 64 << 10, LEVEL = 4 };
     const size_t row = s->cols * H5Tget_size(s->type);
     const size_t fit = row < CHUNK ? CHUNK / row : 1;
-    const hsize_t chunk[2] = {fit < s->rows ? fit : s->rows, s->cols};
+    hsize_t chunk[4];
+    set_dims(s, fit < s->rows ? fit : s->rows, chunk);
     const hid_t plist = H5Pcreate(H5P_DATASET_CREATE);
     if (H5Pset_chunk(plist, s->rank, chunk) >= 0 && H5Pset_shuffle(plist) >= 0 &&
         H5Pset_deflate(plist, LEVEL) >= 0 && H5Pset_obj_track_times(plist, false) >= 0)
@@ -32,7 +42,8 @@ static hid_t storage_of(const sheet *s)
 
 static bool write_sheet(hid_t file, const sheet *s)
 {
-    const hsize_t dims[2] = {s->rows, s->cols};
+    hsize_t dims[4];
+    set_dims(s, s->rows, dims);
     const hid_t plist = storage_of(s);
     const hid_t space = H5Screate_simple(s->rank, dims, NULL);
     const hid_t set = plist < 0 || space < 0 ? -1
@@ -56,19 +67,42 @@ static hid_t bool_type(void)
     return -1;
 }
 
+/* The group images, without time stamps either. */
+static hid_t make_group(hid_t file)
+{
+    const hid_t plist = H5Pcreate(H5P_GROUP_CREATE);
+    const hid_t group = H5Pset_obj_track_times(plist, false) < 0 ? -1 : H5Gcreate2(file, "images", H5P_DEFAULT, plist, H5P_DEFAULT);
+    H5Pclose(plist);
+    return group;
+}
+
+static bool write_cameras(hid_t file, const dmc__images *m)
+{
+    if (m->cameras == 0) return true;
+    const hid_t group = make_group(file);
+    bool ok = group >= 0;
+    for (int32_t i = 0; ok && i < m->cameras; i++) {
+        const sheet s = {m->name[i], H5T_STD_U8LE, 4, m->rows, dmc__images_frame(m), m->pixels[i],
+                         {(size_t)m->h, (size_t)m->w, (size_t)m->c}};
+        ok = write_sheet(group, &s);
+    }
+    if (group >= 0) H5Gclose(group);
+    return ok;
+}
+
 static bool write_sheets(hid_t file, hid_t flag, const dmc__hdf5_arrays *x)
 {
     const hid_t real = H5T_IEEE_F32LE;
     const sheet sheets[] = {
-        {"observations", real, 2, x->n, (size_t)x->obs_dim, x->obs},
-        {"actions", real, 2, x->n, (size_t)x->act_dim, x->act},
-        {"rewards", real, 1, x->n, 1, x->rew},
-        {"terminals", flag, 1, x->n, 1, x->terminals},
-        {"timeouts", flag, 1, x->n, 1, x->timeouts},
+        {"observations", real, 2, x->n, (size_t)x->obs_dim, x->obs, {0}},
+        {"actions", real, 2, x->n, (size_t)x->act_dim, x->act, {0}},
+        {"rewards", real, 1, x->n, 1, x->rew, {0}},
+        {"terminals", flag, 1, x->n, 1, x->terminals, {0}},
+        {"timeouts", flag, 1, x->n, 1, x->timeouts, {0}},
     };
     for (size_t i = 0; i < sizeof sheets / sizeof *sheets; i++)
         if (sheets[i].data && !write_sheet(file, &sheets[i])) return false;
-    return true;
+    return write_cameras(file, &x->images);
 }
 
 /* A file that HDF5 keeps in memory: a disk that fills up while HDF5 writes leaves its library in

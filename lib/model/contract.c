@@ -80,19 +80,69 @@ dmc_status dmc__contract_get_normaliser(const dmc__json *j, const char *key, con
 
 /* ---- the whole contract ----------------------------------------------------------------------------- */
 
+static dmc_status put_numbers(dmc__json *j, const dmc__net_config *n, const dmc__net_number *f, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int32_t value;
+        memcpy(&value, (const char *)n + f[i].offset, sizeof value);
+        DMC_TRY(dmc__json_set_number(j, f[i].name, value));
+    }
+    return DMC_OK;
+}
+
+static dmc_status get_numbers(const dmc__json *j, dmc__net_config *n, const dmc__net_number *f, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int32_t value;
+        DMC_TRY(dmc__contract_get_int(j, f[i].name, f[i].min, f[i].max, &value));
+        memcpy((char *)n + f[i].offset, &value, sizeof value);
+    }
+    return DMC_OK;
+}
+
 static dmc_status put_net(dmc__json *j, const dmc__net_config *n)
 {
     float mult[DMC__MAX_LEVELS];
     for (int32_t i = 0; i < n->levels; i++) mult[i] = (float)n->mult[i];
     DMC_TRY(dmc__json_set_text(j, "network", dmc__net_name(n->kind)));
-    for (size_t i = 0; i < DMC__NET_NUMBERS; i++) {
-        int32_t value;
-        memcpy(&value, (const char *)n + dmc__net_numbers[i].offset, sizeof value);
-        DMC_TRY(dmc__json_set_number(j, dmc__net_numbers[i].name, value));
-    }
+    DMC_TRY(put_numbers(j, n, dmc__net_numbers, DMC__NET_NUMBERS));
     DMC_TRY(dmc__json_set_number(j, "dropout", n->dropout));
     DMC_TRY(dmc__json_set_number(j, "levels", n->levels));
     return dmc__json_set_numbers(j, "mult", mult, n->levels);
+}
+
+/* ---- cameras ---------------------------------------------------------------------------------------- */
+
+enum { CAMERAS_TEXT = DMC__MAX_CAMERAS * (DMC__CAMERA_NAME + 1) };
+
+/* Names one after the other, with commas. */
+static dmc_status put_images(dmc__json *j, const dmc__net_config *n)
+{
+    char names[CAMERAS_TEXT] = "";
+    if (!dmc__net_sees(n)) return DMC_OK;
+    for (int32_t i = 0; i < n->cameras; i++) {
+        if (i > 0) strcat(names, ",");
+        strncat(names, n->camera[i], DMC__CAMERA_NAME - 1);
+    }
+    DMC_TRY(dmc__json_set_text(j, "camera_names", names));
+    return put_numbers(j, n, dmc__net_image_numbers, DMC__NET_IMAGE_NUMBERS);
+}
+
+static dmc_status get_images(const dmc__json *j, dmc__net_config *n)
+{
+    const char *names;
+    if (!dmc__net_sees(n)) return DMC_OK;
+    DMC_TRY(get_numbers(j, n, dmc__net_image_numbers, DMC__NET_IMAGE_NUMBERS));
+    DMC_TRY(dmc__json_get_text(j, "camera_names", &names));
+    for (int32_t i = 0; i < n->cameras; i++) {
+        const size_t length = strcspn(names, ",");
+        if (length < 1 || length >= DMC__CAMERA_NAME || (names[length] == ',') != (i + 1 < n->cameras))
+            return dmc__fail(DMC_EFORMAT, "the contract's camera_names must be %d names of 1..%d characters with commas between",
+                             n->cameras, DMC__CAMERA_NAME - 1);
+        memcpy(n->camera[i], names, length);
+        names += length + 1;
+    }
+    return DMC_OK;
 }
 
 static dmc_status put_model(dmc__json *j, const dmc__model *m)
@@ -103,6 +153,7 @@ static dmc_status put_model(dmc__json *j, const dmc__model *m)
     DMC_TRY(dmc__json_set_number(j, "obs_dim", m->obs.n));
     DMC_TRY(dmc__json_set_number(j, "act_dim", m->act.n));
     DMC_TRY(put_net(j, &s->net));
+    DMC_TRY(put_images(j, &s->net));
     DMC_TRY(dmc__json_set_number(j, "parameters", (double)dmc__graph_param_total(m->net->graph)));
     DMC_TRY(dmc__json_set_text(j, "schedule", schedules[s->schedule]));
     DMC_TRY(dmc__json_set_number(j, "train_steps", s->train_steps));
@@ -133,12 +184,7 @@ static dmc_status get_net(const dmc__json *j, dmc__net_config *n)
     double dropout;
     for (int32_t i = 0; i < DMC__NET_COUNT; i++) networks[i] = dmc__net_name(i);
     DMC_TRY(get_choice(j, "network", networks, DMC__NET_COUNT, &n->kind));
-    for (size_t i = 0; i < DMC__NET_NUMBERS; i++) {
-        const dmc__net_number *const f = &dmc__net_numbers[i];
-        int32_t value;
-        DMC_TRY(dmc__contract_get_int(j, f->name, f->min, f->max, &value));
-        memcpy((char *)n + f->offset, &value, sizeof value);
-    }
+    DMC_TRY(get_numbers(j, n, dmc__net_numbers, DMC__NET_NUMBERS));
     DMC_TRY(dmc__json_get_number(j, "dropout", 0, 1, &dropout));
     n->dropout = (float)dropout;
     DMC_TRY(dmc__contract_get_int(j, "levels", 1, DMC__MAX_LEVELS, &n->levels));
@@ -160,6 +206,7 @@ static dmc_status get_spec(const dmc__json *j, dmc__model_spec *s, int32_t *obs_
     DMC_TRY(dmc__contract_get_int(j, "obs_dim", 1, 1 << 20, obs_dim));
     DMC_TRY(dmc__contract_get_int(j, "act_dim", 1, 1 << 20, act_dim));
     DMC_TRY(get_net(j, &s->net));
+    DMC_TRY(get_images(j, &s->net));
     s->n_obs = s->net.n_obs;
     if (s->n_obs < 1) return dmc__fail(DMC_EFORMAT, "the contract's n_obs = %d, must be 1..64", s->n_obs);
     DMC_TRY(get_choice(j, "schedule", schedules, 3, &s->schedule));

@@ -21,11 +21,28 @@ static dmc_status check_role(const dmc__model_spec *s)
     return DMC_OK;
 }
 
+_Static_assert((int)DMC__MAX_CAMERAS == (int)DMC__IMAGES_MOST && (int)DMC__CAMERA_NAME == (int)DMC__IMAGES_NAME,
+               "a network's cameras are a dataset's");
+
+/* Width of a policy's condition. */
+static dmc_status fit_condition(dmc__model_spec *s, int32_t obs_dim)
+{
+    const int64_t row = (int64_t)obs_dim + (int64_t)s->net.cameras * dmc__net_frame(&s->net), most = 1 << 24;
+    if (row > most / s->n_obs)
+        return dmc__fail(DMC_ERANGE, "model: n_obs = %d observations of %lld numbers, frames included, must be at most %lld in all",
+                         s->n_obs, (long long)row, (long long)most);
+    s->net.cond = s->n_obs * (int32_t)row;
+    return DMC_OK;
+}
+
 dmc_status dmc__model_spec_fit(dmc__model_spec *s, int32_t obs_dim, int32_t act_dim)
 {
     DMC_TRY(check_role(s));
+    if (dmc__net_sees(&s->net) && s->role != DMC__ROLE_POLICY)
+        return dmc__fail(DMC_EINVAL, "model: an encoder of images takes role = policy, role = %s", roles[s->role]);
     s->net.cols = (s->role == DMC__ROLE_POLICY ? 0 : obs_dim) + (s->role == DMC__ROLE_INVERSE ? 0 : act_dim);
-    s->net.cond = s->role == DMC__ROLE_POLICY ? s->n_obs * obs_dim : 0;
+    s->net.cond = 0;
+    if (s->role == DMC__ROLE_POLICY) DMC_TRY(fit_condition(s, obs_dim));
     s->net.outputs = s->role == DMC__ROLE_VALUE ? 1 : s->role == DMC__ROLE_INVERSE ? act_dim : 0;
     return DMC_OK;
 }
@@ -138,9 +155,26 @@ dmc_status dmc__model_derive(const dmc__model *m, const void *weights, const dmc
 
 dmc__view dmc__model_view(const dmc__model *m, const dmc__trajectories *data)
 {
-    return (dmc__view){.data = data, .obs = &m->obs, .act = &m->act,
-                       .planner = m->spec.role == DMC__ROLE_PLANNER || m->spec.role == DMC__ROLE_VALUE,
-                       .horizon = m->spec.net.horizon, .n_obs = m->spec.n_obs};
+    const dmc__net_config *const n = &m->spec.net;
+    dmc__view v = {.data = data, .obs = &m->obs, .act = &m->act,
+                   .planner = m->spec.role == DMC__ROLE_PLANNER || m->spec.role == DMC__ROLE_VALUE,
+                   .horizon = n->horizon, .n_obs = m->spec.n_obs};
+    if (!dmc__net_sees(n)) return v;
+    v.cameras = n->cameras;
+    v.frame = dmc__net_frame(n);
+    for (int32_t i = 0; i < v.cameras; i++) v.camera[i] = data ? dmc__images_find(&data->images, n->camera[i]) : i;
+    return v;
+}
+
+static dmc_status check_cameras(const dmc__net_config *n, const dmc__images *have, const char *who)
+{
+    for (int32_t i = 0; i < n->cameras; i++)
+        if (dmc__images_find(have, n->camera[i]) < 0)
+            return dmc__fail(DMC_ESHAPE, "%s: the data have no images of camera \"%s\", which the model sees by", who,
+                             n->camera[i]);
+    if (have->h == n->image_h && have->w == n->image_w && have->c == n->image_c) return DMC_OK;
+    return dmc__fail(DMC_ESHAPE, "%s: the data have images (%d,%d,%d), the model wants (%d,%d,%d)", who, have->h, have->w, have->c,
+                     n->image_h, n->image_w, n->image_c);
 }
 
 dmc_status dmc__model_fits(const dmc__model *m, const dmc__trajectories *data, const char *who)
@@ -148,5 +182,5 @@ dmc_status dmc__model_fits(const dmc__model *m, const dmc__trajectories *data, c
     if (data->obs_dim != m->obs.n || data->act_dim != m->act.n)
         return dmc__fail(DMC_ESHAPE, "%s: the data have observations of %d and actions of %d, the model wants %d and %d", who,
                          data->obs_dim, data->act_dim, m->obs.n, m->act.n);
-    return DMC_OK;
+    return dmc__net_sees(&m->spec.net) ? check_cameras(&m->spec.net, &data->images, who) : DMC_OK;
 }

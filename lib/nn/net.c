@@ -25,7 +25,7 @@ const dmc__net_number dmc__net_numbers[DMC__NET_NUMBERS] = {
 };
 const dmc__net_number dmc__net_image_numbers[DMC__NET_IMAGE_NUMBERS] = {
     NUMBER(cameras, 1, DMC__MAX_CAMERAS), NUMBER(image_h, 1, 2048), NUMBER(image_w, 1, 2048), NUMBER(image_c, 1, 16),
-    NUMBER(crop_h, 1, 2048),              NUMBER(crop_w, 1, 2048),  NUMBER(enc_width, 1, 512),
+    NUMBER(crop_h, 1, 2048),              NUMBER(crop_w, 1, 2048),  NUMBER(crop_random, 0, 1), NUMBER(enc_width, 1, 512),
 };
 /* They follow from the data. */
 static const dmc__net_number from_data[] = {

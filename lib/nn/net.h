@@ -64,6 +64,7 @@ typedef struct dmc__net_config {
     /* Encoders of images: cond is [n_obs rows of low-dimensional features | n_obs frames (h,w,c) of each camera].   */
     int32_t cameras, image_h, image_w, image_c;
     int32_t crop_h, crop_w; /* window of a frame that is seen                                            */
+    int32_t crop_random; /* 1: drawn while training, else the middle                                     */
     int32_t enc_width;      /* channels of the first stage: 1, 2, 4, 8 or a multiple of 16               */
     char camera[DMC__MAX_CAMERAS][DMC__CAMERA_NAME]; /* names, in tensors' names too; empty: their number */
 } dmc__net_config;
@@ -91,7 +92,7 @@ enum { DMC__NET_NUMBERS = 12 };
 extern const dmc__net_number dmc__net_numbers[DMC__NET_NUMBERS];
 
 /* Those of encoders of images. */
-enum { DMC__NET_IMAGE_NUMBERS = 7 };
+enum { DMC__NET_IMAGE_NUMBERS = 8 };
 extern const dmc__net_number dmc__net_image_numbers[DMC__NET_IMAGE_NUMBERS];
 /* 1 for configs whose condition holds images. */
 int32_t dmc__net_sees(const dmc__net_config *c);

@@ -14,16 +14,12 @@
 #include <math.h>
 
 enum { STAGES = 4, BLOCKS = 2, GROUP = 16 };
+enum { PLAIN = 0, RELU = 2 }; /* behind a norm */
 
-static dmc__gimage norm(dmc__graph *g, const char *name, dmc__gimage x)
+static dmc__gimage norm(dmc__graph *g, const char *name, dmc__gimage x, int32_t act)
 {
     const int32_t c = dmc__graph_cols(g, x.v);
-    return dmc__g_groupnorm2d(g, name, x, c < GROUP ? 1 : c / GROUP, 1e-5, 0);
-}
-
-static dmc__gimage relu(dmc__graph *g, dmc__gimage x)
-{
-    return dmc__g_act2d(g, DMC_OP_RELU, x);
+    return dmc__g_groupnorm2d(g, name, x, c < GROUP ? 1 : c / GROUP, 1e-5, act);
 }
 
 /* Names of the two forms, which differ in nothing else as far as layers go. */
@@ -45,11 +41,11 @@ static dmc__gimage convolve(dmc__graph *g, const form *f, const char *name, dmc_
 /* GN Conv ReLU GN Conv of x, plus x; with a stride, x through a convolution of one tap. */
 static dmc__gimage block(dmc__graph *g, const form *f, dmc__gimage x, int32_t co, int32_t stride)
 {
-    dmc__gimage y = relu(g, norm(g, f->norm1, convolve(g, f, f->conv1, x, co, 3, stride)));
-    y = norm(g, f->norm2, convolve(g, f, f->conv2, y, co, 3, 1));
-    if (stride > 1) x = norm(g, f->skip_norm, convolve(g, f, f->skip, x, co, 1, stride));
+    dmc__gimage y = norm(g, f->norm1, convolve(g, f, f->conv1, x, co, 3, stride), RELU);
+    y = norm(g, f->norm2, convolve(g, f, f->conv2, y, co, 3, 1), PLAIN);
+    if (stride > 1) x = norm(g, f->skip_norm, convolve(g, f, f->skip, x, co, 1, stride), PLAIN);
     y = dmc__g_add2d(g, y, x);
-    return f->torchvision ? relu(g, y) : y;
+    return f->torchvision ? dmc__g_act2d(g, DMC_OP_RELU, y) : y;
 }
 
 static dmc__gimage stages(dmc__graph *g, const form *f, dmc__gimage x, int32_t width)
@@ -68,7 +64,7 @@ static dmc__gimage stages(dmc__graph *g, const form *f, dmc__gimage x, int32_t w
 static dmc__val see(dmc__graph *g, const form *f, dmc__gimage x, int32_t width)
 {
     x = convolve(g, f, f->torchvision ? "conv1" : "cnn.0", x, width, 7, 2);
-    x = dmc__g_maxpool2d(g, relu(g, norm(g, f->torchvision ? "bn1" : "cnn.1", x)), 3, 2, 1);
+    x = dmc__g_maxpool2d(g, norm(g, f->torchvision ? "bn1" : "cnn.1", x, RELU), 3, 2, 1);
     x = stages(g, f, x, width);
     return f->torchvision ? dmc__g_mean2d(g, x) : dmc__g_spatial_softmax(g, "cnn.12", x);
 }
@@ -91,7 +87,7 @@ static dmc__val see_camera(dmc__net *n, const form *f, int32_t frames, int32_t i
     const int32_t frame = dmc__net_frame(c), first = frames * (dmc__net_features(c) + i * frame);
     dmc__graph *const g = n->graph;
     dmc__gimage x = dmc__g_image(g, dmc__g_slice(g, n->cond, first, frames * frame), c->image_h, c->image_w, c->image_c);
-    x = dmc__g_crop2d(g, x, c->crop_h, c->crop_w);
+    x = dmc__g_crop2d(g, x, c->crop_h, c->crop_w, c->crop_random);
     push_camera(n, i);
     const dmc__val y = see(g, f, x, c->enc_width);
     dmc__graph_pop(g);

@@ -22,6 +22,9 @@ struct dmc__sampler {
     int32_t have_good;
     dmc__sampler_facts facts;
     float *history;                  /* (batch, n_obs, S) raw             */
+    uint8_t *frames;                 /* (batch, cameras, n_obs, frame)    */
+    uint8_t *image;                  /* (cameras, batch, frame): of the next call */
+    int32_t fresh[DMC__MAX_CAMERAS]; /* the camera's image came since the last call */
     float *conds;                    /* (batch, cond) normalised          */
     float *mask, *known;             /* (total, elems) normalised         */
     float *z, *previous;             /* (total, elems) normalised         */
@@ -33,6 +36,12 @@ struct dmc__sampler {
 };
 
 /* ---- create ----------------------------------------------------------------------------------------- */
+
+/* Bytes of one frame of every camera and condition. */
+static size_t frame_bytes(const dmc__sampler *s)
+{
+    return (size_t)s->config.batch * (size_t)s->view.cameras * (size_t)s->view.frame;
+}
 
 static dmc_status make_host(dmc__sampler *s)
 {
@@ -49,6 +58,9 @@ static dmc_status make_host(dmc__sampler *s)
         DMC_TRY(DMC_NEW(a, want[i].n, want[i].p));
         s->host_bytes += want[i].n * sizeof(float);
     }
+    DMC_TRY(DMC_NEW(a, frame_bytes(s) * (size_t)s->view.n_obs, &s->frames));
+    DMC_TRY(DMC_NEW(a, frame_bytes(s), &s->image));
+    s->host_bytes += frame_bytes(s) * ((size_t)s->view.n_obs + 1);
     return DMC_OK;
 }
 
@@ -57,6 +69,8 @@ static void free_host(dmc__sampler *s)
     const dmc__allocator *a = &s->ref.ctx->alloc;
     const size_t batch = (size_t)s->config.batch;
     DMC_FREE(a, s->history, batch * (size_t)s->view.n_obs * (size_t)s->view.obs->n);
+    DMC_FREE(a, s->frames, frame_bytes(s) * (size_t)s->view.n_obs);
+    DMC_FREE(a, s->image, frame_bytes(s));
     DMC_FREE(a, s->conds, batch * s->cond);
     DMC_FREE(a, s->mask, s->total * s->elems);
     DMC_FREE(a, s->known, s->total * s->elems);
@@ -165,6 +179,7 @@ static dmc_status warm_up(dmc__sampler *s)
     DMC_TRY(DMC_NEW(a, n, &obs));
     dmc_status status = DMC_NEW(a, out, &act);
     for (size_t i = 0; i < n; i++) obs[i] = s->view.obs->shift[i % (size_t)s->view.obs->n];
+    for (int32_t i = 0; i < s->view.cameras; i++) s->fresh[i] = 1; /* black */
     if (status >= 0) status = dmc__sampler_sample(s, obs, act);
     DMC_FREE(a, act, out);
     DMC_FREE(a, obs, n);
@@ -235,14 +250,40 @@ static void push_observations(dmc__sampler *s, const float *obs)
     s->seen = 1;
 }
 
+/* The same for the images of every camera. */
+static void push_images(dmc__sampler *s)
+{
+    const size_t frame = (size_t)s->view.frame, rows = (size_t)s->view.n_obs, cameras = (size_t)s->view.cameras;
+    const size_t batch = (size_t)s->config.batch;
+    for (size_t i = 0; i < batch * cameras; i++) {
+        uint8_t *h = s->frames + i * rows * frame;
+        const uint8_t *new = s->image + (i % cameras * batch + i / cameras) * frame;
+        memmove(h, h + frame, (rows - 1) * frame);
+        for (size_t r = s->seen ? rows - 1 : 0; r < rows; r++) memcpy(h + r * frame, new, frame);
+    }
+}
+
+/* An old image would be a lie about where things are. */
+static dmc_status check_images(const dmc__sampler *s)
+{
+    for (int32_t i = 0; i < s->view.cameras; i++)
+        if (!s->fresh[i])
+            return dmc__fail(DMC_ESTATE, "dmc_sampler_sample: no image of camera \"%s\" came since the last call; the last good "
+                             "actions are held", s->net->config.camera[i]);
+    return DMC_OK;
+}
+
 static dmc_status set_conditions(dmc__sampler *s)
 {
     const size_t raw = (size_t)s->view.n_obs * (size_t)s->view.obs->n;
+    const size_t frames = (size_t)s->view.cameras * (size_t)s->view.n_obs * (size_t)s->view.frame;
     for (size_t i = 0; i < s->total && s->view.planner; i++)
         dmc__view_observe(&s->view, s->history + i / (size_t)s->config.candidates * raw, NULL, s->mask + i * s->elems,
                           s->known + i * s->elems);
     for (size_t b = 0; b < (size_t)s->config.batch && !s->view.planner; b++)
         dmc__view_observe(&s->view, s->history + b * raw, s->conds + b * s->cond, NULL, NULL);
+    for (size_t b = 0; b < (size_t)s->config.batch && s->view.cameras; b++)
+        dmc__view_see(&s->view, s->frames + b * frames, s->conds + b * s->cond);
     for (int32_t j = 0; j < (s->cascade ? 2 : 1); j++) {
         dmc__rollout *r = j ? s->cascade : s->rollout;
         DMC_TRY(s->view.planner ? dmc__rollout_set_known(r, s->mask, s->known) : dmc__rollout_set_cond(r, s->conds));
@@ -385,6 +426,8 @@ static dmc_status answer(dmc__sampler *s, const float *obs, float *actions)
 {
     if (!all_finite(obs, (size_t)s->config.batch * (size_t)s->view.obs->n))
         return dmc__fail(DMC_ENUMERIC, "dmc_sampler_sample: obs has a value that is not finite; the last good actions are held");
+    DMC_TRY(check_images(s));
+    push_images(s);
     push_observations(s, obs);
     DMC_TRY(set_conditions(s));
     DMC_TRY(denoise(s));
@@ -405,14 +448,23 @@ dmc_status dmc__sampler_sample(dmc__sampler *s, const float *obs, float *actions
     s->facts.steps = dmc__rollout_rows(s->rollout);
     const dmc_status status = answer(s, obs, actions);
     if (status < 0) hold(s, actions);
+    memset(s->fresh, 0, sizeof s->fresh);
     s->facts.nanoseconds = dmc__clock_ns() - began;
     return status;
 }
 
 /* ---- the rest --------------------------------------------------------------------------------------- */
 
+void dmc__sampler_set_image(dmc__sampler *s, int32_t camera, const uint8_t *pixels)
+{
+    const size_t n = (size_t)s->config.batch * (size_t)s->view.frame;
+    memcpy(s->image + (size_t)camera * n, pixels, n);
+    s->fresh[camera] = 1;
+}
+
 void dmc__sampler_reset(dmc__sampler *s, uint64_t seed)
 {
+    memset(s->fresh, 0, sizeof s->fresh);
     s->config.seed = seed;
     s->call = 0;
     s->seen = 0;

@@ -30,6 +30,8 @@ dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc
 void dmc__sampler_destroy(dmc__sampler *s);
 /* obs (batch,S) raw -> actions (batch,horizon,A) raw. See dmc_sampler_sample. */
 dmc_status dmc__sampler_sample(dmc__sampler *s, const float *obs, float *actions);
+/* Frames (batch,h,w,c) of camera i for the next sample. */
+void dmc__sampler_set_image(dmc__sampler *s, int32_t camera, const uint8_t *pixels);
 void dmc__sampler_reset(dmc__sampler *s, uint64_t seed);
 dmc_status dmc__sampler_rebind(dmc__sampler *s, const dmc__model *m);
 const dmc__sampler_facts *dmc__sampler_get_facts(const dmc__sampler *s);

@@ -233,6 +233,6 @@ void dmc__critic_make_map(const dmc__critic *c, const dmc__model *m, float *stor
     compose(&m->obs, &c->obs, store, store + s);
     compose(&m->act, &c->act, store + 2 * s, store + 2 * s + a);
     *out = (dmc__critic_map){.planner = m->spec.role, .horizon = m->spec.net.horizon, .n_obs = m->spec.n_obs, .obs_dim = c->obs.n,
-                             .act_dim = c->act.n, .obs_scale = store, .obs_shift = store + s, .act_scale = store + 2 * s,
-                             .act_shift = store + 2 * s + a};
+                             .act_dim = c->act.n, .cond = m->spec.net.cond, .obs_scale = store, .obs_shift = store + s,
+                             .act_scale = store + 2 * s, .act_shift = store + 2 * s + a};
 }

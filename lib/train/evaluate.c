@@ -63,6 +63,9 @@ static dmc_status check(const dmc__sampler *s, const dmc__env *e, int32_t episod
         return dmc__fail(DMC_ESHAPE, "dmc_evaluate: env has observations of %d and actions of %d, the model wants %d and %d",
                          e->obs_dim,
                          e->act_dim, m->obs.n, m->act.n);
+    if (dmc__net_sees(&m->spec.net))
+        return dmc__fail(DMC_EINVAL, "dmc_evaluate: the model sees by %d cameras, a dmc_env gives no images; call "
+                         "dmc_sampler_set_image and dmc_sampler_sample in a loop of your own", m->spec.net.cameras);
     if (e->count != dmc__sampler_get_config(s)->batch)
         return dmc__fail(DMC_ESHAPE, "dmc_evaluate: env->count = %d, the sampler's batch is %d", e->count,
                          dmc__sampler_get_config(s)->batch);

@@ -20,7 +20,8 @@ const long fuzz_inputs = 500;
 
 const char *const fuzz_words[] = {"observations", "actions", "rewards", "terminals",
                                   "timeouts",     "TREE",    "HEAP",    "SNOD",
-                                  "GCOL",         "FRHP",    "OHDR",    NULL};
+                                  "GCOL",         "FRHP",    "OHDR",    "images",
+                                  "front",        "wrist",   NULL};
 
 /* How a child ends */
 enum { REFUSED = 0, ACCEPTED = 1, DIED_IN_HDF5 = 42, SANITIZER = 99 };
@@ -46,10 +47,15 @@ size_t fuzz_seed(int index, uint8_t *out, size_t room)
     uint8_t ends[4] = {0, 1, 0, 0};
     for (int i = 0; i < 12; i++) obs[i] = (float)i;
     memcpy(act, obs, sizeof act);
-    const dmc__hdf5_arrays x = {4, 3, 1, obs, act, rew, ends, index ? NULL : ends};
+    uint8_t pixels[2][4 * 3 * 2 * 2];
+    dmc__hdf5_arrays x = {4, 3, 1, obs, act, rew, ends, index == 1 ? NULL : ends, {0}};
     char path[64];
     strcpy(path, "/tmp/dmc_fuzz_XXXXXX");
-    if (index > 1) return 0;
+    if (index > 2) return 0;
+    for (size_t i = 0; i < sizeof pixels; i++) (&pixels[0][0])[i] = (uint8_t)(7 * i);
+    if (index == 2)
+        x.images = (dmc__images){.cameras = 2, .h = 3, .w = 2, .c = 2, .rows = 4, .name = {"front", "wrist"},
+                                 .pixels = {pixels[0], pixels[1]}};
     const int fd = mkstemp(path);
     if (fd < 0 || dmc__hdf5_write(path, &x) < 0) fuzz_broken("a seed can be written");
     close(fd);
@@ -97,19 +103,25 @@ static void count_free(void *live, void *p, size_t size)
     dmc__default_allocator.free(NULL, p, size);
 }
 
+static volatile uint64_t fuzz_sum; /* what was read is there to be read */
+
 static int read_one(const char *path)
 {
     long live = 0;
     const dmc__allocator a = {count_alloc, count_free, &live};
     dmc__hdf5_arrays x;
     const dmc_status status = dmc__hdf5_read(&a, path, 0, &x);
-    if (status < 0 && (x.obs || x.act || x.rew || x.terminals || x.timeouts || x.n))
+    if (status < 0 && (x.obs || x.act || x.rew || x.terminals || x.timeouts || x.n || x.images.cameras))
         fuzz_broken("nothing is left of a refused file");
     if (status == DMC_OK && (x.n < 1 || x.obs_dim < 1 || x.act_dim < 1))
         fuzz_broken("sizes are positive");
     for (size_t i = 0; i < x.n; i++)
         if (x.terminals[i] > 1 || (x.timeouts && x.timeouts[i] > 1))
             fuzz_broken("flags are 0 or 1");
+    if (x.images.cameras && (x.images.rows != x.n || dmc__images_frame(&x.images) < 1))
+        fuzz_broken("a camera has a frame for every row");
+    for (int32_t i = 0; i < x.images.cameras; i++)
+        for (size_t j = 0; j < x.n * dmc__images_frame(&x.images); j += 61) fuzz_sum += x.images.pixels[i][j];
     dmc__hdf5_arrays_free(&a, &x);
     if (live != 0) fuzz_broken("all memory is given back");
     return status == DMC_OK ? ACCEPTED : REFUSED;

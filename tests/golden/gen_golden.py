@@ -456,7 +456,7 @@ NETWORKS = {0: idql_mlp, 1: unet1d_janner, 2: unet1d_chi, 3: transformer_chi, 4:
             7: dit1d_half, 8: inverse_mlp}  # number in lib/nn/net.h
 FIRST = ("kind", "horizon", "cols", "extra", "cond", "hidden", "blocks", "emb", "kernel")  # fields of dmc__net_config,
 LAST = ("n_obs", "heads", "time_embed", "compat", "encoder", "enc_hidden", "enc_dim", "outputs")  # before and behind mult
-IMAGES = ("dropout", "cameras", "image_h", "image_w", "image_c", "crop_h", "crop_w", "enc_width")
+IMAGES = ("dropout", "cameras", "image_h", "image_w", "image_c", "crop_h", "crop_w", "crop_random", "enc_width")
 MOST_LEVELS = 8
 
 

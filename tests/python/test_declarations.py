@@ -32,6 +32,7 @@ TYPES = {
     "double *": _array.DOUBLES,
     "uint8_t *": _array.BYTES,
     "float **": c.POINTER(c.POINTER(c.c_float)),
+    "uint8_t **": c.POINTER(c.POINTER(c.c_uint8)),
     "dmc_reward_fn": _records.REWARD_FN,
     "dmc_score_fn": _records.SCORE_FN,
     "dmc_progress_fn": _records.PROGRESS_FN,
@@ -59,7 +60,8 @@ OUTPUTS = {c_name(record): record for record in RECORDS}
 
 def to_ctypes(declared, special={}):
     """The ctypes type for "const float *obs", "int32_t shape[3]" ..."""
-    words = re.sub(r"\bconst\b", " ", declared).replace("[3]", "*").replace("*", " * ").split()
+    words = re.sub(r"\bconst\b", " ", declared)
+    words = re.sub(r"\[\d\]", "*", words).replace("*", " * ").split()
     base, stars = words[0], words.count("*")
     key = base + " " * bool(stars) + "*" * stars
     if key in special:

@@ -1,7 +1,8 @@
 /* rt_sampler.c — dmc_sampler_sample does nothing a control loop could stumble over.
  *
  * malloc and its kin, and the pthread locks, are replaced in this program and counted; a seccomp filter kills a child at
- * its first system call but exit. 10,000 calls each, policy and planner, every selection rule, with a critic.
+ * its first system call but exit. 10,000 calls each, policy, planner and a policy that sees, every selection rule, with a
+ * critic.
  */
 #include <check.h>
 #include <dlfcn.h>
@@ -15,7 +16,9 @@
 
 #include "../../include/libdmc/libdmc.h"
 
-enum { CALLS = 10000, S = 4, A = 2 };
+enum { CALLS = 10000, S = 4, A = 2, SIDE = 10, PIXELS = SIDE * SIDE };
+/* In place of a role: a policy that sees. */
+enum { SEEING = -1 };
 
 /* ---- interposer ------------------------------------------------------------------------------------- */
 
@@ -82,6 +85,7 @@ typedef struct rig {
     dmc_critic *critic;
     dmc_sampler *sampler;
     size_t n_out;
+    int32_t sees;
 } rig;
 
 static dmc_dataset *make_data(void)
@@ -97,6 +101,9 @@ static dmc_dataset *make_data(void)
         end[i] = i % 16 == 15;
     }
     ck_assert_int_eq(dmc_dataset_create(NULL, N, S, A, obs, act, rew, end, NULL, NULL, &d), DMC_OK);
+    static uint8_t pixels[N * PIXELS];
+    for (int32_t i = 0; i < N * PIXELS; i++) pixels[i] = (uint8_t)(i * 31);
+    ck_assert_int_eq(dmc_dataset_add_images(d, "eye", SIDE, SIDE, 1, pixels, sizeof pixels), DMC_OK);
     return d;
 }
 
@@ -105,7 +112,11 @@ static void make_model(rig *r, int32_t role)
     dmc_model_options m;
     const int32_t planner = role == DMC_ROLE_PLANNER;
     dmc_model_options_init(&m, sizeof m);
-    m.role = role;
+    m.role = planner ? role : DMC_ROLE_POLICY;
+    m.encoder = r->sees ? DMC_ENCODER_RESNET18 : DMC_ENCODER_NONE;
+    m.crop_h = m.crop_w = SIDE - 1;
+    m.enc_width = 2;
+    m.enc_hidden = m.enc_dim = 8;
     m.network = planner ? DMC_NETWORK_UNET1D_JANNER : DMC_NETWORK_IDQL_MLP;
     m.horizon = planner ? 8 : 2;
     m.n_obs = planner ? 1 : 3;
@@ -124,6 +135,7 @@ static void rig_open_as(rig *r, int32_t role, int32_t threads, int32_t select, i
     dmc_sampler_options o;
     dmc_context_options c;
     r->data = make_data();
+    r->sees = role == SEEING;
     make_model(r, role);
     ck_assert_msg(dmc_critic_create(NULL, r->data, NULL, &r->critic) == DMC_OK, "%s", dmc_last_error());
     dmc_context_options_init(&c, sizeof c);
@@ -153,12 +165,23 @@ static void rig_close(rig *r)
 static const int32_t roles[] = {DMC_ROLE_POLICY, DMC_ROLE_PLANNER};
 static const int32_t selects[] = {DMC_SELECT_FIRST, DMC_SELECT_EXPECTATION, DMC_SELECT_GREEDY, DMC_SELECT_SOFTMAX};
 
+/* Kind number i of CHOICES: every role with every selection, and one that sees. */
+enum { CHOICES = 9 };
+static void rig_choose(rig *r, int i, int32_t weights)
+{
+    if (i == CHOICES - 1) rig_open_as(r, SEEING, 1, DMC_SELECT_GREEDY, weights);
+    else rig_open_as(r, roles[i % 2], 1, selects[i / 2], weights);
+}
+
 /* CALLS calls with changing observations; the worst status. */
 static dmc_status run_calls(rig *r)
 {
     float obs[S], out[64];
+    uint8_t pixels[PIXELS] = {0};
     dmc_status worst = DMC_OK;
     for (int32_t i = 0; i < CALLS; i++) {
+        pixels[i % PIXELS] ^= 255;
+        if (r->sees && dmc_sampler_set_image(r->sampler, "eye", pixels, PIXELS) < worst) worst = DMC_EINVAL;
         for (int32_t j = 0; j < S; j++) obs[j] = (float)((i + j) % 17) / 17;
         const dmc_status status = dmc_sampler_sample(r->sampler, obs, S, out, r->n_out);
         if (status < worst) worst = status;
@@ -183,7 +206,7 @@ END_TEST
 START_TEST(no_allocation_and_no_lock)
 {
     rig r;
-    rig_open(&r, roles[_i % 2], 1, selects[_i / 2]);
+    rig_choose(&r, _i, DMC_WEIGHTS_FLOAT32);
     counted = 0;
     counting = 1;
     const dmc_status status = run_calls(&r);
@@ -247,7 +270,7 @@ START_TEST(no_system_call)
 {
     rig r;
     int state;
-    rig_open_as(&r, roles[_i % 2], 1, selects[_i / 2], _i / 2 % 3);
+    rig_choose(&r, _i, _i / 2 % 3);
     const pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0) _exit(child_under_seccomp(&r));
@@ -323,10 +346,10 @@ int main(void)
     TCase *t = tcase_create("sampler");
     tcase_set_timeout(t, 120);
     tcase_add_test(t, the_counter_counts);
-    tcase_add_loop_test(t, no_allocation_and_no_lock, 0, 8);
+    tcase_add_loop_test(t, no_allocation_and_no_lock, 0, CHOICES);
     tcase_add_loop_test(t, half_weights_allocate_nothing, 0, 4);
     tcase_add_loop_test(t, a_refused_observation_allocates_nothing, 0, 2);
-    tcase_add_loop_test(t, no_system_call, 0, 8);
+    tcase_add_loop_test(t, no_system_call, 0, CHOICES);
     tcase_add_loop_test(t, threads_do_not_change_bits, 0, 2);
     tcase_add_loop_test(t, two_samplers_share_a_model, 0, 2);
     suite_add_tcase(s, t);

@@ -47,7 +47,7 @@ static void make_error(dmc__graph *g, dmc__val cond, int32_t call)
     case 5: dmc__g_conv2d(g, "conv", x, 0, 3, 1, 1, 0); break;
     case 6: dmc__g_conv2d(g, "conv", dmc__g_image(g, dmc__graph_input(g, "two", 2, 1), 1, 1, 1), 1, 32768, 1, 32767, 0); break;
     case 7: dmc__g_maxpool2d(g, x, 3, 2, 2); break;
-    case 8: dmc__g_crop2d(g, x, 10, W); break;
+    case 8: dmc__g_crop2d(g, x, 10, W, 1); break;
     case 9: dmc__g_groupnorm2d(g, "gn", x, 2, 1e-5, 0); break;
     default: dmc__g_spatial_softmax(g, "keys", (dmc__gimage){x.v, 4, 4}); break;
     }
@@ -64,7 +64,7 @@ START_TEST(errors_name_the_layer)
     /* and nothing comes of what follows */
     const int32_t params = g->params;
     const dmc__gimage none = dmc__g_conv2d(g, "next", dmc__g_image(g, cond, H, W, C), 4, 3, 1, 1, 1);
-    ck_assert_int_eq(dmc__g_crop2d(g, dmc__g_maxpool2d(g, dmc__g_add2d(g, none, none), 2, 2, 0), 1, 1).v, -1);
+    ck_assert_int_eq(dmc__g_crop2d(g, dmc__g_maxpool2d(g, dmc__g_add2d(g, none, none), 2, 2, 0), 1, 1, 1).v, -1);
     ck_assert_int_eq(dmc__g_spatial_softmax(g, "keys", dmc__g_groupnorm2d(g, "gn", none, 1, 1e-5, 1)), -1);
     ck_assert_int_eq(g->params, params);
     dmc__graph_destroy(g);
@@ -85,12 +85,12 @@ static net make_net(int32_t frames)
     net n = {.g = empty_graph()};
     dmc__graph *const g = n.g;
     n.in = dmc__graph_input(g, "cond", 1, frames * H * W * C);
-    dmc__gimage x = dmc__g_crop2d(g, dmc__g_image(g, n.in, H, W, C), H - 2, W - 1);
+    dmc__gimage x = dmc__g_crop2d(g, dmc__g_image(g, n.in, H, W, C), H - 2, W - 1, 1);
     x = n.conv = dmc__g_conv2d(g, "conv", x, 4, 3, 1, 1, 0);
     x = dmc__g_act2d(g, DMC_OP_TANH, dmc__g_groupnorm2d(g, "gn", x, 2, 1e-2, 1));
     const dmc__gimage y = dmc__g_maxpool2d(g, x, 3, 2, 1);
     x = dmc__g_add2d(g, dmc__g_conv2d(g, "down", x, 4, 3, 2, 1, 1), y);
-    n.out = dmc__g_spatial_softmax(g, "keys", dmc__g_crop2d(g, x, x.h, x.w));
+    n.out = dmc__g_spatial_softmax(g, "keys", dmc__g_crop2d(g, x, x.h, x.w, 1));
     dmc__graph_output(g, n.out);
     fixture_ok(dmc__graph_status(g));
     return n;
@@ -235,7 +235,7 @@ START_TEST(windows_are_drawn_when_asked)
     dmc__device *const d = fixture_device("cpu");
     dmc__graph *const g = empty_graph();
     const dmc__gimage x = dmc__g_image(g, dmc__graph_input(g, "cond", FRAMES, H * W), H, W, 1);
-    const dmc__val out[] = {dmc__g_crop2d(g, x, H - 4, W - 2).v, dmc__g_crop2d(g, x, H - 4, W - 2).v};
+    const dmc__val out[] = {dmc__g_crop2d(g, x, H - 4, W - 2, 1).v, dmc__g_crop2d(g, x, H - 4, W - 2, 1).v};
     dmc__graph_output(g, out[0]);
     dmc__graph_output(g, out[1]);
     dmc__plan *p;

@@ -47,6 +47,23 @@ START_TEST(published_sizes)
 }
 END_TEST
 
+/* Diffusion Policy's U-Net on PushT's images: 69.01 M parameters, and the encoder's. */
+START_TEST(a_whole_policy)
+{
+    dmc__net_config c = seeing(DMC__ENCODER_RESNET18, 1, 2, 96, 84);
+    c.kind = DMC__NET_UNET1D_CHI;
+    c.horizon = 16;
+    c.hidden = c.emb_dim = 256;
+    c.kernel = 5;
+    c.levels = 3;
+    c.mult[0] = 1;
+    c.mult[1] = c.mult[2] = 2;
+    dmc__net *const n = fixture_net(c);
+    ck_assert_uint_eq(dmc__graph_param_total(n->graph), 69011202 + 11374144);
+    dmc__net_destroy(n);
+}
+END_TEST
+
 static void expect_tensor(const dmc__graph *g, const char *name, int32_t rank, const int32_t *shape)
 {
     const dmc__parid i = dmc__graph_find_param(g, name);
@@ -208,6 +225,7 @@ Suite *dmc_suite_resnet18(void)
     Suite *s = suite_create("resnet18");
     TCase *t = tcase_create("resnet18");
     tcase_add_loop_test(t, published_sizes, 0, PUBLISHED);
+    tcase_add_test(t, a_whole_policy);
     tcase_add_test(t, names_of_torchvision);
     tcase_add_test(t, names_of_keypoints);
     tcase_add_loop_test(t, refusals, 0, REFUSED);

@@ -5,7 +5,7 @@ tests/python/test_declarations.py compares this list with the headers.
 
 from __future__ import annotations
 
-from ctypes import POINTER, c_char_p, c_float, c_int32, c_size_t, c_uint64, c_void_p
+from ctypes import POINTER, c_char_p, c_float, c_int32, c_size_t, c_uint8, c_uint64, c_void_p
 from typing import Any
 
 from . import _records as rec
@@ -21,6 +21,7 @@ INTS = POINTER(c_int32)
 NEED = POINTER(c_size_t)
 TEXTS = POINTER(c_char_p)
 ROWS = POINTER(POINTER(c_float))  # receives a borrowed float *
+FRAMES = POINTER(POINTER(c_uint8))  # receives a borrowed uint8_t *
 
 FUNCTIONS: dict[str, tuple[Any, ...]] = {
     # version.h, status.h
@@ -54,6 +55,10 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "dmc_dataset_get_info": (STATUS, HANDLE, POINTER(rec.DatasetInfo)),
     "dmc_dataset_episode": (STATUS, HANDLE, INT, ROWS, ROWS, ROWS, INTS),
     "dmc_dataset_is_held_out": (STATUS, HANDLE, INT, INTS),
+    "dmc_dataset_add_images": (STATUS, HANDLE, TEXT, INT, INT, INT, BYTES, SIZE),
+    "dmc_dataset_cameras": (STATUS, HANDLE, *4 * [INTS]),
+    "dmc_dataset_camera": (TEXT, HANDLE, INT),
+    "dmc_dataset_frames": (STATUS, HANDLE, INT, TEXT, FRAMES),
     # model.h
     "dmc_model_options_init": (STATUS, OPTIONS, SIZE),
     "dmc_model_create": (STATUS, HANDLE, HANDLE, OPTIONS, OUT),
@@ -69,6 +74,9 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "dmc_model_tensor_count": (INT, HANDLE),
     "dmc_model_tensor_name": (TEXT, HANDLE, INT),
     "dmc_model_tensor_shape": (STATUS, HANDLE, TEXT, INTS, INTS),
+    "dmc_model_tensor_sizes": (STATUS, HANDLE, TEXT, INTS, INTS),
+    "dmc_model_cameras": (STATUS, HANDLE, *4 * [INTS]),
+    "dmc_model_camera": (TEXT, HANDLE, INT),
     "dmc_model_get_tensor": (STATUS, HANDLE, TEXT, FLOATS, SIZE),
     "dmc_model_set_tensor": (STATUS, HANDLE, TEXT, FLOATS, SIZE),
     # trainer.h
@@ -95,6 +103,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "dmc_sampler_options_init": (STATUS, OPTIONS, SIZE),
     "dmc_sampler_create": (STATUS, HANDLE, HANDLE, HANDLE, OPTIONS, OUT),
     "dmc_sampler_destroy": (None, HANDLE),
+    "dmc_sampler_set_image": (STATUS, HANDLE, TEXT, BYTES, SIZE),
     "dmc_sampler_sample": (STATUS, HANDLE, FLOATS, SIZE, FLOATS, SIZE),
     "dmc_sampler_get_info": (STATUS, HANDLE, POINTER(rec.SamplerInfo)),
     "dmc_sampler_plan": (STATUS, HANDLE, INT, FLOATS, SIZE),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Optional
 
 from numpy.typing import NDArray
 
-from ._arguments import Floats, Path, flags, floats, path, whole
+from ._arguments import Floats, Path, flags, floats, path, text, whole
 from ._callbacks import copy_in
 from ._handle import Handle
 from ._lib import lib
@@ -80,6 +80,29 @@ class Dataset(Handle):
             cuts,
             Options("dataset", options),
         )
+
+    def add_images(self, camera: str, pixels: NDArray[Any]) -> None:
+        """A camera more: uint8 (n,h,w,c), a frame per step. Before the dataset is used."""
+        frames = flags("pixels", pixels, (-1, -1, -1, -1))
+        size = [whole(name, n) for name, n in zip("hwc", frames.shape[1:])]
+        self._call(
+            lib.dmc_dataset_add_images, text("camera", camera), *size, frames, frames.size
+        )
+
+    def cameras(self) -> dict[str, tuple[int, int, int]]:
+        """The size (h,w,c) of each camera's frames by name."""
+        numbers, names = [c_int32() for _ in range(4)], []
+
+        def list_cameras(dataset: Resource) -> int:
+            status: int = lib.dmc_dataset_cameras(dataset, *map(byref, numbers))
+            names.extend(
+                lib.dmc_dataset_camera(dataset, i).decode() for i in range(numbers[0].value)
+            )
+            return status
+
+        self._call(list_cameras)
+        _, h, w, c = (number.value for number in numbers)
+        return {name: (h, w, c) for name in names}
 
     def save(self, file: Path) -> None:
         """Write in the layout that open reads, atomically."""

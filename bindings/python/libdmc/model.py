@@ -90,6 +90,20 @@ class Model(Handle):
         return Sizes(*(number.value for number in numbers))
 
     @property
+    def cameras(self) -> dict[str, tuple[int, int, int]]:
+        """Of a policy that sees: the size (h,w,c) of each camera's frames by name; else empty."""
+        numbers, names = [c_int32() for _ in range(4)], []
+
+        def list_cameras(model: Resource) -> int:
+            status: int = lib.dmc_model_cameras(model, *map(byref, numbers))
+            names.extend(lib.dmc_model_camera(model, i).decode() for i in range(numbers[0].value))
+            return status
+
+        self._call(list_cameras)
+        _, h, w, c = (number.value for number in numbers)
+        return {name: (h, w, c) for name in names}
+
+    @property
     def parameters(self) -> int:
         """Number of network parameters."""
         return self._call(lib.dmc_model_parameters)
@@ -102,14 +116,16 @@ class Model(Handle):
     def forward(self, z: Floats, t: Floats, cond: Optional[Floats] = None) -> Floats:
         """The network alone, f(z, t, cond), in normalised units.
 
-        z (B,horizon,z_cols); t (B,), 0..T-1; cond (B,n_obs*obs_dim) for a policy, None for a
-        planner. Returns (B,horizon,z_cols).
+        z (B,horizon,z_cols); t (B,), 0..T-1; cond (B,n_obs*obs_dim) for a policy, in each row
+        followed by n_obs frames of every camera as numbers from -1 to 1; None for a planner.
+        Returns (B,horizon,z_cols).
         """
         sizes = self.sizes
         batch = len(floats("z", z, (-1, sizes.horizon, sizes.z_cols)))
         floats("t", t, (batch,))
         if cond is not None:
-            floats("cond", cond, (batch, sizes.n_obs * sizes.obs_dim))
+            frame = sum(h * w * c for h, w, c in self.cameras.values())
+            floats("cond", cond, (batch, sizes.n_obs * (sizes.obs_dim + frame)))
         out = np.empty(z.shape, np.float32)
         self._call(lib.dmc_model_forward, batch, z, t, cond, out)
         return out
@@ -134,8 +150,8 @@ class Model(Handle):
 
     def tensor_shape(self, name: str) -> tuple[int, ...]:
         """The shape PyTorch would have."""
-        rank, shape = c_int32(), (c_int32 * 3)()
-        self._call(lib.dmc_model_tensor_shape, text("name", name), byref(rank), shape)
+        rank, shape = c_int32(), (c_int32 * 4)()
+        self._call(lib.dmc_model_tensor_sizes, text("name", name), byref(rank), shape)
         return tuple(shape[: rank.value])
 
     def get_tensor(self, name: str) -> Floats:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ctypes import byref
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ._arguments import Floats, Small, floats, small_floats, u64, whole
+from ._arguments import Floats, Small, floats, small_floats, text, u64, whole
 from ._handle import Handle, used, used_or_null
 from ._lib import lib
 from ._records import SamplerInfo
@@ -48,6 +49,15 @@ class Sampler(Handle):
         horizon = int(chosen["horizon"]) or model.sizes.horizon
         self.sizes = model.sizes._replace(horizon=horizon)
         self.batch, self.candidate_count = int(chosen["batch"]), int(chosen["candidates"])
+
+    def set_image(self, camera: str, pixels: NDArray[Any]) -> None:
+        """Of a policy that sees: uint8 (batch,h,w,c), or (h,w,c) with batch = 1, for the next sample.
+
+        Every sample needs one of every camera (Model.cameras); older frames are kept inside.
+        """
+        if not isinstance(pixels, np.ndarray):
+            raise TypeError(f"pixels must be a numpy array of uint8, is a {type(pixels).__name__}")
+        self._call(lib.dmc_sampler_set_image, text("camera", camera), pixels, pixels.size)
 
     def sample(self, obs: Small, out: Optional[Floats] = None) -> Floats:
         """One control step: actions (batch,horizon,act_dim), in the dataset's units and limits.
