@@ -327,6 +327,10 @@ DMC_DATA ?= ../shared/data
 real-data: all ## train on the recorded PushT and hopper data in DMC_DATA, with baselines
 	$(call run,DMC_DATA=$(DMC_DATA) sh examples/pusht/run.sh)
 
+.PHONY: real-networks
+real-networks: all ## every network at its published size on the same data, a short training each
+	$(call run,DMC_DATA=$(DMC_DATA) sh examples/networks/run.sh)
+
 .PHONY: goldens
 goldens: build/.deps-dev ## compute the golden files again (PyTorch)
 	$(call run,$(PYTHON) tests/golden/gen_golden.py)
