@@ -75,6 +75,9 @@ typedef struct dmc_model_options {
     int32_t crop_h, crop_w; /* resnet18: window of an image that is seen; 0 = all; default 0          */
     int32_t crop_random;   /* resnet18: 1 = windows are drawn while pre-training, else the middle; default 1 */
     int32_t enc_width;     /* resnet18: channels of the first stage, 1, 2, 4, 8 or a multiple of 16; default 64 */
+    double memory;         /* policy: 0, or the decay of a recurrent state that stands in the condition in place of */
+                           /* the oldest of the n_obs >= 2 observations: m <- memory m + (1 - memory) o for every   */
+                           /* observation o that leaves the window, from the first one on; 0..<1; default 0         */
 } dmc_model_options;
 
 /* Defaults. size = sizeof *o. */

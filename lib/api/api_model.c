@@ -55,6 +55,7 @@ static dmc_status fill_spec(const dmc_model_options *o, const dmc__trajectories 
     s->clip = o->clip;
     s->control_hz = o->control_hz;
     s->discount = o->discount;
+    s->memory = o->memory;
     s->net = (dmc__net_config){.kind = o->network, .horizon = o->horizon, .hidden = o->hidden, .blocks = o->blocks,
                                .emb_dim = o->emb_dim, .kernel = o->kernel, .n_obs = s->n_obs, .heads = o->heads,
                                .time_embed = o->time_embed, .compat = o->compat, .encoder = o->encoder,

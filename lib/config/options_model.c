@@ -42,6 +42,7 @@
     X##_INT(T, crop_h, 0, 0, 2048, "resnet18: rows of an image that are seen; 0 = all")           \
     X##_INT(T, crop_w, 0, 0, 2048, "resnet18: columns of an image that are seen; 0 = all")        \
     X##_INT(T, crop_random, 1, 0, 1, "resnet18: 1 = the window is drawn while pre-training, 0 = the middle") \
-    X##_INT(T, enc_width, 64, 1, 512, "resnet18: channels of the first stage")
+    X##_INT(T, enc_width, 64, 1, 512, "resnet18: channels of the first stage")                    \
+    X##_REAL(T, memory, 0, 0, DMC__BELOW_ONE, "decay of a running average in place of the oldest observation; 0 = off")
 
 DMC__OPTIONS_TABLE(dmc__options_model, DMC_OPTIONS_MODEL, dmc_model_options, MODEL_FIELDS, 0);

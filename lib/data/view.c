@@ -51,11 +51,36 @@ static float *frames_of(const dmc__view *v, float *cond)
     return cond + (size_t)v->n_obs * (size_t)v->obs->n;
 }
 
+/* m <- memory m + (1 - memory) o */
+static void remember(const dmc__view *v, const float *obs, float *m)
+{
+    const float keep = (float)v->memory, take = 1 - keep;
+    for (int32_t j = 0; j < v->obs->n; j++) m[j] = keep * m[j] + take * obs[j];
+}
+
+void dmc__view_push(const dmc__view *v, const float *obs, float *window)
+{
+    const size_t w = (size_t)v->obs->n, rows = (size_t)v->n_obs, first = v->memory > 0 ? 1 : 0;
+    if (first) remember(v, window + w, window);
+    memmove(window + first * w, window + (first + 1) * w, (rows - 1 - first) * w * sizeof *window);
+    memcpy(window + (rows - 1) * w, obs, w * sizeof *obs);
+}
+
+/* Row 0 of a window of the data: the memory of everything that has left it, as dmc__view_push would have made it. */
+static void remember_window(const dmc__view *v, dmc__position p, float *cond)
+{
+    const size_t w = (size_t)v->obs->n;
+    const float *const obs = v->data->obs + v->data->start[p.episode] * w;
+    memcpy(cond, obs, w * sizeof *cond);
+    for (int32_t i = 1; i <= p.row - (v->n_obs - 1); i++) remember(v, obs + (size_t)i * w, cond);
+}
+
 /* What a policy saw at p. */
 static void take_condition(const dmc__view *v, dmc__position p, float *cond)
 {
     const size_t frames = (size_t)v->n_obs * (size_t)v->frame;
     dmc__window_context(v->data, p, v->n_obs, cond);
+    if (v->memory > 0) remember_window(v, p, cond);
     dmc__normaliser_apply(v->obs, cond, (size_t)v->n_obs, cond);
     for (int32_t i = 0; i < v->cameras; i++)
         dmc__window_frames(v->data, p, v->n_obs, v->camera[i], frames_of(v, cond) + (size_t)i * frames);

@@ -14,6 +14,7 @@ typedef struct dmc__view {
     const dmc__trajectories *data;     /* NULL: a model without its dataset (no windows can be cut) */
     const dmc__normaliser *obs, *act;  /* their widths are S and A                                  */
     int32_t planner, horizon, n_obs;
+    double memory;                     /* decay of the running average that stands for the oldest observation; 0: none */
     int32_t cameras, frame;            /* a policy that sees: how many, and numbers of a frame      */
     int32_t camera[DMC__IMAGES_MOST];  /* which of the data's they are                              */
 } dmc__view;
@@ -32,6 +33,8 @@ void dmc__view_transition(const dmc__view *v, dmc__position p, float *states, fl
 void dmc__view_condition(const dmc__view *v, dmc__position p, float *cond, float *mask, float *known);
 /* The condition of a planner or policy from the newest n_obs raw observations (n_obs*S; planners use the last row). */
 void dmc__view_observe(const dmc__view *v, const float *raw, float *cond, float *mask, float *known);
+/* One more observation (S) of a raw window (n_obs,S), oldest first: with a memory row 0 takes up what leaves. */
+void dmc__view_push(const dmc__view *v, const float *obs, float *window);
 /* The frames of a condition: (cameras,n_obs,h,w,c) bytes. */
 void dmc__view_see(const dmc__view *v, const uint8_t *frames, float *cond);
 /* Normalised z (T,cols) -> dataset units. */

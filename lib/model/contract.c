@@ -161,6 +161,7 @@ static dmc_status put_model(dmc__json *j, const dmc__model *m)
     DMC_TRY(dmc__json_set_number(j, "clip", s->clip));
     DMC_TRY(dmc__json_set_number(j, "control_hz", s->control_hz));
     DMC_TRY(dmc__json_set_number(j, "discount", s->discount));
+    DMC_TRY(dmc__json_set_number(j, "memory", s->memory));
     DMC_TRY(dmc__json_set_number(j, "cascade", m->cascade != NULL));
     DMC_TRY(dmc__contract_put_normaliser(j, "observation", &m->obs));
     return dmc__contract_put_normaliser(j, "action", &m->act);
@@ -215,6 +216,7 @@ static dmc_status get_spec(const dmc__json *j, dmc__model_spec *s, int32_t *obs_
     DMC_TRY(dmc__json_get_number(j, "clip", 0, 1e6, &s->clip));
     DMC_TRY(dmc__json_get_number(j, "control_hz", 0, 1e6, &s->control_hz));
     DMC_TRY(dmc__json_get_number(j, "discount", 0, 1, &s->discount));
+    DMC_TRY(dmc__json_get_number(j, "memory", 0, 1, &s->memory));
     DMC_TRY(dmc__contract_get_int(j, "cascade", 0, 1, cascade));
     return dmc__model_spec_fit(s, *obs_dim, *act_dim);
 }

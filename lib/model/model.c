@@ -32,6 +32,9 @@ static dmc_status fit_condition(dmc__model_spec *s, int32_t obs_dim)
         return dmc__fail(DMC_ERANGE, "model: n_obs = %d observations of %lld numbers, frames included, must be at most %lld in all",
                          s->n_obs, (long long)row, (long long)most);
     s->net.cond = s->n_obs * (int32_t)row;
+    if (s->memory != 0 && (!(s->memory > 0 && s->memory < 1) || s->role != DMC__ROLE_POLICY || s->n_obs < 2))
+        return dmc__fail(DMC_EINVAL, "model: memory = %g with role = %s and n_obs = %d, must be 0, or below 1 with a policy of at "
+                         "least 2 observations", s->memory, roles[s->role], s->n_obs);
     return DMC_OK;
 }
 
@@ -158,7 +161,7 @@ dmc__view dmc__model_view(const dmc__model *m, const dmc__trajectories *data)
     const dmc__net_config *const n = &m->spec.net;
     dmc__view v = {.data = data, .obs = &m->obs, .act = &m->act,
                    .planner = m->spec.role == DMC__ROLE_PLANNER || m->spec.role == DMC__ROLE_VALUE,
-                   .horizon = n->horizon, .n_obs = m->spec.n_obs};
+                   .horizon = n->horizon, .n_obs = m->spec.n_obs, .memory = m->spec.memory};
     if (!dmc__net_sees(n)) return v;
     v.cameras = n->cameras;
     v.frame = dmc__net_frame(n);

@@ -20,6 +20,7 @@ typedef struct dmc__model_spec {
     int32_t schedule, predict, train_steps;
     double clip, control_hz;
     double discount;            /* role value: of the return */
+    double memory;              /* decay of the recurrent state in the condition; 0 = none */
     dmc__net_config net;        /* horizon, cols and cond included */
 } dmc__model_spec;
 

@@ -244,8 +244,8 @@ static void push_observations(dmc__sampler *s, const float *obs)
     const size_t w = (size_t)s->view.obs->n, rows = (size_t)s->view.n_obs;
     for (size_t b = 0; b < (size_t)s->config.batch; b++) {
         float *h = s->history + b * rows * w;
-        memmove(h, h + w, (rows - 1) * w * sizeof *h);
-        for (size_t r = s->seen ? rows - 1 : 0; r < rows; r++) memcpy(h + r * w, obs + b * w, w * sizeof *h);
+        if (s->seen) dmc__view_push(&s->view, obs + b * w, h);
+        for (size_t r = 0; !s->seen && r < rows; r++) memcpy(h + r * w, obs + b * w, w * sizeof *h);
     }
     s->seen = 1;
 }
@@ -480,7 +480,8 @@ static int32_t same_units(const dmc__normaliser *a, const dmc__normaliser *b)
 static int32_t same_contract(const dmc__model *a, const dmc__model *b)
 {
     return memcmp(&a->spec.net, &b->spec.net, sizeof a->spec.net) == 0 && a->spec.role == b->spec.role &&
-           a->spec.n_obs == b->spec.n_obs && a->spec.schedule == b->spec.schedule && a->spec.predict == b->spec.predict &&
+           a->spec.n_obs == b->spec.n_obs && a->spec.memory == b->spec.memory && a->spec.schedule == b->spec.schedule &&
+           a->spec.predict == b->spec.predict &&
            a->spec.train_steps == b->spec.train_steps && a->spec.clip == b->spec.clip && same_units(&a->obs, &b->obs) &&
            same_units(&a->act, &b->act) && !a->cascade == !b->cascade;
 }

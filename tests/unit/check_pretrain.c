@@ -123,6 +123,43 @@ static const struct misfit {
     {DMC_ROLE_INVERSE, DMC_NETWORK_INVERSE_MLP, 3, DMC_ERANGE, "horizon = 3"},
 };
 
+/* A memory is part of the contract, needs a window to stand in, and is reset with the sampler. */
+START_TEST(a_memory)
+{
+    dmc_model_options o = world_policy();
+    dmc_model *m = (dmc_model *)&o, *copy;
+    dmc_sampler *s;
+    float obs[WORLD_S], first[4], second[4], again[4];
+    o.memory = 0.9;
+    o.n_obs = 1;
+    expect_failure(dmc_model_create(ctx, data, &o, &m), DMC_EINVAL, "memory = 0.9 with role = policy and n_obs = 1");
+    ck_assert_ptr_null(m);
+    o.n_obs = 2;
+    m = world_model(ctx, data, &o);
+    expect_ok(dmc_model_save(m, fixture_path("memory.dmc")));
+    expect_ok(dmc_model_load(ctx, fixture_path("memory.dmc"), &copy));
+    expect_ok(dmc_sampler_create(ctx, copy, NULL, NULL, &s));
+    for (int k = 0; k < 2; k++) {
+        float *const last = k ? again : second;
+        for (uint32_t i = 0; i < 5; i++) {
+            world_observe(i, obs);
+            ck_assert_int_ge(dmc_sampler_sample(s, obs, WORLD_S, i ? last : first, 4), 0);
+        }
+        expect_ok(dmc_sampler_reset(s, 0));
+    }
+    ck_assert_mem_eq(second, again, sizeof again);
+    expect_ok(dmc_sampler_rebind(s, copy));
+    dmc_model *plain;
+    o.memory = 0;
+    plain = world_model(ctx, data, &o);
+    expect_failure(dmc_sampler_rebind(s, plain), DMC_ESHAPE, "differs");
+    dmc_model_destroy(plain);
+    dmc_sampler_destroy(s);
+    dmc_model_destroy(copy);
+    dmc_model_destroy(m);
+}
+END_TEST
+
 START_TEST(roles_and_networks_must_suit)
 {
     dmc_model_options o = world_policy();
@@ -653,6 +690,7 @@ Suite *dmc_suite_pretrain(void)
     tcase_add_loop_test(c, roles_and_networks_must_suit, 0, sizeof misfits / sizeof *misfits);
     tcase_add_test(c, a_regression_is_a_model_too);
     tcase_add_test(c, dropout_is_repeatable);
+    tcase_add_test(c, a_memory);
     tcase_add_test(c, metrics_say_what_was_done);
     tcase_add_test(c, the_average_is_published);
     tcase_add_test(c, weights_decay);

@@ -212,6 +212,30 @@ START_TEST(transitions)
 }
 END_TEST
 
+/* Pushing one observation after the other makes the window that is cut from the data, to the bit, with and without a memory;
+ * the memory is m0 = o0, m <- m/4 + 3 o/4 over what has left the window. */
+START_TEST(pushing_is_cutting)
+{
+    enum { N = 2 };
+    dmc__view v = view(0, 1, N);
+    v.memory = _i ? 0.25 : 0;
+    float window[N * S], seen[N * S], z[A], cond[N * S];
+    for (int32_t row = 0; row < 4; row++) {
+        const float *const o = data->obs + (size_t)row * S;
+        if (row == 0)
+            for (int i = 0; i < N; i++) memcpy(window + (size_t)i * S, o, S * sizeof *o);
+        else
+            dmc__view_push(&v, o, window);
+        dmc__view_observe(&v, window, seen, NULL, NULL);
+        dmc__view_sample(&v, (dmc__position){0, row}, z, cond, NULL, NULL);
+        ck_assert_mem_eq(seen, cond, sizeof cond);
+    }
+    /* observations 0, 10, 20, 30: the memory after the third left the window is ((0/4 + 3 10/4)/4 + 3 20/4) */
+    if (_i) expect_floats(window, 4, 16.875, 17.875, 30, 31);
+    else expect_floats(window, 4, 20, 21, 30, 31);
+}
+END_TEST
+
 Suite *dmc_suite_view(void)
 {
     Suite *s = suite_create("view");
@@ -225,6 +249,7 @@ Suite *dmc_suite_view(void)
     tcase_add_test(c, conditions_agree);
     tcase_add_test(c, dataset_units_come_back);
     tcase_add_test(c, transitions);
+    tcase_add_loop_test(c, pushing_is_cutting, 0, 2);
     tcase_add_test(c, causal_masks);
     tcase_add_test(c, no_causal_mask_without_rows_or_states);
     suite_add_tcase(s, c);
