@@ -35,13 +35,13 @@ static dmc__net *mixed_net(void)
 /* 0: of every class; then every network without and with a condition, without and with a side input, with the embeddings
  * of the time in turn, a dropout in some, an encoder in some. */
 static const int32_t kinds[] = {DMC__NET_IDQL_MLP, DMC__NET_UNET1D_JANNER, DMC__NET_DQL_MLP, DMC__NET_TRANSFORMER_CHI,
-                                DMC__NET_DIT1D};
+                                DMC__NET_DIT1D, DMC__NET_UNET1D_CHI};
 enum { VARIANTS = 4, NETS = 1 + VARIANTS * sizeof kinds / sizeof *kinds };
 static dmc__net *some_net(int32_t i)
 {
     if (i == 0) return mixed_net();
     const int32_t kind = kinds[(i - 1) / VARIANTS], variant = (i - 1) % VARIANTS;
-    dmc__net_config c = kind == DMC__NET_UNET1D_JANNER ? fixture_unet() : fixture_mlp();
+    dmc__net_config c = kind == DMC__NET_UNET1D_JANNER || kind == DMC__NET_UNET1D_CHI ? fixture_unet() : fixture_mlp();
     c.kind = kind;
     c.emb_dim = 8;
     c.heads = 2;
