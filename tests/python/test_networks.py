@@ -41,3 +41,32 @@ def test_a_network_learns(tmp_path, data, config):
 def test_every_network_has_a_config():
     text = "".join(path.read_text() for path in CONFIGS)
     assert all(f"network: {name}," in text for name in SMALL)
+
+
+ALIGN = """
+critic: {steps: 20, hidden: 16, batch: 32}
+align: {batch: 16, candidates: 8, eval_every: 3, eval_conditions: 8, lora_rank: 2}
+rl: {updates: 3}
+dpo: {updates: 3, refresh: 3}
+sft: {updates: 3, rounds: 1, conditions: 8}
+cascade: {updates: 3, conditions: 64}
+sequence: {passes: 1}
+"""
+
+
+@pytest.mark.parametrize("name", ["diffusion-policy-unet", "diffusion-policy-transformer", "diffusion-policy-dit",
+                                  "decision-diffuser", "dql"])
+def test_every_method_aligns_every_network(tmp_path, data, name):
+    """The four methods and their sequence run on a network they were not written for, and the result is a model."""
+    config = ROOT / f"examples/configs/networks/{name}.yaml"
+    network = next(network for network in SMALL if f"network: {network}," in config.read_text())
+    small = SMALL[network] + ["model.train_steps=5", "train.steps=60", "train.batch=16"]
+    (tmp_path / "align.yaml").write_text(config.read_text() + ALIGN)
+    run(tmp_path, "train", "--config", "align.yaml", "--data", data, "--out", "m.dmc", *small)
+    run(tmp_path, "critic", "--config", "align.yaml", "--data", data, "--out", "c.dmc")
+    for method in ("rl", "dpo", "sft", "cascade", "sequence"):
+        run(tmp_path, "align", method, "--config", "align.yaml", "--data", data, "--model", "m.dmc", "--critic", "c.dmc", "--out",
+            f"{method}.dmc", *small)
+        described = json.loads(run(tmp_path, "inspect", f"{method}.dmc", "--json").stdout)
+        assert described["network"] == network
+        assert described["cascade"] == (method == "cascade")
