@@ -60,7 +60,7 @@ def test_every_method_aligns_every_network(tmp_path, data, name):
     """The four methods and their sequence run on a network they were not written for, and the result is a model."""
     config = ROOT / f"examples/configs/networks/{name}.yaml"
     network = next(network for network in SMALL if f"network: {network}," in config.read_text())
-    small = SMALL[network] + ["model.train_steps=5", "train.steps=60", "train.batch=16"]
+    small = SMALL[network] + ["model.train_steps=5", "model.clip=3", "train.steps=60", "train.batch=16"]
     (tmp_path / "align.yaml").write_text(config.read_text() + ALIGN)
     run(tmp_path, "train", "--config", "align.yaml", "--data", data, "--out", "m.dmc", *small)
     run(tmp_path, "critic", "--config", "align.yaml", "--data", data, "--out", "c.dmc")
