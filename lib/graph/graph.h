@@ -139,6 +139,8 @@ int32_t dmc__graph_cols(const dmc__graph *g, dmc__val v);  /* C */
 int32_t dmc__graph_param_count(const dmc__graph *g);
 const dmc__param_spec *dmc__graph_param(const dmc__graph *g, dmc__parid i);
 dmc__parid dmc__graph_find_param(const dmc__graph *g, const char *name); /* -1: not there */
+/* 0: a constant, or one that no node reads (it exists because published checkpoints have it). Nothing may move those. */
+int32_t dmc__graph_param_learns(const dmc__graph *g, dmc__parid i);
 size_t dmc__graph_param_elems(const dmc__graph *g);        /* size of the parameter block, padding included */
 size_t dmc__graph_param_total(const dmc__graph *g);        /* sum of sizes but frozen: the published number */
 /* Useful FLOP of one forward per sample: 2 per multiply-add, taps that fall on zero padding not counted. */

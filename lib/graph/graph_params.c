@@ -155,6 +155,15 @@ dmc__parid dmc__graph_find_param(const dmc__graph *g, const char *name)
     return -1;
 }
 
+int32_t dmc__graph_param_learns(const dmc__graph *g, dmc__parid i)
+{
+    if (g->param[i].frozen) return 0;
+    for (int32_t k = 0; k < g->nodes; k++)
+        for (int32_t j = 0; j < DMC_KPAR; j++)
+            if (g->node[k].par[j] == i) return 1;
+    return 0;
+}
+
 size_t dmc__graph_param_elems(const dmc__graph *g)
 {
     return g->param_elems;

@@ -124,7 +124,7 @@ static int32_t choose_layers(const dmc__graph *g, int32_t rank, double alpha, co
     char name[DMC__NAME_MAX];
     for (dmc__parid i = 0; i < l->params; i++) {
         const dmc__param_spec *w = dmc__graph_param(g, i);
-        if (!layer_name(w, name) || !list_matches(patterns, name)) continue;
+        if (!dmc__graph_param_learns(g, i) || !layer_name(w, name) || !list_matches(patterns, name)) continue;
         if (l->layer) {
             memcpy(l->layer[count].name, name, sizeof name);
             describe_factors(w, rank, alpha, &l->layer[count]);

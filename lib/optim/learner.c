@@ -16,7 +16,7 @@ struct dmc__learner {
     void *ema;          /* (n) or NULL */
     void *sumsq;        /* (1) */
     const dmc__graph *graph;
-    size_t held;        /* elements of frozen parameters */
+    size_t held;        /* elements of parameters that do not learn (dmc__graph_param_learns) */
     void *frozen;       /* (held) what they are, without an adapter; NULL if there are none */
     int64_t step;       /* updates since the moments were zero */
 };
@@ -51,17 +51,17 @@ static size_t count_frozen(const dmc__graph *g)
 {
     size_t n = 0;
     for (dmc__parid i = 0; i < dmc__graph_param_count(g); i++)
-        if (dmc__graph_param(g, i)->frozen) n += dmc__graph_param(g, i)->size;
+        if (!dmc__graph_param_learns(g, i)) n += dmc__graph_param(g, i)->size;
     return n;
 }
 
-/* Frozen parameters of a block: kept from it (back = 0), or put back into it. Weight decay moves the whole block. */
+/* Parameters of a block that do not learn: kept from it (back = 0), or put back into it. Weight decay moves the whole block. */
 static dmc_status hold_frozen(const dmc__learner *l, void *block, int32_t back)
 {
     size_t at = 0;
     for (dmc__parid i = 0; l->frozen && block && i < dmc__graph_param_count(l->graph); i++) {
         const dmc__param_spec *const s = dmc__graph_param(l->graph, i);
-        if (!s->frozen) continue;
+        if (dmc__graph_param_learns(l->graph, i)) continue;
         void *const kept = dmc__dev_at(l->device, l->frozen, at), *const in = dmc__dev_at(l->device, block, s->offset);
         DMC_TRY(dmc__dev_copy(l->device, back ? in : kept, back ? kept : in, s->size));
         at += s->size;

@@ -20,9 +20,9 @@ double dmc__lr_cosine(double lr, int64_t step, int64_t warmup, int64_t total);
 
 typedef struct dmc__learner dmc__learner;
 
-/* A private copy of `weights` (graph's block). Frozen parameters stay as they are. g must outlive the learner.
- * lora NULL: all weights learn. Otherwise the learner takes the adapter
- * over (destroys it, on failure too), the base stays frozen. with_ema: keep an EMA (full training only). */
+/* A private copy of `weights` (graph's block). Parameters that do not learn (dmc__graph_param_learns) stay as they are.
+ * g must outlive the learner. lora NULL: all weights learn. Otherwise the learner takes the adapter over (destroys it, on
+ * failure too), the base stays frozen. with_ema: keep an EMA (full training only). */
 dmc_status dmc__learner_create(const dmc__graph *g, dmc__device *d, const void *weights, dmc__lora *lora,
                                int32_t with_ema, dmc__learner **out);
 void dmc__learner_destroy(dmc__learner *l);

@@ -427,6 +427,30 @@ START_TEST(frozen_parameters_stay)
 }
 END_TEST
 
+/* Parameters that no node reads: torch skips them for want of a gradient, weight decay and adapters must too. */
+START_TEST(unused_parameters_stay)
+{
+    dmc__net_config config = {.kind = DMC__NET_TRANSFORMER_CHI, .horizon = 2, .cols = 3, .cond = 5, .hidden = 8, .blocks = 1,
+                              .emb_dim = 8, .heads = 2};
+    course c = {.d = fixture_device("cpu"), .net = fixture_net(config)};
+    const dmc__graph *const g = c.net->graph;
+    const dmc__param_spec *const unused = dmc__graph_param(g, dmc__graph_find_param(g, "cond_encoder.0.weight"));
+    dmc__lora *lora;
+    c.n = dmc__graph_param_elems(g);
+    c.start = fixture_weights(c.d, g, 5);
+    fixture_ok(dmc__learner_create(g, c.d, c.start, NULL, 1, &c.learner));
+    fixture_ok(update(&c, 1, 0.1, NULL));
+    float *was = fixture_read(c.d, c.start, c.n), *is = fixture_read(c.d, dmc__learner_weights(c.learner), c.n);
+    ck_assert_mem_eq(was + unused->offset, is + unused->offset, unused->size * sizeof *is);
+    free(is);
+    free(was);
+    fixture_ok(dmc__lora_create(g, c.d, 2, 2, "*", 1, &lora));
+    for (int32_t i = 0; i < dmc__lora_count(lora); i++) ck_assert_ptr_null(strstr(dmc__lora_name(lora, i), "cond_encoder"));
+    dmc__lora_destroy(lora);
+    free_course(&c);
+}
+END_TEST
+
 START_TEST(defaults)
 {
     const dmc__adamw_config c = dmc__adamw_defaults();
@@ -455,6 +479,7 @@ Suite *dmc_suite_learner(void)
     tcase_add_loop_test(t, reset_moments, 0, KINDS);
     tcase_add_test(t, refused_states);
     tcase_add_test(t, frozen_parameters_stay);
+    tcase_add_test(t, unused_parameters_stay);
     tcase_add_test(t, bytes);
     tcase_add_loop_test(t, out_of_memory, 0, KINDS);
     suite_add_tcase(s, t);
