@@ -297,7 +297,7 @@ ARM_PC := $(ARM_ROOT)/usr/lib/aarch64-linux-gnu/pkgconfig
 ARM_MAKE = $(MAKE) -j2 O=build/arm CC='aarch64-linux-gnu-gcc --sysroot=$(ARM_ROOT)' AR=aarch64-linux-gnu-ar \
            PKG_CONFIG='env PKG_CONFIG_SYSROOT_DIR=$(ARM_ROOT) PKG_CONFIG_LIBDIR=$(ARM_PC) pkg-config' \
            EMULATOR='qemu-aarch64 -L $(ARM_ROOT)' SUITES='$(filter-out $(ARM_SLOW),$(SUITES))'
-ARM_SLOW := align denoise iql pretrain
+ARM_SLOW := align denoise hoist iql memory pretrain
 ARM_STEPS := test-ops test-golden test-unit
 
 .PHONY: check-arm
@@ -317,10 +317,27 @@ check: build/.deps-check ## everything that needs no GPU; ends with one line of 
 	@for s in $(CHECK_STEPS); do $(PYTHON) tests/checks/run_step.py $$s $(MAKE) -j2 $$s; done; \
 	    $(PYTHON) tests/checks/run_step.py --totals
 
-.PHONY: bench
-bench: $(call program,tests/bench) ## timings as JSON in build/bench
+# Figures are of a tree, a machine and a day. A choice of cases leaves the results of all of them alone.
+BENCH := $(O)/tests/bench
+BENCH_FOLDER := build/bench$(if $(CASES),/some)
+BENCH_TREE = DMC_COMMIT=$$(git describe --always --dirty --exclude='*' 2>/dev/null)
+
+.PHONY: bench bench-nets bench-ops bench-table bench-peers
+bench: bench-nets bench-ops ## timings of networks beside PyTorch and of operations, as JSON in build/bench
+
+bench-nets: $(BENCH) ## networks alone, a quarter of an hour; CASES="janner/* idql/forward/1@2" runs those (@2: two threads)
+	@mkdir -p $(BENCH_FOLDER)
+	$(call run,$(BENCH_TREE) $(BENCH) $(BENCH_FOLDER) nets $(foreach c,$(CASES),'$c'))
+
+bench-ops: $(BENCH) ## operations alone
 	@mkdir -p build/bench
-	$(call run_folder,tests/bench)
+	$(call run,$(BENCH_TREE) $(BENCH) build/bench ops)
+
+bench-table: ## write the results of bench-nets into docs/performance.md
+	$(call run,$(PYTHON) tests/bench/bench_table.py build/bench docs/performance.md)
+
+bench-peers: ## do PyTorch's networks have the published numbers of parameters?
+	$(call run,$(PYTHON) tests/bench/peer_networks.py)
 
 .PHONY: real-data
 DMC_DATA ?= ../shared/data

@@ -1,215 +1,96 @@
-/* bench_nets.c — see bench_nets.h. Times are CPU time of the process, which on an idle machine is time on the clock; a shared
- * machine adds only what its caches and its clock rate lose. Ours and the peer's are taken in turns. */
+/* bench_nets.c — see bench_nets.h. Ours, eager PyTorch and its script are timed in turns, so that a busy minute hits all. */
 #include "bench_nets.h"
 
 #include "bench_peer.h"
-#include "lib/api/handles.h"
-#include "lib/critic/iql_nets.h"
+#include "bench_timing.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { HOPPER_S = 11, HOPPER_A = 3, ROWS = 512, ROUNDS = 4, MOST_SAMPLES = 4096 };
+enum { ROUNDS = 4, LIMIT_S = 14 * 60 };
+static const double round_s = 0.12, tail_s = 2;
 
-typedef enum net { JANNER, IDQL, TWIN_Q } net;
-typedef enum kind { FORWARD, TRAIN, SAMPLE } kind;
-static const char *const net_names[] = {"janner", "idql", "twin_q"}, *const kind_names[] = {"forward", "train", "sample"};
+typedef struct report {
+    const dmc_bench_setup *setup;
+    dmc_bench_peer peer;
+    double started;
+    int rows, goals, missed, left_out;
+} report;
 
-typedef struct bench_case {
-    net net;
-    kind kind;
-    int32_t batch;
-    double goal; /* fraction of the multiply-add roof to reach; 0 = none set */
-} bench_case;
+/* One case on so many threads. */
+typedef struct row {
+    char name[64];
+    const dmc_bench_case *c;
+    int threads, by_memory;
+    double floor_ms, tail; /* 0 = not known */
+    dmc_bench_rig rig;
+    dmc_bench_timing ours, eager, script;
+} row;
 
-static const bench_case cases[] = {
-    {JANNER, FORWARD, 1, 0.40}, {JANNER, FORWARD, 16, 0.60}, {JANNER, FORWARD, 64, 0.65},
-    {IDQL, FORWARD, 1, 0},      {IDQL, FORWARD, 16, 0},      {IDQL, FORWARD, 64, 0},      {IDQL, FORWARD, 256, 0},
-    {TWIN_Q, FORWARD, 1, 0},    {TWIN_Q, FORWARD, 16, 0},    {TWIN_Q, FORWARD, 64, 0},    {TWIN_Q, FORWARD, 256, 0},
-    {JANNER, TRAIN, 64, 0},     {IDQL, TRAIN, 64, 0},
-    {JANNER, SAMPLE, 64, 0}, /* Diffuser: 64 candidates, 20 steps */
-    {IDQL, SAMPLE, 1, 0},    /* IDQL's policy: 5 steps            */
-};
-
-/* ---- what is timed ---------------------------------------------------------------------------------- */
-
-typedef struct rig {
-    dmc_dataset *data;
-    dmc_model *model;
-    dmc_critic *critic;
-    dmc__plan *plan;       /* one of these three */
-    dmc_trainer *trainer;
-    dmc_sampler *sampler;
-    float *obs, *act;
-    size_t n_obs, n_act;
-    uint64_t parameters;
-    double flop, bytes;    /* of one run; bytes 0 = not known */
-} rig;
-
-static float some_value(uint32_t i)
+static const dmc_bench_roof *roof_of(const report *p, int threads)
 {
-    return (float)(int32_t)(i * 2654435761u) * 0x1p-31f;
+    return &p->setup->roof[threads - 1];
 }
 
-/* Widths of D4RL's hopper, episodes of 64 steps. */
-static dmc_status make_data(dmc_dataset **out)
+/* ---- measuring -------------------------------------------------------------------------------------- */
+
+/* bfloat16 is ours alone: the peer does the same with floats. */
+static void peer_name(const dmc_bench_case *c, char name[64])
 {
-    static float obs[ROWS * HOPPER_S], act[ROWS * HOPPER_A], rew[ROWS];
-    static uint8_t end[ROWS];
-    for (uint32_t i = 0; i < ROWS * HOPPER_S; i++) obs[i] = some_value(i);
-    for (uint32_t i = 0; i < ROWS * HOPPER_A; i++) act[i] = some_value(i + 7);
-    for (uint32_t i = 0; i < ROWS; i++) end[i] = i % 64 == 63;
-    return dmc_dataset_create(NULL, ROWS, HOPPER_S, HOPPER_A, obs, act, rew, end, NULL, NULL, out);
+    const dmc_bench_kind kind = c->kind == DMC_BENCH_SAMPLE_BF16 ? DMC_BENCH_SAMPLE : c->kind;
+    snprintf(name, 64, "%s/%s/%d", c->net, dmc_bench_kind_name(kind), c->batch);
 }
 
-static dmc_status make_model(rig *r, const bench_case *c)
+static dmc_status take_peer(report *p, row *r, const char *style, dmc_bench_timing *t)
 {
-    dmc_model_options o;
-    dmc_model_options_init(&o, sizeof o);
-    if (c->net == JANNER) {
-        o.role = DMC_ROLE_PLANNER;
-        o.network = DMC_NETWORK_UNET1D_JANNER;
-        o.horizon = o.hidden = o.emb_dim = 32;
-        o.obs_norm = DMC_NORM_MINMAX;
-    } else {
-        o.train_steps = 5;
+    uint64_t parameters = 0;
+    char name[64];
+    peer_name(r->c, name);
+    const dmc_bench_question q = {name, style, r->threads, round_s};
+    t->n += dmc_bench_peer_time(&p->peer, &q, t->ms + t->n, DMC_BENCH_SAMPLES - t->n, &parameters);
+    if (parameters == 0 || parameters == r->rig.parameters) return DMC_OK;
+    return dmc__fail(DMC_ESHAPE, "%s: the peer's network has %llu parameters, ours %llu", r->name,
+                     (unsigned long long)parameters, (unsigned long long)r->rig.parameters);
+}
+
+static dmc_status measure(report *p, row *r)
+{
+    for (int i = 0; i < 2; i++) DMC_TRY(dmc_bench_rig_run(&r->rig));
+    for (int round = 0; round < ROUNDS; round++) {
+        DMC_TRY(dmc_bench_take(&r->rig, r->threads, round_s, &r->ours));
+        DMC_TRY(take_peer(p, r, "eager", &r->eager));
+        DMC_TRY(take_peer(p, r, "script", &r->script));
     }
-    return dmc_model_create(NULL, r->data, &o, &r->model);
-}
-
-/* Inputs of a plan, filled and counted; the outputs are as wide as z and the twins as one number each. */
-static dmc_status fill_input(rig *r, dmc__device *d, const dmc__graph *g, dmc__val v, float value)
-{
-    float *x;
-    if (v < 0) return DMC_OK;
-    const size_t n = (size_t)dmc__plan_batch(r->plan) * (size_t)dmc__graph_rows(g, v) * (size_t)dmc__graph_cols(g, v);
-    DMC_TRY(DMC_NEW(d->alloc, n, &x));
-    for (uint32_t i = 0; i < n; i++) x[i] = value ? value : some_value(i);
-    const dmc_status status = dmc__dev_in(d, dmc__plan_value(r->plan, v), x, n);
-    DMC_FREE(d->alloc, x, n);
-    r->bytes += (double)(n * sizeof *x);
-    return status;
-}
-
-static dmc_status make_forward(rig *r, const bench_case *c)
-{
-    const int twins = c->net == TWIN_Q;
-    const dmc__net *n = twins ? NULL : r->model->net;
-    const dmc__value_net *q = twins ? dmc__iql_net(r->critic->iql, DMC__IQL_Q) : NULL;
-    const dmc__graph *g = twins ? q->graph : n->graph;
-    dmc__device *d = twins ? r->critic->ref.ctx->device : r->model->ref.ctx->device;
-    DMC_TRY(dmc__plan_create(g, d, c->batch, DMC__PLAN_INFER, NULL, &r->plan));
-    dmc__plan_bind(r->plan, twins ? dmc__iql_weights(r->critic->iql, DMC__IQL_Q) : r->model->weights, NULL);
-    r->bytes = 4.0 * (double)r->parameters;
-    DMC_TRY(fill_input(r, d, g, twins ? q->obs : n->z, 0));
-    DMC_TRY(fill_input(r, d, g, twins ? q->act : n->cond, 0));
-    return twins ? DMC_OK : fill_input(r, d, g, n->t, 3);
-}
-
-static dmc_status make_trainer(rig *r, const bench_case *c)
-{
-    dmc_train_options o;
-    dmc_train_options_init(&o, sizeof o);
-    o.batch = c->batch;
-    return dmc_trainer_create(NULL, r->model, r->data, &o, &r->trainer);
-}
-
-static dmc_status make_sampler(rig *r, const bench_case *c)
-{
-    dmc_sampler_options o;
-    dmc_sampler_options_init(&o, sizeof o);
-    o.candidates = c->batch;
-    DMC_TRY(dmc_sampler_create(NULL, r->model, NULL, &o, &r->sampler));
-    r->n_obs = HOPPER_S;
-    r->n_act = (size_t)r->model->spec.net.horizon * HOPPER_A;
-    r->obs = calloc(r->n_obs, sizeof *r->obs);
-    r->act = calloc(r->n_act, sizeof *r->act);
-    return r->obs && r->act ? DMC_OK : dmc__fail(DMC_ENOMEM, "out of memory: actions");
-}
-
-/* A training step is a forward pass and a backward pass of twice its work. */
-static void count_work(rig *r, const bench_case *c)
-{
-    const dmc__graph *g = c->net == TWIN_Q ? dmc__iql_net(r->critic->iql, DMC__IQL_Q)->graph : r->model->net->graph;
-    const double passes = c->kind == FORWARD ? 1 : c->kind == TRAIN ? 3 : r->model->spec.train_steps;
-    r->parameters = dmc__graph_param_total(g);
-    r->flop = passes * c->batch * dmc__graph_flops(g);
-}
-
-static dmc_status open_rig(rig *r, const bench_case *c)
-{
-    memset(r, 0, sizeof *r);
-    DMC_TRY(make_data(&r->data));
-    DMC_TRY(c->net == TWIN_Q ? dmc_critic_create(NULL, r->data, NULL, &r->critic) : make_model(r, c));
-    count_work(r, c);
-    if (c->kind == FORWARD) return make_forward(r, c);
-    return c->kind == TRAIN ? make_trainer(r, c) : make_sampler(r, c);
-}
-
-static void close_rig(rig *r)
-{
-    dmc_sampler_destroy(r->sampler);
-    dmc_trainer_destroy(r->trainer);
-    dmc__plan_destroy(r->plan);
-    dmc_critic_destroy(r->critic);
-    dmc_model_destroy(r->model);
-    dmc_dataset_destroy(r->data);
-    free(r->obs);
-    free(r->act);
-}
-
-static dmc_status run(rig *r)
-{
-    if (r->plan) return dmc__plan_forward(r->plan);
-    if (r->trainer) return dmc_trainer_step(r->trainer, 1, NULL);
-    return dmc_sampler_sample(r->sampler, r->obs, r->n_obs, r->act, r->n_act);
-}
-
-/* ---- timing ----------------------------------------------------------------------------------------- */
-
-typedef struct timing {
-    double ms[MOST_SAMPLES];
-    int n;
-} timing;
-
-static double seconds_on(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* For about `seconds` on the clock: samples of as many runs as fill 0.2 ms of CPU time, so that reading it costs nothing. */
-static dmc_status take_samples(rig *r, double seconds, timing *t)
-{
-    const double end = seconds_on(CLOCK_MONOTONIC) + seconds;
-    int runs = 1;
-    do {
-        const double start = seconds_on(CLOCK_PROCESS_CPUTIME_ID);
-        for (int i = 0; i < runs; i++) DMC_TRY(run(r));
-        const double took = seconds_on(CLOCK_PROCESS_CPUTIME_ID) - start;
-        if (took < 2e-4) runs *= 2;
-        else if (t->n < MOST_SAMPLES) t->ms[t->n++] = 1e3 * took / runs;
-    } while (t->n == 0 || seconds_on(CLOCK_MONOTONIC) < end);
-    return DMC_OK;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Sorts. NAN without samples. */
-static double median(timing *t)
-{
-    qsort(t->ms, (size_t)t->n, sizeof *t->ms, by_size);
-    return t->n > 0 ? (t->ms[(t->n - 1) / 2] + t->ms[t->n / 2]) / 2 : NAN;
+    return r->c->batch == 1 ? dmc_bench_tail(&r->rig, tail_s, &r->tail) : DMC_OK;
 }
 
 /* ---- results ---------------------------------------------------------------------------------------- */
+
+static void print_head(const report *p)
+{
+    for (int i = 0; i < DMC_BENCH_THREADS && p->setup->roof[i].threads; i++) {
+        const dmc_bench_roof *const r = &p->setup->roof[i];
+        printf("%d thread(s): %.1f GFLOP/s; reading 16 KiB %.0f, 1 MiB %.0f, 16 MiB %.0f, 512 MiB %.0f GB/s\n", r->threads,
+               r->gflops, r->gbps[0], r->gbps[6], r->gbps[10], r->gbps[15]);
+    }
+    printf("peer: %s\n%-22s %3s %10s %10s %9s %8s %6s %10s %7s %10s %7s %8s\n", *p->peer.name ? p->peer.name : "none", "case",
+           "thr", "median ms", "min ms", "MFLOP", "of roof", "goal", "eager ms", "ratio", "script ms", "ratio", "p99/med");
+    fflush(stdout);
+}
+
+static void print_row(row *r, double ms)
+{
+    const double eager = dmc_bench_median(&r->eager), script = dmc_bench_median(&r->script);
+    printf("%-22s %3d %10.4f %10.4f %9.2f %6.1f %%%c", r->name, r->threads, ms, r->ours.ms[0], r->rig.flop * 1e-6,
+           100 * r->floor_ms / ms, r->by_memory ? 'm' : ' ');
+    printf(r->c->goal > 0 && r->threads == 1 ? "%4d %%" : "     -", r->c->goal);
+    printf(r->eager.n > 0 ? " %10.3f %6.1fx" : "          -       -", eager, eager / ms);
+    printf(r->script.n > 0 ? " %10.3f %6.1fx" : "          -       -", script, script / ms);
+    printf(r->tail > 0 ? " %8.2f\n" : "        -\n", r->tail);
+    fflush(stdout);
+}
 
 static void write_number(FILE *json, const char *key, const char *format, double x)
 {
@@ -218,88 +99,77 @@ static void write_number(FILE *json, const char *key, const char *format, double
     else fputs("null", json);
 }
 
-typedef struct report {
-    FILE *json;
-    const dmc_bench_roof *roof;
-    dmc_bench_peer peer;
-    int rows, missed;
-} report;
-
-/* Time below which this machine cannot go: all operations from registers, or all bytes once from where they fit. */
-static double floor_ms(const rig *r, const dmc_bench_roof *roof)
+static void write_row(report *p, row *r, double ms)
 {
-    const double by_flop = r->flop / (roof->gflops * 1e6);
-    const double by_bytes = r->bytes > 0 ? r->bytes / (dmc_bench_bandwidth(roof, r->bytes) * 1e6) : 0;
-    return fmax(by_flop, by_bytes);
+    FILE *const json = p->setup->json;
+    const double eager = dmc_bench_median(&r->eager), script = dmc_bench_median(&r->script);
+    fprintf(json, "%s\n  {\"case\": \"%s\", \"threads\": %d", p->rows++ > 0 ? "," : "", r->name, r->threads);
+    write_number(json, "median_ms", "%.5f", ms);
+    write_number(json, "min_ms", "%.5f", r->ours.ms[0]);
+    write_number(json, "flop", "%.0f", r->rig.flop);
+    write_number(json, "bytes", "%.0f", r->rig.bytes);
+    write_number(json, "roof", "%.2f", r->rig.flop / (r->floor_ms * 1e6));
+    write_number(json, "roof_fraction", "%.4f", r->floor_ms / ms);
+    write_number(json, "goal", "%.2f", r->threads == 1 ? r->c->goal * 0.01 : 0);
+    fprintf(json, ", \"bound\": \"%s\", \"peer\": ", r->by_memory ? "memory" : "arithmetic");
+    fprintf(json, r->eager.n > 0 ? "\"%s, eager\"" : "null", p->peer.name);
+    write_number(json, "peer_ms", "%.5f", eager);
+    write_number(json, "peer_ratio", "%.3f", eager / ms);
+    write_number(json, "script_ms", "%.5f", script);
+    write_number(json, "script_ratio", "%.3f", script / ms);
+    write_number(json, "tail", "%.3f", r->tail);
+    fputc('}', json);
+    fflush(json);
 }
 
-static void write_row(report *p, const char *name, const rig *r, timing *ours, timing *theirs, double goal)
-{
-    const double ms = median(ours), peer = median(theirs), ratio = peer / ms;
-    const double reached = r->flop / (ms * p->roof->gflops * 1e6);
-    printf("%-18s %9.4f %9.4f %9.2f %7.1f %%", name, ms, ours->ms[0], r->flop * 1e-6, 100 * reached);
-    printf(goal > 0 ? " %5.0f %%" : "       -", 100 * goal);
-    printf(r->bytes > 0 ? " %6.1f %%" : "        -", 100 * floor_ms(r, p->roof) / ms);
-    printf(theirs->n > 0 ? " %9.3f %6.1fx\n" : "         -       -\n", peer, ratio);
-    fflush(stdout);
-    p->missed += reached < goal;
-    if (!p->json) return;
-    fprintf(p->json, "%s\n  {\"case\": \"%s\", \"threads\": 1", p->rows++ > 0 ? "," : "", name);
-    write_number(p->json, "median_ms", "%.5f", ms);
-    write_number(p->json, "min_ms", "%.5f", ours->ms[0]);
-    write_number(p->json, "flop", "%.0f", r->flop);
-    write_number(p->json, "bytes", "%.0f", r->bytes);
-    write_number(p->json, "roof", "%.2f", p->roof->gflops);
-    write_number(p->json, "roof_fraction", "%.4f", reached);
-    fprintf(p->json, ", \"peer\": ");
-    fprintf(p->json, theirs->n > 0 ? "\"%s\"" : "null", p->peer.name);
-    write_number(p->json, "peer_ratio", "%.3f", ratio);
-    fputc('}', p->json);
-}
+/* ---- cases ------------------------------------------------------------------------------------------ */
 
-/* Ours and theirs in turns, so that a busy minute hits both. */
-static dmc_status measure(report *p, const char *name, rig *r, timing *ours, timing *theirs)
+static void finish_row(report *p, row *r)
 {
-    const double seconds = 0.15;
-    uint64_t parameters = 0;
-    for (int i = 0; i < 2; i++) DMC_TRY(run(r));
-    for (int round = 0; round < ROUNDS; round++) {
-        DMC_TRY(take_samples(r, seconds, ours));
-        theirs->n += dmc_bench_peer_time(&p->peer, name, seconds, theirs->ms + theirs->n, MOST_SAMPLES - theirs->n, &parameters);
-        if (parameters && parameters != r->parameters)
-            return dmc__fail(DMC_ESHAPE, "%s: the peer's network has %llu parameters, ours %llu", name,
-                             (unsigned long long)parameters, (unsigned long long)r->parameters);
+    const double ms = dmc_bench_median(&r->ours);
+    r->floor_ms = dmc_bench_rig_floor_ms(&r->rig, roof_of(p, r->threads), &r->by_memory);
+    if (r->threads == 1 && r->c->goal > 0) {
+        p->goals++;
+        p->missed += 100 * r->floor_ms < r->c->goal * ms;
     }
-    return DMC_OK;
+    print_row(r, ms);
+    write_row(p, r, ms);
 }
 
-static dmc_status bench_case_run(report *p, const bench_case *c)
+static dmc_status run_case(report *p, const dmc_bench_case *c, int threads)
 {
-    static timing ours, theirs;
-    char name[64];
-    rig r;
-    ours.n = theirs.n = 0;
-    snprintf(name, sizeof name, "%s/%s/%d", net_names[c->net], kind_names[c->kind], c->batch);
-    dmc_status status = open_rig(&r, c);
-    if (status >= 0) status = measure(p, name, &r, &ours, &theirs);
-    if (status >= 0) write_row(p, name, &r, &ours, &theirs, c->goal);
-    close_rig(&r);
+    static row r;
+    memset(&r, 0, sizeof r);
+    r.c = c;
+    r.threads = threads;
+    snprintf(r.name, sizeof r.name, "%s/%s/%d", c->net, dmc_bench_kind_name(c->kind), c->batch);
+    if (roof_of(p, threads)->threads == 0 || !dmc_bench_wanted(p->setup, r.name, threads)) return DMC_OK;
+    if (dmc_bench_now() - p->started > LIMIT_S) {
+        p->left_out++;
+        return DMC_OK;
+    }
+    dmc_status status = dmc_bench_rig_open(&r.rig, c, threads);
+    if (status >= 0) status = measure(p, &r);
+    if (status >= 0) finish_row(p, &r);
+    dmc_bench_rig_close(&r.rig);
     return status;
 }
 
-int dmc_bench_nets(FILE *json, const dmc_bench_roof *roof)
+int dmc_bench_nets(const dmc_bench_setup *s)
 {
     static report p;
     dmc_status status = DMC_OK;
-    p = (report){.json = json, .roof = roof};
+    p = (report){.setup = s, .started = dmc_bench_now()};
     dmc_bench_peer_open(&p.peer, "tests/bench/bench_nets.py");
-    printf("networks: one thread, CPU time; roof %.1f GFLOP/s; peer: %s\n", roof->gflops, *p.peer.name ? p.peer.name : "none");
-    printf("%-18s %9s %9s %9s %9s %7s %8s %9s %7s\n", "case", "median ms", "min ms", "MFLOP", "of roof", "goal", "of floor",
-           "peer ms", "ratio");
-    if (json) fputc('[', json);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases && status >= 0; i++) status = bench_case_run(&p, &cases[i]);
-    if (json) fputs("\n]\n", json);
-    if (p.missed > 0) printf("%d goals were missed\n", p.missed);
+    print_head(&p);
+    fputc('[', s->json);
+    for (size_t i = 0; i < dmc_bench_case_count && status >= 0; i++)
+        for (int threads = 1; threads <= DMC_BENCH_THREADS && status >= 0; threads++)
+            status = run_case(&p, &dmc_bench_cases[i], threads);
+    fputs("\n]\n", s->json);
+    printf("%d rows in %.0f s; %d of %d goals were missed\n", p.rows, dmc_bench_now() - p.started, p.missed, p.goals);
+    if (p.left_out > 0) printf("after %d minutes %d rows were left out\n", LIMIT_S / 60, p.left_out);
+    fflush(stdout);
     dmc_bench_peer_close(&p.peer);
     if (status < 0) fprintf(stderr, "bench_nets: %s\n", dmc_last_error());
     return status < 0 ? -1 : 0;

@@ -2,12 +2,10 @@
 #ifndef DMC_BENCH_NETS_H
 #define DMC_BENCH_NETS_H
 
-#include "roof.h"
+#include "bench_setup.h"
 
-#include <stdio.h>
-
-/* Prints a table and, where json is not NULL, writes one JSON array (docs/performance.md). One thread, about a minute. 0, or
+/* Prints a table and writes one JSON array (docs/performance.md). Starts no case after a quarter of an hour. 0, or
  * -1 with a sentence on stderr. */
-int dmc_bench_nets(FILE *json, const dmc_bench_roof *roof);
+int dmc_bench_nets(const dmc_bench_setup *s);
 
 #endif

@@ -1,208 +1,177 @@
 #!/usr/bin/python3
-"""The networks of bench_nets.c in eager PyTorch, one thread. Reads "case seconds" lines, answers "parameters n ms ms ...".
+"""The work of bench_nets.c in PyTorch: eager, and as frozen TorchScript. A server of one client.
 
-Times are CPU time of this process, as bench_nets.c takes its own. Layers are ordinary torch.nn modules, put together as
-CleanDiffuser puts them together; bench_nets.c checks that the numbers of parameters agree.
+Reads lines "case style threads seconds", as in "janner/forward/16 eager 1 0.15"; answers "parameters n ms ms ...", with n = 0
+where there is nothing to time (a script cannot be trained). The script is the better of torch.jit.freeze and
+torch.jit.optimize_for_inference. Times are taken as bench_nets.c takes its own: CPU time of the process with one thread,
+time on the clock with more.
 """
 import copy
 import os
 import sys
 import time
+import warnings
 
-os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))  # the most that set_num_threads can ask for
 try:
     import torch
     from torch import nn
 except ImportError:
     sys.exit(0)
 
-torch.set_num_threads(1)
-torch.set_num_interop_threads(1)
-torch.manual_seed(0)
+import peer_networks as peers
 
-HORIZON, OBS, ACT, STEPS = 32, 11, 3, 20
-
-
-# ---- networks ------------------------------------------------------------------------------------------------------
-
-class TimeEmbedding(nn.Module):
-    def __init__(self, dim):
-        super().__init__()
-        self.register_buffer("rate", 10000.0 ** (-torch.arange(dim // 2) / (dim // 2)))
-
-    def forward(self, t):
-        angle = t[:, None] * self.rate
-        return torch.cat([angle.cos(), angle.sin()], -1)
-
-
-def conv_block(inner, outer, taps):
-    return nn.Sequential(nn.Conv1d(inner, outer, taps, padding=taps // 2), nn.GroupNorm(8, outer), nn.Mish())
-
-
-class ResidualBlock(nn.Module):
-    def __init__(self, inner, outer, emb, taps):
-        super().__init__()
-        self.conv1, self.conv2 = conv_block(inner, outer, taps), conv_block(outer, outer, taps)
-        self.emb_mlp = nn.Sequential(nn.Mish(), nn.Linear(emb, outer))
-        self.residual_conv = nn.Conv1d(inner, outer, 1) if inner != outer else nn.Identity()
-
-    def forward(self, x, e):
-        return self.conv2(self.conv1(x) + self.emb_mlp(e)[:, :, None]) + self.residual_conv(x)
-
-
-class JannerUNet(nn.Module):
-    def __init__(self, cols=OBS + ACT, dim=32, mult=(1, 2, 2, 2), taps=5):
-        super().__init__()
-        width = [dim]
-        for m in mult[1:]:
-            width.append(width[-1] * m)
-        self.embed = TimeEmbedding(dim)
-        self.map_emb = nn.Sequential(nn.Linear(dim, 4 * dim), nn.Mish(), nn.Linear(4 * dim, dim))
-        self.downs, self.ups = nn.ModuleList(), nn.ModuleList()
-        inner = cols
-        for i, w in enumerate(width):
-            self.downs.append(nn.ModuleList([ResidualBlock(inner, w, dim, taps), ResidualBlock(w, w, dim, taps),
-                                             nn.Conv1d(w, w, 3, 2, 1) if i + 1 < len(width) else nn.Identity()]))
-            inner = w
-        self.mid = nn.ModuleList([ResidualBlock(inner, inner, dim, taps) for _ in range(2)])
-        for w in reversed(width[:-1]):
-            self.ups.append(nn.ModuleList([ResidualBlock(2 * inner, w, dim, taps), ResidualBlock(w, w, dim, taps),
-                                           nn.ConvTranspose1d(w, w, 4, 2, 1)]))
-            inner = w
-        self.final_conv = nn.Sequential(conv_block(dim, dim, 5), nn.Conv1d(dim, cols, 1))
-
-    def forward(self, z, t, cond=None):
-        x, e, skips = z.permute(0, 2, 1), self.map_emb(self.embed(t)), []
-        for first, second, down in self.downs:
-            x = second(first(x, e), e)
-            skips.append(x)
-            x = down(x)
-        for block in self.mid:
-            x = block(x, e)
-        for first, second, up in self.ups:
-            x = up(second(first(torch.cat([x, skips.pop()], 1), e), e))
-        return self.final_conv(x).permute(0, 2, 1)
-
-
-class IdqlBlock(nn.Module):
-    def __init__(self, width):
-        super().__init__()
-        self.net = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.Mish(), nn.Linear(4 * width, width))
-
-    def forward(self, x):
-        return x + self.net(x)
-
-
-class IdqlMlp(nn.Module):
-    def __init__(self, width=256, blocks=3, emb=64):
-        super().__init__()
-        self.embed = TimeEmbedding(emb)
-        self.time_mlp = nn.Sequential(nn.Linear(emb, 2 * emb), nn.Mish(), nn.Linear(2 * emb, emb))
-        self.affine_in = nn.Linear(ACT + emb + OBS, width)
-        self.ln_resnet = nn.Sequential(*[IdqlBlock(width) for _ in range(blocks)])
-        self.affine_out = nn.Linear(width, ACT)
-
-    def forward(self, z, t, cond):
-        x = torch.cat([z[:, 0], self.time_mlp(self.embed(t)), cond], -1)
-        return self.affine_out(self.ln_resnet(self.affine_in(x)))[:, None]
-
-
-def value_head(width=256):
-    return nn.Sequential(nn.Linear(OBS + ACT, width), nn.LayerNorm(width), nn.Mish(), nn.Linear(width, width),
-                         nn.LayerNorm(width), nn.Mish(), nn.Linear(width, 1))
-
-
-class TwinQ(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.q1, self.q2 = value_head(), value_head()
-
-    def forward(self, obs, act):
-        x = torch.cat([obs, act], -1)
-        return self.q1(x), self.q2(x)
+NETS = {
+    "janner": peers.JannerUNet,
+    "half_janner": peers.HalfJannerUNet,
+    "chi": peers.ChiUNet,
+    "chi_tf": peers.ChiTransformer,
+    "dp_dit": lambda: peers.DiT(cols=2, horizon=10, cond=10),
+    "dd_dit": lambda: peers.DiT(cols=11, horizon=32),
+    "idql": peers.IdqlMlp,
+    "dql": peers.DqlMlp,
+    "twin_q": peers.TwinQ,
+    "resnet18": peers.ResNetEncoder,
+}
+STEPS = {"janner": 20, "dd_dit": 20}  # of a sampler call; 5 if not named
+PLANNERS = {"janner": 11, "dd_dit": 8}  # columns of row 0 that are observed, and in-painted
+VALUES = {"half_janner"}  # regress one number
 
 
 # ---- work ----------------------------------------------------------------------------------------------------------
 
-def inputs(name, batch):
-    rows, cols = (HORIZON, OBS + ACT) if name == "janner" else (1, ACT)
-    return torch.randn(batch, rows, cols), torch.full((batch,), 3.0), torch.randn(batch, OBS)
-
-
-def forward_work(name, net, batch):
-    z, t, cond = inputs(name, batch)
-    args = (cond, z[:, 0]) if name == "twin_q" else (z, t, cond)
-
+def evaluate_once(net, inputs):
     def work():
         with torch.no_grad():
-            net(*args)
+            net(*inputs)
     return work
 
 
-def train_work(name, net, batch):
-    """Noise, forward, loss, backward, clip, AdamW, moving average."""
-    average = copy.deepcopy(net)
-    optim = torch.optim.AdamW(net.parameters(), lr=3e-4, weight_decay=1e-5)
-    x0, _, cond = inputs(name, batch)
-    alpha = torch.linspace(0.99, 0.1, STEPS)
-
-    def work():
-        i = torch.randint(STEPS, (batch,))
-        noise, a = torch.randn_like(x0), alpha[i][:, None, None]
-        loss = ((net(a * x0 + (1 - a * a).sqrt() * noise, i.float(), cond) - noise) ** 2).mean()
-        optim.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optim.step()
-        with torch.no_grad():
-            for p, q in zip(net.parameters(), average.parameters()):
-                q.mul_(0.995).add_(p, alpha=0.005)
-    return work
-
-
-def sample_work(name, net, batch):
+def sample_once(name, net, inputs):
     """A DDPM chain; the state of row 0 is in-painted in plans."""
-    z0, t, cond = inputs(name, batch)
-    steps = STEPS if name == "janner" else 5
+    z0, t, *cond = inputs
+    observed = PLANNERS.get(name, 0)
+    known = torch.zeros(observed)
 
     def work():
         with torch.no_grad():
             z = torch.randn_like(z0)
-            for i in reversed(range(steps)):
-                if name == "janner":
-                    z[:, 0, :OBS] = cond
-                x = (1.1 * z - 0.4 * net(z, t.fill_(i), cond)).clamp(-1, 1)
+            for i in reversed(range(STEPS.get(name, 5))):
+                z[:, 0, :observed] = known
+                x = (1.1 * z - 0.4 * net(z, t.fill_(i), *cond)).clamp(-1, 1)
                 z = 0.3 * x + 0.7 * z
                 if i > 0:
                     z = z + 0.1 * torch.randn_like(z)
     return work
 
 
-NETS = {"janner": JannerUNet, "idql": IdqlMlp, "twin_q": TwinQ}
-WORK = {"forward": forward_work, "train": train_work, "sample": sample_work}
-ready = {}
+def follow(average, net, rate):
+    with torch.no_grad():
+        for p, q in zip(net.parameters(), average.parameters()):
+            q.lerp_(p, rate)
 
 
-def prepare(case):
-    """"janner/forward/16" -> (parameters, work), made once and warmed up."""
-    if case not in ready:
-        name, kind, batch = case.split("/")
-        net = NETS[name]()
-        work = WORK[kind](name, net, int(batch))
-        for _ in range(2):
-            work()
-        ready.clear()  # one case after the other: no need to keep the last
-        ready[case] = sum(p.numel() for p in net.parameters()), work
-    return ready[case]
+def train_once(name, net, inputs):
+    """Noise, forward, loss, backward, clip, AdamW, moving average."""
+    average = copy.deepcopy(net)
+    optim = torch.optim.AdamW(net.parameters(), lr=3e-4, weight_decay=1e-5)
+    x0, t, *cond = inputs
+    batch, value = len(x0), torch.randn(len(x0), 1)
+    alpha = torch.linspace(0.99, 0.1, STEPS.get(name, 5))
+
+    def work():
+        i = torch.randint(len(alpha), (batch,))
+        noise, a = torch.randn_like(x0), alpha[i][:, None, None]
+        guess = net(a * x0 + (1 - a * a).sqrt() * noise, i.float(), *cond)
+        loss = ((guess - (value if name in VALUES else noise)) ** 2).mean()
+        optim.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optim.step()
+        follow(average, net, 0.005)
+    return work
 
 
-def measure(work, seconds):
+def train_critic_once(q, inputs):
+    """One update of implicit Q-learning: V towards an expectile of the target twins, both Q towards r + V(s')."""
+    (obs, act), target, v = inputs, copy.deepcopy(q), peers.value_head(q.obs)
+    reward, after = torch.randn(len(obs), 1), torch.randn_like(obs)
+    optims = [torch.optim.Adam(net.parameters(), lr=3e-4) for net in (v, q)]
+
+    def step(optim, loss):
+        optim.zero_grad()
+        loss.backward()
+        optim.step()
+
+    def work():
+        with torch.no_grad():
+            best = torch.minimum(*target(obs, act))
+        gap = best - v(obs)
+        step(optims[0], (torch.where(gap > 0, 0.7, 0.3) * gap ** 2).mean())
+        with torch.no_grad():
+            want = reward + 0.99 * v(after)
+        step(optims[1], sum(((want - x) ** 2).mean() for x in q(obs, act)))
+        follow(target, q, 0.005)
+    return work
+
+
+def make_work(kind, name, net, inputs):
+    if kind == "forward":
+        return evaluate_once(net, inputs)
+    if kind == "sample":
+        return sample_once(name, net, inputs)
+    return train_critic_once(net, inputs) if name == "twin_q" else train_once(name, net, inputs)
+
+
+# ---- scripts -------------------------------------------------------------------------------------------------------
+
+def scripts(net, inputs):
+    """The network traced and frozen, and once more as optimize_for_inference makes it."""
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trace = torch.jit.trace(net.eval(), inputs, check_trace=False)
+        return [torch.jit.freeze(trace), torch.jit.optimize_for_inference(trace)]
+
+
+# ---- timing --------------------------------------------------------------------------------------------------------
+
+def measure(work, threads, seconds):
+    clock = time.process_time if threads == 1 else time.perf_counter
     times, end = [], time.monotonic() + seconds
     while not times or time.monotonic() < end:
-        start = time.process_time()
+        start = clock()
         work()
-        times.append(1e3 * (time.process_time() - start))
+        times.append(1e3 * (clock() - start))
     return times
+
+
+class Case:
+    """"janner/forward/16": its works by style, made when they are asked for first."""
+
+    def __init__(self, text):
+        self.name, self.kind, batch = text.split("/")
+        torch.manual_seed(0)
+        self.net = NETS[self.name]()
+        self.net.train(self.kind == "train")
+        self.inputs = self.net.example(int(batch))
+        self.parameters = peers.count(self.net)
+        self.works = {}
+
+    def candidates(self, style):
+        if style == "eager":
+            return [self.net]
+        return scripts(self.net, self.inputs) if self.kind != "train" else []
+
+    def work(self, style, threads):
+        """Warmed up; of two candidates the one that is faster here."""
+        if style not in self.works:
+            self.works[style] = [make_work(self.kind, self.name, net, self.inputs) for net in self.candidates(style)]
+        works = self.works[style]
+        if (style, threads) not in self.works:
+            for work in works:
+                measure(work, threads, 0.02), work(), work()
+            self.works[style, threads] = min(works, key=lambda w: min(measure(w, threads, 0.1)), default=None)
+        return self.works[style, threads]
 
 
 def blas():
@@ -215,13 +184,22 @@ def blas():
     return "reference blas" if "libblas.so" in text else "own blas"
 
 
-def main():
-    print("torch", torch.__version__, "eager,", blas(), flush=True)
+def serve():
+    case, last = None, None
     for line in sys.stdin:
-        case, seconds = line.split()
-        parameters, work = prepare(case)
-        times = measure(work, float(seconds))
-        print(parameters, len(times), *times, flush=True)
+        text, style, threads, seconds = line.split()
+        if text.split("/")[0] not in NETS:
+            print(0, 0, flush=True)
+            continue
+        torch.set_num_threads(int(threads))
+        if text != last:  # one case after the other: no need to keep the last
+            case = None
+            case, last = Case(text), text
+        work = case.work(style, int(threads))
+        times = measure(work, int(threads), float(seconds)) if work else []
+        print(case.parameters, len(times), *times, flush=True)
 
 
-main()
+torch.set_num_interop_threads(1)
+print("torch", torch.__version__ + ",", blas(), flush=True)
+serve()

@@ -396,14 +396,17 @@ static int bench_resnet(bench *s, int32_t frames, int backward)
     return bench_list(s, "ResNet-18 of 84 x 84", resnet, sizeof resnet / sizeof *resnet, frames, backward);
 }
 
-int dmc_bench_ops(FILE *json, const dmc_bench_roof *roof)
+int dmc_bench_ops(const dmc_bench_setup *setup)
 {
     static const int32_t batches[] = {1, 16, 64}, frames[] = {1, 2, 32};
+    const dmc_bench_roof *const roof = &setup->roof[0];
+    FILE *const json = setup->json;
     bench s = {.json = json, .roof = roof};
     int failed = 0;
     dmc__kernels_ref_f32(&s.table);
-    printf("kernels: %s; roof: %.1f GFLOP/s, read L2 %.1f L3 %.1f memory %.1f GB/s\n",
-           dmc__kernels_cpu(&s.table), roof->gflops, roof->l2, roof->l3, roof->dram);
+    printf("kernels: %s; roof: %.1f GFLOP/s, reading 256 KiB %.1f, 4 MiB %.1f, 256 MiB %.1f GB/s\n",
+           dmc__kernels_cpu(&s.table), roof->gflops, dmc_bench_bandwidth(roof, 256 << 10),
+           dmc_bench_bandwidth(roof, 4 << 20), dmc_bench_bandwidth(roof, 256 << 20));
     if (json != NULL) fprintf(json, "[");
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++)
         for (int backward = 0; backward < 2; backward++)

@@ -2,12 +2,9 @@
 #ifndef DMC_BENCH_OPS_H
 #define DMC_BENCH_OPS_H
 
-#include "roof.h"
+#include "bench_setup.h"
 
-#include <stdio.h>
-
-/* Prints a table and, where json is not NULL, writes one JSON array. One thread. 0, or -1 when
- * out of memory. */
-int dmc_bench_ops(FILE *json, const dmc_bench_roof *roof);
+/* Prints a table and writes one JSON array. All cases, one thread. 0, or -1 when out of memory. */
+int dmc_bench_ops(const dmc_bench_setup *s);
 
 #endif

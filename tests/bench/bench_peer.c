@@ -1,4 +1,5 @@
-/* bench_peer.c — two pipes and a line protocol: we write "case seconds", the peer answers "parameters n ms ms ...". */
+/* bench_peer.c — two pipes and a line protocol: we write "case style threads seconds", the peer answers "parameters n ms ms
+ * ...". */
 #include "bench_peer.h"
 
 #include <signal.h>
@@ -56,14 +57,14 @@ void dmc_bench_peer_close(dmc_bench_peer *p)
     *p = (dmc_bench_peer){0};
 }
 
-int dmc_bench_peer_time(dmc_bench_peer *p, const char *name, double seconds, double *ms, int most, uint64_t *parameters)
+int dmc_bench_peer_time(dmc_bench_peer *p, const dmc_bench_question *q, double *ms, int most, uint64_t *parameters)
 {
     unsigned long long count;
     double unwanted;
     int n;
     *parameters = 0;
     if (!*p->name) return 0;
-    fprintf(p->ask, "%s %g\n", name, seconds);
+    fprintf(p->ask, "%s %s %d %g\n", q->name, q->style, q->threads, q->seconds);
     if (fflush(p->ask) != 0 || fscanf(p->answer, "%llu %d", &count, &n) != 2) {
         dmc_bench_peer_close(p);
         return 0;

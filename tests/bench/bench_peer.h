@@ -10,15 +10,22 @@
 typedef struct dmc_bench_peer {
     pid_t pid;
     FILE *ask, *answer;
-    char name[64]; /* "torch 1.13.1 eager"; "" = none: every call below does nothing */
+    char name[64]; /* "torch 1.13.1, openblas"; "" = none: every call below does nothing */
 } dmc_bench_peer;
 
 /* Runs $PYTHON (/usr/bin/python3) on the script; without torch there is no peer. */
 void dmc_bench_peer_open(dmc_bench_peer *p, const char *script);
 void dmc_bench_peer_close(dmc_bench_peer *p);
 
-/* Times of one case, in ms, repeated for about `seconds`: at most `most`. Returns how many, 0 if the peer does not have the
- * case. *parameters: of its network. */
-int dmc_bench_peer_time(dmc_bench_peer *p, const char *name, double seconds, double *ms, int most, uint64_t *parameters);
+typedef struct dmc_bench_question {
+    const char *name;  /* "janner/forward/16"                         */
+    const char *style; /* "eager", "script": bench_nets.py says which */
+    int threads;
+    double seconds;    /* of repeating it                             */
+} dmc_bench_question;
+
+/* Times of one case, in ms: at most `most`. Returns how many, 0 if the peer does not have the case. *parameters: of its
+ * network, 0 if it has none. */
+int dmc_bench_peer_time(dmc_bench_peer *p, const dmc_bench_question *q, double *ms, int most, uint64_t *parameters);
 
 #endif
