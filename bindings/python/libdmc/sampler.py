@@ -8,7 +8,7 @@ from typing import Any, Optional
 import numpy as np
 from numpy.typing import NDArray
 
-from ._arguments import Floats, Small, floats, small_floats, text, u64, whole
+from ._arguments import Floats, Small, flags, floats, small_floats, text, u64, whole
 from ._handle import Handle, used, used_or_null
 from ._lib import lib
 from ._records import SamplerInfo
@@ -55,9 +55,8 @@ class Sampler(Handle):
 
         Every sample needs one of every camera (Model.cameras); older frames are kept inside.
         """
-        if not isinstance(pixels, np.ndarray):
-            raise TypeError(f"pixels must be a numpy array of uint8, is a {type(pixels).__name__}")
-        self._call(lib.dmc_sampler_set_image, text("camera", camera), pixels, pixels.size)
+        frames = flags("pixels", pixels, (-1, -1, -1, -1), (-1, -1, -1))
+        self._call(lib.dmc_sampler_set_image, text("camera", camera), frames, frames.size)
 
     def sample(self, obs: Small, out: Optional[Floats] = None) -> Floats:
         """One control step: actions (batch,horizon,act_dim), in the dataset's units and limits.
