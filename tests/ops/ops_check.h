@@ -46,5 +46,6 @@ Suite *dmc_suite_ops_diffusion(void);
 Suite *dmc_suite_ops_losses(void);
 Suite *dmc_suite_ops_update(void);
 Suite *dmc_suite_ops_weights(void);
+Suite *dmc_suite_ops_batch(void);
 
 #endif
