@@ -105,7 +105,10 @@ int32_t REF(spatial_softmax_fwd)(const dmc_kargs *k)
         double sum = 0;
         m.max = -INFINITY;
         m.scale = 1;
-        for (size_t p = 0; p < m.H * m.W; p++) m.max = fmax(m.max, m.x[p * m.C] / m.tau);
+        for (size_t p = 0; p < m.H * m.W; p++) { /* not by fmax: gcc 12 for aarch64 breaks down over it */
+            const double x = m.x[p * m.C] / m.tau;
+            if (x > m.max) m.max = x;
+        }
         for (size_t p = 0; p < m.H * m.W; p++) sum += weight_at(&m, p);
         m.scale = 1 / sum;
         for (size_t p = 0; p < m.H * m.W; p++) {

@@ -30,8 +30,9 @@ static inline double half_error(const float *got, const float *want, size_t n)
 {
     double worst = 0, largest = 0;
     for (size_t i = 0; i < n; i++) {
-        worst = fmax(worst, fabs((double)got[i] - want[i]));
-        largest = fmax(largest, fabs((double)want[i]));
+        const double error = fabs((double)got[i] - want[i]), size = fabs((double)want[i]);
+        worst = error > worst ? error : worst; /* not fmax: gcc 12 for aarch64 breaks down over it */
+        largest = size > largest ? size : largest;
     }
     return worst / largest;
 }
