@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every network at its published size on real data: a short training each, and what became of the loss. About 15 minutes on
+# Every network at its published size on real data: a short training each, and what became of the loss. About 5 minutes on
 # two cores. Prints the table of docs/results.md.
 #
 #   DMC_DATA=../shared/data sh examples/networks/run.sh [name ...]        (from the root of the repository, after `make`)
@@ -23,9 +23,9 @@ mkdir -p "$OUT"
 # The largest networks get fewer updates, so that all of it stays a matter of minutes.
 updates() {
     case $1 in
-        diffusion-policy-unet) echo 60 ;;
-        diffuser* | decision-diffuser | dit-value | diffusion-policy-*) echo 300 ;;
-        *) echo 1500 ;;
+        diffusion-policy-unet) echo 40 ;;
+        diffuser* | decision-diffuser | dit-value | diffusion-policy-*) echo 200 ;;
+        *) echo 1000 ;;
     esac
 }
 
