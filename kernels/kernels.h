@@ -27,8 +27,8 @@ enum { DMC_KIN = 3, DMC_KPAR = 2, DMC_KDIM = 10, DMC_KATTR = 8 };
 enum dmc_weight_type { DMC_WEIGHT_FLOAT = 0, DMC_WEIGHT_BF16 = 1, DMC_WEIGHT_FP16 = 2 };
 
 /* Data-parallel loop: run calls fn(arg, i) once for every i < n, in any order, on any thread, and returns
- * when all are done. Work is cut into tasks by shape alone, never by thread count, so that results do not
- * depend on how many threads there are. NULL means: call in a plain loop. */
+ * when all are done. Where a result depends on how work is cut, that is by shape alone, never by thread
+ * count, so that threads change no result. NULL means: call in a plain loop. */
 typedef void (*dmc_task)(void *arg, size_t i);
 typedef struct dmc_parallel {
     void (*run)(void *pool, dmc_task fn, void *arg, size_t n);
@@ -50,6 +50,8 @@ typedef struct dmc_kargs {
     int32_t weight_type;        /* forward of LINEAR, CONV1D, CONVT1D: what par[0] holds, DMC_WEIGHT_*; */
                                 /* sums are in single precision or better whatever it is                */
     double attr[DMC_KATTR];     /* order given in ops.def                                               */
+    const void *soon;           /* a hint, or NULL: memory the next layer will begin with, to be brought */
+    size_t soon_bytes;          /* near while this one computes                                         */
     uint64_t key[4];            /* random stream of NORMAL and of dropout                               */
     const dmc_parallel *par_for;/* NULL = serial                                                        */
 } dmc_kargs;

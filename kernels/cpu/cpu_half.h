@@ -72,4 +72,12 @@ CPU_INLINE void v_store_half_n(uint16_t *p, vh x, size_t n)
     memcpy(p, part, n * sizeof *p);
 }
 
+/* The first n numbers of this type (DMC_WEIGHT_*) from number i on, as floats; lanes beyond are zero. */
+CPU_INLINE vf v_load_number(const void *a, ptrdiff_t i, size_t n, const int32_t type)
+{
+    const uint16_t *const half = (const uint16_t *)a + i;
+    if (type == DMC_WEIGHT_FLOAT) return v_load_n((const float *)a + i, n);
+    return type == DMC_WEIGHT_BF16 ? v_from_bf16(v_load_half_n(half, n)) : v_from_fp16(v_load_half_n(half, n));
+}
+
 #endif

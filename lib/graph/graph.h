@@ -67,10 +67,13 @@ dmc__val dmc__g_conv1d(dmc__graph *g, const char *name, dmc__val x, int32_t co, 
 dmc__val dmc__g_convt1d(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t k, int32_t stride, int32_t pad);
 /* act: 0 none, 1 Mish, 2 ReLU. */
 dmc__val dmc__g_groupnorm(dmc__graph *g, const char *name, dmc__val x, int32_t groups, double eps, int32_t act);
-/* The same, then e added to every row where it is (1,C), or every row times s plus b where it is [s | b] (1,2C); then r
- * (T,C) added. -1: without. One pass over memory does it all. */
-dmc__val dmc__g_groupnorm_block(dmc__graph *g, const char *name, dmc__val x, int32_t groups, double eps, int32_t act,
-                                dmc__val e, dmc__val r);
+/* Scale and shift (c) of a norm, declared before its node: parameters stand in the order of PyTorch's modules, which draws
+ * their starting values, though a node must come after all it reads. */
+dmc__glayer dmc__g_norm(dmc__graph *g, const char *name, int32_t c);
+/* groupnorm by such parameters, then e added to every row where it is (1,C), or every row times s plus b where it is [s | b]
+ * (1,2C); then r (T,C) added. -1: without. One pass over memory does it all. */
+dmc__val dmc__g_groupnorm_block(dmc__graph *g, const char *name, dmc__glayer norm, dmc__val x, int32_t groups, double eps,
+                                int32_t act, dmc__val e, dmc__val r);
 dmc__val dmc__g_layernorm(dmc__graph *g, const char *name, dmc__val x, double eps);
 dmc__val dmc__g_act(dmc__graph *g, enum dmc_op op, dmc__val x); /* MISH SILU RELU TANH GELU GELU_TANH */
 dmc__val dmc__g_leaky_relu(dmc__graph *g, dmc__val x, double slope);

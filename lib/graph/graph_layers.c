@@ -86,8 +86,15 @@ static dmc__val check_block(dmc__graph *g, const dmc__graph_node *n, dmc__val x,
     return 0;
 }
 
-dmc__val dmc__g_groupnorm_block(dmc__graph *g, const char *name, dmc__val x, int32_t groups, double eps, int32_t act,
-                                dmc__val e, dmc__val r)
+static dmc__val check_norm(dmc__graph *g, const dmc__graph_node *n, dmc__glayer norm, int32_t c)
+{
+    const dmc__param_spec *const w = dmc__graph_param(g, norm.weight), *const b = dmc__graph_param(g, norm.bias);
+    if (w && b && w->size == (size_t)c && b->size == (size_t)c) return 0;
+    return dmc__graph_refuse(g, DMC_ESHAPE, "%s: groupnorm of %d channels, its scale and shift must have as many", n->name, c);
+}
+
+dmc__val dmc__g_groupnorm_block(dmc__graph *g, const char *name, dmc__glayer norm, dmc__val x, int32_t groups, double eps,
+                                int32_t act, dmc__val e, dmc__val r)
 {
     dmc__graph_node n;
     dmc__val in[DMC_KIN] = {x};
@@ -102,18 +109,19 @@ dmc__val dmc__g_groupnorm_block(dmc__graph *g, const char *name, dmc__val x, int
     if (!(eps > 0) || !isfinite(eps) || act < 0 || act > 2)
         return dmc__graph_refuse(g, DMC_ERANGE, "%s: groupnorm of (%d,%d) with eps = %g, act = %d, must be above 0, "
                                  "and 0..2", n.name, t, c, eps, act);
-    if (check_block(g, &n, x, e, r) < 0) return -1;
+    if (check_block(g, &n, x, e, r) < 0 || check_norm(g, &n, norm, c) < 0) return -1;
     const int32_t dim[DMC_KDIM] = {1, t, c, groups, e != -1 ? g->value[e].c : 0};
     memcpy(n.dim, dim, sizeof dim);
     n.attr[0] = eps;
     n.attr[1] = act;
-    dmc__graph_add_norm(g, &n, c);
+    n.par[0] = norm.weight;
+    n.par[1] = norm.bias;
     return dmc__graph_add_node(g, &n, t, c);
 }
 
 dmc__val dmc__g_groupnorm(dmc__graph *g, const char *name, dmc__val x, int32_t groups, double eps, int32_t act)
 {
-    return dmc__g_groupnorm_block(g, name, x, groups, eps, act, -1, -1);
+    return dmc__g_groupnorm_block(g, name, dmc__g_norm(g, name, dmc__graph_cols(g, x)), x, groups, eps, act, -1, -1);
 }
 
 dmc__val dmc__g_layernorm(dmc__graph *g, const char *name, dmc__val x, double eps)
@@ -126,7 +134,9 @@ dmc__val dmc__g_layernorm(dmc__graph *g, const char *name, dmc__val x, double ep
     n.dim[0] = t;
     n.dim[1] = c;
     n.attr[0] = eps;
-    dmc__graph_add_norm(g, &n, c);
+    const dmc__glayer norm = dmc__g_norm(g, name, c);
+    n.par[0] = norm.weight;
+    n.par[1] = norm.bias;
     return dmc__graph_add_node(g, &n, t, c);
 }
 

@@ -84,14 +84,16 @@ void dmc__graph_add_weights(dmc__graph *g, dmc__graph_node *n, const dmc__param_
     if (bias) n->par[1] = dmc__graph_add_to_node(g, n, "bias", &b);
 }
 
-void dmc__graph_add_norm(dmc__graph *g, dmc__graph_node *n, int32_t c)
+dmc__glayer dmc__g_norm(dmc__graph *g, const char *name, int32_t c)
 {
     const dmc__param_spec one = {.rank = 1, .shape = {c}, .layout = DMC__LAYOUT_PLAIN, .init = DMC__INIT_ONE, .scale = 1};
-    dmc__param_spec zero = one;
-    zero.init = DMC__INIT_ZERO;
-    zero.scale = 0;
-    n->par[0] = dmc__graph_add_to_node(g, n, "weight", &one);
-    n->par[1] = dmc__graph_add_to_node(g, n, "bias", &zero);
+    const dmc__param_spec zero = {.rank = 1, .shape = {c}, .layout = DMC__LAYOUT_PLAIN, .init = DMC__INIT_ZERO};
+    dmc__graph_node n = {.op = DMC_OP_COUNT};
+    if (g->status < 0 || c < 1) return (dmc__glayer){-1, -1}; /* who reads it says why */
+    if (snprintf(n.name, sizeof n.name, "%s%s", g->prefix, name) >= (int)sizeof n.name)
+        dmc__graph_refuse(g, DMC_EINVAL, "%s%s: name longer than %d characters", g->prefix, name, DMC__NAME_MAX - 1);
+    const dmc__parid weight = dmc__graph_add_to_node(g, &n, "weight", &one);
+    return (dmc__glayer){weight, dmc__graph_add_to_node(g, &n, "bias", &zero)};
 }
 
 /* The last node that has parameters; NULL if there is none. */

@@ -1,7 +1,7 @@
 /* graph_plan.c — a graph made ready for one batch size: every kernel call with all its pointers. */
 #include "graph_steps.h"
 
-static int32_t has_matrix(const dmc__graph *g, const dmc__graph_node *n)
+static int32_t is_dense(const dmc__graph *g, const dmc__graph_node *n)
 {
     const int32_t dense = n->op == DMC_OP_LINEAR || n->op == DMC_OP_CONV1D || n->op == DMC_OP_CONVT1D;
     return dense && g->param[n->par[0]].layout != DMC__LAYOUT_PLAIN;
@@ -10,7 +10,7 @@ static int32_t has_matrix(const dmc__graph *g, const dmc__graph_node *n)
 void dmc__plan_start_step(const dmc__plan *p, int32_t i, dmc__step *s)
 {
     const dmc__graph_node *const n = &p->graph->node[i];
-    *s = (dmc__step){.node = i, .can_be_half = has_matrix(p->graph, n)};
+    *s = (dmc__step){.node = i, .is_dense = is_dense(p->graph, n)};
     for (int32_t j = 0; j < DMC_KDIM; j++) s->args.dim[j] = n->dim[j];
     s->args.dim[0] *= p->batch;
     for (int32_t j = 0; j < DMC_KATTR; j++) s->args.attr[j] = n->attr[j];
@@ -67,20 +67,40 @@ static void bind_step(dmc__step *s, const void *params, void *grads)
     s->args.weight_type = DMC_WEIGHT_FLOAT;
 }
 
+/* Every matrix is told where the next one is; the last the first, since most networks run again at once. */
+static void announce_weights(dmc__plan *p)
+{
+    const size_t most = (size_t)1 << 17;
+    const void *soon = NULL;
+    size_t bytes = 0;
+    for (int32_t i = 2 * p->nodes; i-- > 0;) {
+        dmc__step *const s = &p->forward[i % p->nodes];
+        if (!s->is_dense) continue;
+        const size_t elem = s->args.weight_type ? sizeof(uint16_t) : p->device->backend->elem;
+        s->args.soon = soon;
+        s->args.soon_bytes = bytes;
+        soon = s->args.par[0];
+        bytes = p->graph->param[p->graph->node[s->node].par[0]].size * elem;
+        if (bytes > most) bytes = most;
+    }
+}
+
 void dmc__plan_bind(dmc__plan *p, const void *params, void *grads)
 {
     for (int32_t i = 0; i < p->nodes; i++) bind_step(&p->forward[i], params, grads);
     for (int32_t i = 0; i < p->backward_steps; i++) bind_step(&p->backward[i], params, grads);
+    announce_weights(p);
 }
 
 void dmc__plan_bind_half(dmc__plan *p, const void *half, int32_t type)
 {
     for (int32_t i = 0; i < p->nodes; i++) {
         dmc__step *const s = &p->forward[i];
-        if (!s->can_be_half) continue;
+        if (!s->is_dense) continue;
         s->args.par[0] = param_address(half, s->par[0] / p->device->backend->elem * sizeof(uint16_t));
         s->args.weight_type = type;
     }
+    announce_weights(p);
 }
 
 enum { NODES_OF_A_STEP = 4096 }; /* random streams of one update: one per node */

@@ -15,7 +15,7 @@ typedef struct dmc__step {
     size_t par[DMC_KPAR];  /* bytes into the weights; DMC__NOWHERE = none                */
     size_t dpar[DMC_KPAR]; /* bytes into the gradients; DMC__NOWHERE = none or frozen    */
     uint32_t din;          /* backward: bit i = makes the gradient of in[i]              */
-    int32_t can_be_half;   /* par[0] is a matrix that may consist of 16-bit numbers      */
+    int32_t is_dense;      /* par[0] is a matrix: may consist of 16-bit numbers           */
 } dmc__step;
 
 /* What is known about the gradient of a value. */

@@ -61,7 +61,5 @@ void dmc__graph_add_layer(dmc__graph *g, const char *weight, const char *bias, c
                           dmc__parid par[2]);
 /* The same for a node: parameters <node>.weight and, with `bias`, <node>.bias. */
 void dmc__graph_add_weights(dmc__graph *g, dmc__graph_node *n, const dmc__param_spec *weight, int32_t co, int32_t bias);
-/* Scale and shift (c) of a norm, 1 and 0. */
-void dmc__graph_add_norm(dmc__graph *g, dmc__graph_node *n, int32_t c);
 
 #endif

@@ -34,16 +34,16 @@ dmc__val dmc__layers_conv(dmc__graph *g, const char *name, dmc__val x, int32_t c
     return dmc__g_conv1d(g, name, x, co, k, 1, k / 2);
 }
 
-dmc__val dmc__layers_norm(dmc__graph *g, const char *name, dmc__val x, dmc__val e, dmc__val r)
+dmc__val dmc__layers_norm(dmc__graph *g, const char *name, dmc__glayer norm, dmc__val x, dmc__val e, dmc__val r)
 {
-    return dmc__g_groupnorm_block(g, name, x, dmc__layers_groups(dmc__graph_cols(g, x)), 1e-5, 1, e, r);
+    return dmc__g_groupnorm_block(g, name, norm, x, dmc__layers_groups(dmc__graph_cols(g, x)), 1e-5, 1, e, r);
 }
 
 dmc__val dmc__layers_conv_block(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t k)
 {
     dmc__graph_push(g, "%s.", name);
     x = dmc__layers_conv(g, "0", x, co, k);
-    x = dmc__layers_norm(g, "1", x, -1, -1);
+    x = dmc__layers_norm(g, "1", dmc__g_norm(g, "1", co), x, -1, -1);
     dmc__graph_pop(g);
     return x;
 }

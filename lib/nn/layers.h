@@ -13,7 +13,7 @@ int32_t dmc__layers_flat_inputs(dmc__net *n, dmc__val e, dmc__val part[DMC__LAYE
 /* Conv1d(C,co,k) of the same length, k odd. */
 dmc__val dmc__layers_conv(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t k);
 /* GroupNorm - Mish, modulated by e and with r added as in dmc__g_groupnorm_block; -1 = without. */
-dmc__val dmc__layers_norm(dmc__graph *g, const char *name, dmc__val x, dmc__val e, dmc__val r);
+dmc__val dmc__layers_norm(dmc__graph *g, const char *name, dmc__glayer norm, dmc__val x, dmc__val e, dmc__val r);
 /* The two, parameters name.0 and name.1. */
 dmc__val dmc__layers_conv_block(dmc__graph *g, const char *name, dmc__val x, int32_t co, int32_t k);
 /* Groups of the norm above for c channels: min(8, c/4), at least 1 (networks.md 4). Not every c is a multiple. */

@@ -27,11 +27,13 @@ dmc__val dmc__unet_block(dmc__unet *u, dmc__val x, int32_t co, int32_t k, int32_
 {
     dmc__graph *const g = u->g;
     dmc__val y = dmc__layers_conv(g, "conv1.0", x, co, k);
+    dmc__glayer norm = dmc__g_norm(g, "conv1.1", co);
     const dmc__val e = dmc__g_linear_sum(g, u->embed, u->parts, u->emb, u->film ? 2 * co : co, 1);
-    y = dmc__layers_norm(g, "conv1.1", y, e, -1);
+    y = dmc__layers_norm(g, "conv1.1", norm, y, e, -1);
     y = dmc__layers_conv(g, "conv2.0", y, co, k);
+    norm = dmc__g_norm(g, "conv2.1", co);
     if (project || dmc__graph_cols(g, x) != co) x = dmc__g_conv1d(g, "residual_conv", x, co, 1, 1, 0);
-    return dmc__layers_norm(g, "conv2.1", y, -1, x);
+    return dmc__layers_norm(g, "conv2.1", norm, y, -1, x);
 }
 
 /* Two blocks under the present prefix: "downs.1." or "ups.0.". */

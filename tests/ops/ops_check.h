@@ -49,5 +49,6 @@ Suite *dmc_suite_ops_update(void);
 Suite *dmc_suite_ops_weights(void);
 Suite *dmc_suite_ops_image(void);
 Suite *dmc_suite_ops_accuracy(void);
+Suite *dmc_suite_ops_batch(void);
 
 #endif

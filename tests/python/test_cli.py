@@ -241,10 +241,10 @@ def on_terminal(folder, env, *args):
 
 
 def test_progress_line_on_a_terminal(made):
-    args = ["train", "-c", "c.yaml", "-o", "t.dmc", "train.steps=2500"]
+    args = ["train", "-c", "c.yaml", "-o", "t.dmc", "train.steps=8000"]
     plain = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
     seen = on_terminal(made, plain, *args)
-    assert b"\r\x1b[K" in seen and b"left 0:" in seen and b"2500/2500 (100%)" in seen and b"\x1b[1m" in seen
+    assert b"\r\x1b[K" in seen and b"left 0:" in seen and b"8000/8000 (100%)" in seen and b"\x1b[1m" in seen
     assert b"\x1b[1m" not in on_terminal(made, {**plain, "NO_COLOR": "1"}, *args)
 
 

@@ -148,9 +148,10 @@ static void fine_tune(dmc_context *ctx, const dmc_model *m, const dmc_dataset *d
 /* Everything a program may do; returns the loss of training. */
 static double live(dmc_context *ctx)
 {
-    const dmc_model_options mo = world_policy();
+    dmc_model_options mo = world_policy();
     const dmc_sampler_options so = world_sampling(1, 2, DMC_SELECT_GREEDY);
     dmc_train_options to;
+    mo.hidden = 64; /* and the batch: large enough to be shared between threads */
     dmc_train_metrics metrics = {.struct_size = sizeof metrics};
     dmc_trainer *t;
     dmc_sampler *s;
@@ -160,7 +161,7 @@ static double live(dmc_context *ctx)
     dmc_model *start = world_model(ctx, d, &mo);
     dmc_critic *c = world_critic(ctx, d, 3);
     dmc_train_options_init(&to, sizeof to);
-    to.batch = 256; /* large enough to be shared between threads */
+    to.batch = 256;
     expect_ok(dmc_trainer_create(ctx, start, d, &to, &t));
     expect_ok(dmc_trainer_step(t, 3, &metrics));
     expect_ok(dmc_trainer_publish(t, &m));

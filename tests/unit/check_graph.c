@@ -194,7 +194,7 @@ static dmc__val add_random_norm(random_net *r, const char *name, dmc__val x)
     const dmc__val e = width ? dmc__g_linear(g, "lin", pick_like(r, 1, 0, r->n.in[1]), width, 1) : -1;
     dmc__graph_pop(g);
     const dmc__val plus = draw_below(&r->rng, 2) ? pick_like(r, t, c, x) : -1;
-    return dmc__g_groupnorm_block(g, name, x, c % 2 ? 1 : 2, 0.1, draw_below(&r->rng, 2), e, plus);
+    return dmc__g_groupnorm_block(g, name, dmc__g_norm(g, name, c), x, c % 2 ? 1 : 2, 0.1, draw_below(&r->rng, 2), e, plus);
 }
 
 static dmc__val add_random_op(random_net *r, const char *name)
@@ -316,8 +316,8 @@ static void make_error(dmc__graph *g, dmc__val x, dmc__val e, int32_t call)
     case 20: dmc__graph_output(g, x); dmc__graph_output(g, dmc__g_reshape(g, x, 6, 8)); break;
     case 21: dmc__g_groupnorm(g, "gn", x, 3, 1e-5, 0); dmc__g_init(g, DMC__INIT_ZERO, 0); break;
     case 22: dmc__g_init(g, DMC__INIT_NORMAL, 2); break;
-    case 23: dmc__g_groupnorm_block(g, "gn", x, 3, 1e-5, 1, x, -1); break;
-    case 24: dmc__g_groupnorm_block(g, "gn", x, 3, 1e-5, 1, e, e); break;
+    case 23: dmc__g_groupnorm_block(g, "gn", dmc__g_norm(g, "gn", 6), x, 3, 1e-5, 1, x, -1); break;
+    case 24: dmc__g_groupnorm_block(g, "gn", dmc__g_norm(g, "gn", 6), x, 3, 1e-5, 1, e, e); break;
     default: dmc__graph_pop(g); dmc__graph_pop(g); break;
     }
 }

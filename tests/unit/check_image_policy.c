@@ -177,8 +177,23 @@ START_TEST(what_does_not_fit_is_refused)
 }
 END_TEST
 
-static const int32_t networks[] = {DMC_NETWORK_IDQL_MLP, DMC_NETWORK_DQL_MLP, DMC_NETWORK_UNET1D_JANNER, DMC_NETWORK_UNET1D_CHI};
+static const int32_t networks[] = {DMC_NETWORK_IDQL_MLP,   DMC_NETWORK_DQL_MLP,         DMC_NETWORK_UNET1D_JANNER,
+                                   DMC_NETWORK_UNET1D_CHI, DMC_NETWORK_TRANSFORMER_CHI, DMC_NETWORK_DIT1D};
 enum { NETWORKS = sizeof networks / sizeof *networks };
+
+/* Weights that are nowhere zero, as those of a trained model. */
+static void shake(dmc_model *m)
+{
+    for (int32_t i = 0; i < dmc_model_tensor_count(m); i++) {
+        const char *const name = dmc_model_tensor_name(m, i);
+        const size_t n = dmc__graph_param(m->net->graph, i)->size;
+        float *const w = malloc(n * sizeof *w);
+        expect_ok(dmc_model_get_tensor(m, name, w, n));
+        for (size_t j = 0; j < n; j++) w[j] += 0.1f * world_uniform(100 + (uint64_t)i, j);
+        expect_ok(dmc_model_set_tensor(m, name, w, n));
+        free(w);
+    }
+}
 
 /* A pixel of either camera, in either frame, and an observation change what the network says. */
 START_TEST(every_network_sees)
@@ -190,7 +205,9 @@ START_TEST(every_network_sees)
     o.network = networks[_i];
     o.horizon = 4;
     o.mult = "1,2";
+    o.emb_dim = o.hidden;
     dmc_model *const m = world_model(ctx, data, &o);
+    shake(m);
     for (int i = 0; i < ROW; i++) cond[i] = world_uniform(50, (uint64_t)i);
     expect_ok(dmc_model_forward(m, 1, z, &t, cond, was));
     for (int k = 0; k < 2 * CAMERAS + 2; k++) {
