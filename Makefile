@@ -297,7 +297,7 @@ ARM_PC := $(ARM_ROOT)/usr/lib/aarch64-linux-gnu/pkgconfig
 ARM_MAKE = $(MAKE) -j2 O=build/arm CC='aarch64-linux-gnu-gcc --sysroot=$(ARM_ROOT)' AR=aarch64-linux-gnu-ar \
            PKG_CONFIG='env PKG_CONFIG_SYSROOT_DIR=$(ARM_ROOT) PKG_CONFIG_LIBDIR=$(ARM_PC) pkg-config' \
            EMULATOR='qemu-aarch64 -L $(ARM_ROOT)' SUITES='$(filter-out $(ARM_SLOW),$(SUITES))'
-ARM_SLOW := align denoise hoist iql memory pretrain
+ARM_SLOW := align denoise hoist image_policy iql memory pretrain
 ARM_STEPS := test-ops test-golden test-unit
 
 .PHONY: check-arm
