@@ -1,6 +1,6 @@
 /* roof.h — what one thread of this machine can do at best: single-precision multiply-add and
- * reading from each level of memory. Measured in about half a second, so that every benchmark
- * can say what fraction of it was reached. */
+ * reading from each level of memory. Measured in about half a second, and the former again beside
+ * what is timed, so that every benchmark can say what fraction of it was reached. */
 #ifndef DMC_BENCH_ROOF_H
 #define DMC_BENCH_ROOF_H
 
@@ -12,6 +12,13 @@ typedef struct dmc_bench_roof {
 } dmc_bench_roof;
 
 dmc_bench_roof dmc_bench_measure_roof(void);
+
+/* Multiply-adds once more, in a few milliseconds: a machine's clock rate changes with what all of it
+ * does. */
+double dmc_bench_multiply_rate(void);
+
+/* GB/s of reading these floats over and over. */
+double dmc_bench_read_rate(const float *data, size_t bytes);
 
 /* GB/s of reading a working set of this many bytes. */
 double dmc_bench_bandwidth(const dmc_bench_roof *r, double bytes);
