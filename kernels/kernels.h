@@ -50,8 +50,6 @@ typedef struct dmc_kargs {
     int32_t weight_type;        /* forward of LINEAR, CONV1D, CONVT1D: what par[0] holds, DMC_WEIGHT_*; */
                                 /* sums are in single precision or better whatever it is                */
     double attr[DMC_KATTR];     /* order given in ops.def                                               */
-    const void *soon;           /* a hint, or NULL: memory the next layer will begin with, to be brought */
-    size_t soon_bytes;          /* near while this one computes                                         */
     uint64_t key[4];            /* random stream of NORMAL and of dropout                               */
     const dmc_parallel *par_for;/* NULL = serial                                                        */
 } dmc_kargs;

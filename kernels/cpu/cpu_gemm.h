@@ -17,7 +17,8 @@
  * included, begin `step` bytes after each other. */
 struct cpu_fetch {
     const char *at, *end;
-    ptrdiff_t step, gap, left; /* gap: from the end of a row to the next */
+    ptrdiff_t line, step, gap, left; /* line: 32 asks twice for each, that is half as fast; gap: from the end of a row to the
+                                      * next */
 };
 
 /* A column of the product
@@ -60,8 +61,6 @@ struct cpu_gather {
     const float *x, *bias; /* (B,R,K), (M)?                            */
     const void *w;         /* see turned                               */
     float *y;              /* (B,P,M)                                  */
-    const char *soon;      /* to be fetched when w has been            */
-    size_t soon_bytes;     /* whole lines of it                        */
 };
 
 /* Rows that meet: p, p + p_step, ... with r, r + r_step, ..., n of each. */

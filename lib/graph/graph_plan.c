@@ -67,29 +67,10 @@ static void bind_step(dmc__step *s, const void *params, void *grads)
     s->args.weight_type = DMC_WEIGHT_FLOAT;
 }
 
-/* Every matrix is told where the next one is; the last the first, since most networks run again at once. */
-static void announce_weights(dmc__plan *p)
-{
-    const size_t most = (size_t)1 << 17;
-    const void *soon = NULL;
-    size_t bytes = 0;
-    for (int32_t i = 2 * p->nodes; i-- > 0;) {
-        dmc__step *const s = &p->forward[i % p->nodes];
-        if (!s->is_dense) continue;
-        const size_t elem = s->args.weight_type ? sizeof(uint16_t) : p->device->backend->elem;
-        s->args.soon = soon;
-        s->args.soon_bytes = bytes;
-        soon = s->args.par[0];
-        bytes = p->graph->param[p->graph->node[s->node].par[0]].size * elem;
-        if (bytes > most) bytes = most;
-    }
-}
-
 void dmc__plan_bind(dmc__plan *p, const void *params, void *grads)
 {
     for (int32_t i = 0; i < p->nodes; i++) bind_step(&p->forward[i], params, grads);
     for (int32_t i = 0; i < p->backward_steps; i++) bind_step(&p->backward[i], params, grads);
-    announce_weights(p);
 }
 
 void dmc__plan_bind_half(dmc__plan *p, const void *half, int32_t type)
@@ -100,7 +81,6 @@ void dmc__plan_bind_half(dmc__plan *p, const void *half, int32_t type)
         s->args.par[0] = param_address(half, s->par[0] / p->device->backend->elem * sizeof(uint16_t));
         s->args.weight_type = type;
     }
-    announce_weights(p);
 }
 
 enum { NODES_OF_A_STEP = 4096 }; /* random streams of one update: one per node */
