@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every network at its published size on real data: a short training each, and what became of the loss. About 5 minutes on
-# two cores. Prints the table of docs/results.md.
+# Every network at its published size on real data: a short training each, and what became of the loss. About 6 minutes on one
+# core. Prints the table of docs/results.md.
 #
 #   DMC_DATA=../shared/data sh examples/networks/run.sh [name ...]        (from the root of the repository, after `make`)
 #
@@ -37,6 +37,6 @@ for name in "$@"; do
     case $name in diffusion-policy-*) data=$OUT/pusht.hdf5 ;; esac
     steps=$(updates "$name")
     "$DMC" train --config "examples/configs/networks/$name.yaml" --data "$data" --out "$OUT/$name.dmc" train.steps="$steps" \
-        train.ema=0.98 data.held_out=0.1 run.report_every=$((steps / 10)) context.threads=2
+        train.ema=0.98 data.held_out=0.1 run.report_every=$((steps / 10))
 done
 "$PYTHON" examples/networks/table.py "$OUT" "$@"
