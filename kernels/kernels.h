@@ -20,7 +20,7 @@ enum dmc_op {
     DMC_OP_COUNT
 };
 
-enum { DMC_KIN = 3, DMC_KPAR = 2, DMC_KDIM = 10, DMC_KATTR = 8 };
+enum { DMC_KIN = 3, DMC_KPAR = 2, DMC_KDIM = 10, DMC_KATTR = 10 };
 
 /* What a matrix weight consists of: elements like everything else, or 16-bit numbers (bfloat16: the upper half of
  * a float; IEEE binary16). NARROW makes the latter. */

@@ -34,7 +34,7 @@ enum {
     DMC_NETWORK_INVERSE_MLP = 8      /* role inverse                                                */
 };
 enum { DMC_TIME_POSITIONAL = 0, DMC_TIME_SINUSOIDAL = 1, DMC_TIME_FOURIER = 2, DMC_TIME_FROZEN = 3 };
-enum { DMC_COMPAT_RESIDUAL = 1, DMC_COMPAT_INT_TIME = 2, DMC_COMPAT_INT_POSITIONS = 4 };
+enum { DMC_COMPAT_RESIDUAL = 1, DMC_COMPAT_INT_TIME = 2, DMC_COMPAT_INT_POSITIONS = 4, DMC_COMPAT_RAW_TIME = 8 };
 enum {
     DMC_ENCODER_NONE = 0,
     DMC_ENCODER_MLP = 1,               /* Linear ReLU Linear over all observations together                */
@@ -42,7 +42,24 @@ enum {
     DMC_ENCODER_RESNET18_KEYPOINTS = 3 /* the same with a spatial softmax in place of the last mean        */
 };
 enum { DMC_SCHEDULE_COSINE = 0, DMC_SCHEDULE_LINEAR = 1, DMC_SCHEDULE_VP = 2 };
-enum { DMC_PREDICT_EPSILON = 0, DMC_PREDICT_X0 = 1, DMC_PREDICT_V = 2 };
+enum {
+    DMC_PREDICT_EPSILON = 0,
+    DMC_PREDICT_X0 = 1,
+    DMC_PREDICT_V = 2,
+    DMC_PREDICT_VELOCITY = 3,        /* eps - x0                                                    */
+    DMC_PREDICT_EDM = 4,             /* F of Karras et al. 2022: x0 = c_skip z + c_out F            */
+    DMC_PREDICT_AUTO = 5             /* epsilon; of the edm process edm, of flow velocity           */
+};
+/* Every process noises a sample as z = alpha x0 + sigma eps; docs/math/diffusion.md. */
+enum {
+    DMC_PROCESS_VP = 0,              /* T levels of a beta schedule (DDPM)                          */
+    DMC_PROCESS_VP_GRID = 1,         /* T levels of the continuous schedule (CleanDiffuser's discrete SDE) */
+    DMC_PROCESS_VP_SDE = 2,          /* continuous time                                             */
+    DMC_PROCESS_EDM = 3,             /* score matching (Karras et al. 2022)                         */
+    DMC_PROCESS_FLOW = 4             /* flow matching, rectified flow: alpha = 1-t, sigma = t       */
+};
+/* Known entries of a noised sample, in training and sampling: as they are, or noised like the rest. */
+enum { DMC_INPAINT_CLEAN = 0, DMC_INPAINT_NOISED = 1 };
 enum { DMC_NORM_NONE = 0, DMC_NORM_GAUSSIAN = 1, DMC_NORM_MINMAX = 2 };
 
 typedef struct dmc_model_options {
@@ -56,8 +73,9 @@ typedef struct dmc_model_options {
     int32_t emb_dim;       /* width of the time embedding, even; default 64                           */
     int32_t kernel;        /* unet: taps, odd; default 5                                              */
     int32_t schedule;      /* DMC_SCHEDULE_*; default cosine                                          */
-    int32_t train_steps;   /* T, diffusion steps of the process, 1..1000; default 20                  */
-    int32_t predict;       /* DMC_PREDICT_*; default epsilon                                          */
+    int32_t train_steps;   /* T, levels of the process, 1..1000; of continuous ones only the steps a  */
+                           /* sampler takes by default; default 20                                    */
+    int32_t predict;       /* DMC_PREDICT_*; default auto                                             */
     int32_t obs_norm;      /* DMC_NORM_*; default gaussian                                            */
     int32_t act_norm;      /* DMC_NORM_*; default minmax to [-1,1]                                    */
     double clip;           /* predicted sample is clipped to +-clip (normalised units); 0 = off; default 1 */
@@ -78,6 +96,17 @@ typedef struct dmc_model_options {
     double memory;         /* policy: 0, or the decay of a recurrent state that stands in the condition in place of */
                            /* the oldest of the n_obs >= 2 observations: m <- memory m + (1 - memory) o for every   */
                            /* observation o that leaves the window, from the first one on; 0..<1; default 0         */
+    int32_t process;       /* DMC_PROCESS_*; default vp                                               */
+    int32_t inpaint;       /* DMC_INPAINT_*; default clean                                            */
+    double sigma_data;     /* edm: deviation of the normalised data; default 0.5                      */
+    double sigma_min, sigma_max; /* edm: noise levels a sampler walks through; default 0.002 and 80   */
+    double log_mean, log_std; /* edm: ln of a training sample's noise level is normal; default -1.2 and 1.2 */
+    double logit_std;      /* flow: t of a training sample is the logistic of a normal of this deviation; 0 = uniform; default 0 */
+    double cond_dropout;   /* share of training samples that learn without their condition (it is zeros), for classifier-free */
+                           /* guidance; 0..<1; default 0                                              */
+    int32_t returns;       /* planner: 1 = its condition is (return, 1), the discounted return of the rest of the episode scaled */
+                           /* to 0..1 over the data, or (0, 0) where it is left out; default 0        */
+    int32_t reserved0;     /* 0 */
 } dmc_model_options;
 
 /* Defaults. size = sizeof *o. */

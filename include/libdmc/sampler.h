@@ -18,8 +18,39 @@ extern "C" {
 
 typedef struct dmc_sampler dmc_sampler;
 
-enum { DMC_SAMPLER_DDPM = 0, DMC_SAMPLER_DDIM = 1 };
-enum { DMC_GRID_LINSPACE = 0, DMC_GRID_TRAILING = 1, DMC_GRID_LEADING = 2 };
+/* Every table, with its formula and source: docs/math/samplers.md. */
+enum {
+    DMC_SAMPLER_DDPM = 0,            /* ancestral; on every process                                        */
+    DMC_SAMPLER_DDIM = 1,            /* with eta; on every process                                         */
+    DMC_SAMPLER_EULER = 2,           /* ODE; edm: with churn                                               */
+    DMC_SAMPLER_HEUN = 3,            /* ODE, two network calls a step; edm: with churn                     */
+    DMC_SAMPLER_EULER_MARUYAMA = 4,  /* reverse SDE; vp_sde and edm                                        */
+    DMC_SAMPLER_FLOW_SDE = 5,        /* flow: Flow-GRPO's SDE, sde_noise                                   */
+    DMC_SAMPLER_REINFLOW = 6,        /* flow: Euler plus noise of deviation step_noise                     */
+    DMC_SAMPLER_DPM = 7,             /* DPM-Solver-1, an ODE                                               */
+    DMC_SAMPLER_DPMPP = 8,           /* DPM-Solver++(1)                                                    */
+    DMC_SAMPLER_DPMPP_2M = 9,        /* DPM-Solver++(2M)                                                   */
+    DMC_SAMPLER_SDE_DPM = 10,
+    DMC_SAMPLER_SDE_DPMPP = 11,
+    DMC_SAMPLER_SDE_DPMPP_2M = 12,
+    DMC_SAMPLER_AUTO = 13            /* ddpm; on edm heun, on flow euler                                   */
+};
+/* Where on the way from noise to sample the steps are. */
+enum {
+    DMC_GRID_LINSPACE = 0,           /* equal steps of time, ends included                                 */
+    DMC_GRID_TRAILING = 1,           /* equal steps, the clean end left out                                */
+    DMC_GRID_LEADING = 2,            /* equal steps, the noisy end left out                                */
+    DMC_GRID_QUAD = 3,               /* power 1.5: short steps where it is clean                           */
+    DMC_GRID_LOGSNR = 4,             /* equal steps of ln(alpha/sigma)                                     */
+    DMC_GRID_KARRAS = 5,             /* equal steps of (sigma/alpha)^(1/rho)                               */
+    DMC_GRID_CUSTOM = 6,             /* grid_times                                                         */
+    DMC_GRID_AUTO = 7                /* linspace; on edm karras, on flow trailing                          */
+};
+enum {
+    DMC_GUIDE_NONE = 0,
+    DMC_GUIDE_CRITIC = 1,            /* dQ/dz of the predicted sample; needs a critic                      */
+    DMC_GUIDE_VALUE = 2              /* dV/dz of the noised plan; needs a model of role value              */
+};
 enum {
     DMC_SELECT_FIRST = 0,        /* the first candidate: one plain sample                              */
     DMC_SELECT_EXPECTATION = 1,  /* mean of the candidates                                             */
@@ -33,9 +64,9 @@ enum { DMC_WEIGHTS_FLOAT32 = 0, DMC_WEIGHTS_BF16 = 1, DMC_WEIGHTS_FP16 = 2 };
 
 typedef struct dmc_sampler_options {
     uint32_t struct_size;
-    int32_t sampler;        /* DMC_SAMPLER_*; default ddpm                                             */
-    int32_t steps;          /* denoising steps K, 1..T; 0 = T; default 0                               */
-    int32_t grid;           /* DMC_GRID_*: which of the T steps are used; default linspace             */
+    int32_t sampler;        /* DMC_SAMPLER_*; default auto                                             */
+    int32_t steps;          /* denoising steps K, 1..T, of continuous processes 1..1000; 0 = T; default 0 */
+    int32_t grid;           /* DMC_GRID_*; default auto                                                */
     int32_t batch;          /* conditions answered per call, 1..4096; default 1                        */
     int32_t candidates;     /* samples per condition, 1..4096; default 1                               */
     int32_t select;         /* DMC_SELECT_*; default first                                             */
@@ -47,6 +78,28 @@ typedef struct dmc_sampler_options {
     int32_t weights;        /* DMC_WEIGHTS_*; 16-bit copies belong to the sampler; default float32     */
     int32_t horizon;        /* rows of a sample, at most 1024; 0 = the model's; default 0. Another one only for networks without */
                             /* weights per row (U-Nets, by whose 2^(levels-1) it must be divisible): others refuse               */
+    double rho;             /* grid karras; default 7                                                  */
+    double churn;           /* euler and heun on edm: S_churn of Karras et al. 2022, alg. 2; default 0 */
+    double churn_min, churn_max; /* noise levels with churn; default 0.05 and 50                       */
+    double churn_noise;     /* S_noise; default 1.003                                                  */
+    double sde_noise;       /* flow_sde: a of Flow-GRPO; default 0.7                                   */
+    double step_noise;      /* reinflow: deviation of the noise of every step; default 0.1             */
+    double std_floor;       /* least deviation of a step's noise, the last step's too; 0: that has none; default 0 */
+    double warm_start;      /* 0, or the share of the way to noise that the last plan, moved up by `exec` rows, is noised */
+                            /* to and denoised from, when there is one; 0..1; default 0                */
+    double guidance;        /* classifier-free: w f(z,t,c) + (1 - w) f(z,t,none); default 1            */
+    double target_return;   /* planner with returns: the return asked for, 0 least .. 1 greatest of the data; default 1 */
+    double guide_scale;     /* guide: how far the predicted sample is moved; default 1                 */
+    const char *grid_times; /* grid custom: `steps` places on the process's clock, noisiest first, commas between; default "" */
+    const char *rotations;  /* expectation: first columns of six-number rotations (two columns of a rotation matrix) in the */
+                            /* action, which are averaged and made orthonormal again; default ""       */
+    const char *majorities; /* expectation: columns of the action (grippers) of which the median is taken; default "" */
+    int32_t guide;          /* DMC_GUIDE_*; default none                                               */
+    int32_t exec;           /* rows a controller executes between calls, for warm_start; default 1     */
+    int32_t jump;           /* RePaint: length of a jump back, in steps; default 5                     */
+    int32_t jumps;          /* RePaint: how often each stretch of `jump` steps is walked; 1 = once; default 1 */
+    int32_t table_compat;   /* 1 = tables as CleanDiffuser has them; default 0                         */
+    int32_t reserved0;      /* 0                                                                       */
 } dmc_sampler_options;
 
 /* What happened in the last sample call (of condition 0 where it is per condition). */

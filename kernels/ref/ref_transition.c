@@ -19,27 +19,30 @@ int32_t REF(diffuse_fwd)(const dmc_kargs *k)
 }
 
 typedef struct transition {
-    double P, Q, a, b, S, c;
+    double P, Q, a, b, S, c, d, u, w;
 } transition;
 
 static transition read_row(const dmc_kargs *k)
 {
-    return (transition){k->attr[0], k->attr[1], k->attr[2], k->attr[3], k->attr[4], k->attr[5]};
+    return (transition){k->attr[0], k->attr[1], k->attr[2], k->attr[3], k->attr[4],
+                        k->attr[5], k->attr[7], k->attr[8], k->attr[9]};
 }
 
-/* x = P z + Q f, clipped to +-c if c > 0;  mu = a x + b z;  z' = mu + S xi;  mu = z' = known where
- * masked.
- * in: z f xi?, par: mask? known? (needed with mask), all (B,N);  out z' (may be z), out2 mu?.
- * dim: B N   attr: P Q a b S c */
+/* x = P z + Q f, clipped to +-c if c > 0;  mu = a x + b z + d h;  z' = mu + S xi;  mu = z' = known
+ * where masked;  h' = u x + w z if u or w.
+ * in: z f xi?, par: mask? known? (needed with mask), save: h?, all (B,N);  out z' (may be z), out2
+ * mu?.   dim: B N   attr: P Q a b S c inward d u w */
 int32_t REF(transition_fwd)(const dmc_kargs *k)
 {
     const transition r = read_row(k);
     const real *const z = k->in[0], *const f = k->in[1], *const known = k->par[1];
-    real *const next = k->out, *const mean = k->out2;
+    real *const next = k->out, *const mean = k->out2, *const h = k->save;
     for (size_t i = 0; i < ref_dim(k, 0) * ref_dim(k, 1); i++) {
         double x = r.P * z[i] + r.Q * f[i];
         if (r.c > 0) x = ref_clamp(x, -r.c, r.c);
         double mu = r.a * x + r.b * z[i], noise = r.S * ref_get(k->in[2], i, 0);
+        if (h && r.d != 0) mu += r.d * h[i];
+        if (h && (r.u != 0 || r.w != 0)) h[i] = (real)(r.u * x + r.w * z[i]);
         if (ref_get(k->par[0], i, 0) != 0) {
             mu = known[i];
             noise = 0;

@@ -37,7 +37,8 @@ static dmc_status make_rollout(dmc__align *a)
 {
     dmc__table table;
     DMC_TRY(dmc__align_table(a, 0, &table));
-    const dmc_status status = dmc__rollout_create(a->net, a->device, &table, a->config.batch, 1, 1, &a->sample);
+    const dmc__rollout_config c = {.batch = a->config.batch, .group = 1, .keep_chain = 1};
+    const dmc_status status = dmc__rollout_create(a->net, a->device, &table, &c, &a->sample);
     dmc__table_free(&table);
     return status;
 }
@@ -141,8 +142,9 @@ dmc_status dmc__align_forget(dmc__align *a)
 
 dmc_status dmc__align_table(const dmc__align *a, double std_floor, dmc__table *out)
 {
-    const dmc__table_config c = {.sampler = DMC__SAMPLER_DDPM, .grid = DMC__GRID_LINSPACE, .steps = a->process->steps,
-                                 .eta = 1, .std_floor = std_floor};
+    dmc__table_config c = dmc__table_defaults(a->process);
+    c.sampler = DMC__SAMPLER_DDPM;
+    c.std_floor = std_floor;
     return dmc__table_create(a->alloc, a->process, &c, out);
 }
 

@@ -70,7 +70,7 @@ static dmc_status fork_samples(dmc__align *a, int32_t pool, int32_t row, uint64_
         noise[i] = first;
     }
     DMC_TRY(dmc__dev_in(a->device, z0, a->host, n * e));
-    return dmc__rollout_run_from(a->sample, z0, row, a->process, a->config.seed, draw, (uint64_t)n, noise);
+    return dmc__rollout_run_from(a->sample, z0, row, a->config.seed, draw, (uint64_t)n, noise);
 }
 
 /* One chunk: as many groups as fill the aligner's batch; the last chunk may keep fewer. row < 0: independent samples. */

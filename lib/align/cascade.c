@@ -25,7 +25,7 @@ typedef struct casc {
     int32_t *group;              /* condition of each pair */
     double *distance;
     float *x0, *extra, *side, *mask, *weight, *err;
-    int32_t *time;
+    double *time;
     uint64_t *sample;
 } casc;
 
@@ -46,7 +46,8 @@ static dmc_status make_cascade(const dmc__align *a, const void *weights, dmc__ca
     dmc__dev_free(a->device, grown, n);
     DMC_TRY(status);
     DMC_TRY(dmc__align_table(a, 0, &table));
-    status = dmc__rollout_create(c->net, a->device, &table, a->config.batch, 1, 0, &c->sample);
+    const dmc__rollout_config draws = {.batch = a->config.batch, .group = 1};
+    status = dmc__rollout_create(c->net, a->device, &table, &draws, &c->sample);
     dmc__table_free(&table);
     return status;
 }
@@ -226,7 +227,7 @@ static dmc_status stage_batch(casc *s, uint64_t draw)
     for (int32_t i = 0; i < s->batch; i++) {
         const dmc__stream pick = {seed, DMC_STREAM_BATCH, draw, (uint64_t)i}, time = {seed, DMC_STREAM_TIME, draw, (uint64_t)i};
         stage_pair(s, (size_t)i, dmc__rng_below(&pick, 0, (uint64_t)s->pairs));
-        s->time[i] = (int32_t)dmc__rng_below(&time, 0, (uint64_t)s->a->process->steps);
+        s->time[i] = dmc__process_draw_time(s->a->process, &time);
         s->sample[i] = (uint64_t)i;
     }
     const float *cond = s->cond ? s->side : NULL, *mask = s->a->view.planner ? s->mask : NULL;

@@ -22,7 +22,7 @@ typedef struct dpo {
     void *ref_weights, *memory;  /* (5, pairs): err_w err_l ref out, stats (pairs,2) behind */
     float *x0, *side, *mask, *weight; /* host staging of a batch of 2 pairs */
     float *err, *err_ref, *derr; /* host (2 pairs) */
-    int32_t *time;
+    double *time;
     uint64_t *sample;
 } dpo;
 
@@ -124,7 +124,7 @@ static dmc_status stage_batch(dpo *s, uint64_t draw)
         const dmc__stream t = {s->a->config.seed, DMC_STREAM_TIME, draw, (uint64_t)i};
         stage_sample(s, i, s->group[pick], s->best[pick]);
         stage_sample(s, s->pairs + i, s->group[pick], s->worst[pick]);
-        s->time[i] = s->time[s->pairs + i] = (int32_t)dmc__rng_below(&t, 0, (uint64_t)s->a->process->steps);
+        s->time[i] = s->time[s->pairs + i] = dmc__process_draw_time(s->a->process, &t);
         s->sample[i] = s->sample[s->pairs + i] = (uint64_t)i;
     }
     const float *cond = s->mask ? NULL : s->side;
@@ -162,13 +162,20 @@ static dmc_status seed(dpo *s, double *loss)
     return DMC_OK;
 }
 
+/* From the network's squared error to the one preferences are measured in, of sample i. */
+static float preference_weight(const dpo *s, int32_t i)
+{
+    const dmc__level l = dmc__process_level(s->a->process, s->time[i]);
+    return (float)dmc__process_preference_weight(s->a->process, &l);
+}
+
 /* Forward of both networks; errors in the space preferences are measured in. */
 static dmc_status measure_errors(dpo *s)
 {
     DMC_TRY(dmc__denoise_error(s->noise_ref, s->err_ref));
     DMC_TRY(dmc__denoise_error(s->noise_now, s->err));
     for (int32_t i = 0; i < 2 * s->pairs; i++) {
-        const float w = (float)dmc__process_preference_weight(s->a->process, s->time[i]);
+        const float w = preference_weight(s, i);
         s->err[i] *= w;
         s->err_ref[i] *= w;
     }
@@ -188,7 +195,7 @@ static dmc_status update(void *self, int32_t u, dmc__align_note *note)
     DMC_TRY(measure_errors(s));
     DMC_TRY(seed(s, &note->loss));
     for (int32_t i = 0; i < 2 * s->pairs; i++)
-        s->derr[i] *= (float)dmc__process_preference_weight(s->a->process, s->time[i]); /* back to the network's error */
+        s->derr[i] *= preference_weight(s, i); /* back to the network's error */
     DMC_TRY(dmc__denoise_backward(s->noise_now, s->derr));
     return dmc__learner_update(s->a->learner, &opt, NULL);
 }

@@ -81,7 +81,8 @@ static dmc_status make_chains(rl *s)
     const int32_t qvpg = s->c.method == DMC__RL_QVPG;
     DMC_TRY(dmc__align_table(a, qvpg ? 0 : a->config.std_floor, &table));
     const int32_t group = qvpg ? 1 : a->config.candidates;
-    const dmc_status status = dmc__rollout_create(a->net, a->device, &table, s->batch, group, 1, &s->chain);
+    const dmc__rollout_config c = {.batch = s->batch, .group = group, .keep_chain = 1};
+    const dmc_status status = dmc__rollout_create(a->net, a->device, &table, &c, &s->chain);
     dmc__table_free(&table);
     DMC_TRY(status);
     DMC_TRY(dmc__chain_create(a->net, a->device, s->batch, qvpg, dmc__learner_train_mask(a->learner), &s->now));
@@ -121,9 +122,8 @@ static int32_t table_row(const rl *s, int32_t j)
 static double kl_std(const rl *s, int32_t row)
 {
     const dmc__row *r = dmc__rollout_row(s->chain, row);
-    const dmc__process *p = s->a->process;
     if (s->c.kl_exact) return fmax(r->logp_std, s->a->config.std_floor);
-    return fabs(r->a) * p->sigma[r->index] / (p->alpha[r->index] * sqrt(2));
+    return fabs(r->a) * r->at.sigma / (r->at.alpha * sqrt(2));
 }
 
 /* dmu (+)= kl_weight/batch d KL(mu||mu_ref)/dmu; adds the mean KL of the row to note->kl. */

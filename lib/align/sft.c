@@ -27,7 +27,7 @@ typedef struct sft {
     int32_t *top, n_top;        /* dataset episodes with the highest returns */
     float *x0, *side, *mask, *weight, *err;
     double *ell;
-    int32_t *time;
+    double *time;
     uint64_t *sample;
 } sft;
 
@@ -214,7 +214,7 @@ static dmc_status stage_batch(sft *s, uint64_t draw)
         const dmc__stream pick = {seed, DMC_STREAM_BATCH, draw, (uint64_t)i}, time = {seed, DMC_STREAM_TIME, draw, (uint64_t)i};
         if (s->kept == 0 || dmc__rng_uniform(&pick, 0) < s->c.replay) stage_replay(s, (size_t)i, &pick);
         else stage_kept(s, (size_t)i, &pick);
-        s->time[i] = (int32_t)dmc__rng_below(&time, 0, (uint64_t)s->a->process->steps);
+        s->time[i] = dmc__process_draw_time(s->a->process, &time);
         s->sample[i] = (uint64_t)i;
     }
     const float *cond = s->cond ? s->side : NULL, *mask = s->a->view.planner ? s->mask : NULL;

@@ -44,21 +44,40 @@ static dmc_status take_cameras(const dmc_model_options *o, const dmc__images *m,
     return DMC_OK;
 }
 
+/* Embeddings of sines and cosines were made for a time that counts to 1000; Fourier features for one of about 1. */
+static double seen_scale(const dmc_model_options *o)
+{
+    const int32_t counts = o->time_embed == DMC_TIME_POSITIONAL || o->time_embed == DMC_TIME_SINUSOIDAL;
+    return counts && !(o->compat & DMC_COMPAT_RAW_TIME) ? 1000 : 1;
+}
+
+static dmc__process_config process_of(const dmc_model_options *o)
+{
+    const int32_t native = o->process == DMC_PROCESS_EDM    ? DMC_PREDICT_EDM
+                           : o->process == DMC_PROCESS_FLOW ? DMC_PREDICT_VELOCITY
+                                                            : DMC_PREDICT_EPSILON;
+    return (dmc__process_config){.kind = o->process, .schedule = o->schedule, .steps = o->train_steps, .clip = o->clip,
+                                 .predict = o->predict == DMC_PREDICT_AUTO ? native : o->predict,
+                                 .sigma_data = o->sigma_data, .sigma_min = o->sigma_min, .sigma_max = o->sigma_max,
+                                 .log_mean = o->log_mean, .log_std = o->log_std, .logit_std = o->logit_std,
+                                 .seen_scale = o->process >= DMC_PROCESS_VP_SDE ? seen_scale(o) : 1};
+}
+
 static dmc_status fill_spec(const dmc_model_options *o, const dmc__trajectories *t, dmc__model_spec *s)
 {
     memset(s, 0, sizeof *s);
     s->role = o->role;
     s->n_obs = o->role == DMC_ROLE_POLICY ? o->n_obs : 1;
-    s->schedule = o->schedule;
-    s->predict = o->predict;
-    s->train_steps = o->train_steps;
-    s->clip = o->clip;
+    s->process = process_of(o);
+    s->returns = o->returns;
+    s->inpaint = o->inpaint;
+    s->cond_dropout = o->cond_dropout;
     s->control_hz = o->control_hz;
     s->discount = o->discount;
     s->memory = o->memory;
     s->net = (dmc__net_config){.kind = o->network, .horizon = o->horizon, .hidden = o->hidden, .blocks = o->blocks,
                                .emb_dim = o->emb_dim, .kernel = o->kernel, .n_obs = s->n_obs, .heads = o->heads,
-                               .time_embed = o->time_embed, .compat = o->compat, .encoder = o->encoder,
+                               .time_embed = o->time_embed, .compat = o->compat & DMC__COMPAT_ALL, .encoder = o->encoder,
                                .enc_hidden = o->enc_hidden, .enc_dim = o->enc_dim, .dropout = (float)o->dropout};
     DMC_TRY(take_cameras(o, &t->images, &s->net));
     DMC_TRY(dmc__model_spec_fit(s, t->obs_dim, t->act_dim));

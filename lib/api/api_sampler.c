@@ -15,12 +15,20 @@ static dmc_status check_critic(const dmc_model *m, const dmc_critic *critic)
 _Static_assert((int)DMC_WEIGHTS_BF16 == (int)DMC_WEIGHT_BF16 && (int)DMC_WEIGHTS_FP16 == (int)DMC_WEIGHT_FP16,
                "kernels number them alike");
 
+static dmc__table_config table_config(const dmc_sampler_options *t)
+{
+    return (dmc__table_config){.sampler = t->sampler, .grid = t->grid, .steps = t->steps, .eta = t->eta,
+                               .std_floor = t->std_floor, .rho = t->rho, .churn = t->churn, .churn_min = t->churn_min,
+                               .churn_max = t->churn_max, .churn_noise = t->churn_noise, .sde_noise = t->sde_noise,
+                               .step_noise = t->step_noise, .jump = t->jump, .jumps = t->jumps, .compat = t->table_compat};
+}
+
 static dmc_status make_run(dmc_sampler *s, dmc_context *ctx, const dmc_model *m, const dmc_critic *critic,
                            const dmc_sampler_options *t)
 {
-    const dmc__sampler_config c = {.sampler = t->sampler, .steps = t->steps, .grid = t->grid, .batch = t->batch,
+    const dmc__sampler_config c = {.table = table_config(t), .batch = t->batch,
                                    .candidates = t->candidates, .select = t->select, .cascade_passes = t->cascade_passes,
-                                   .eta = t->eta, .temperature = t->temperature, .beta = t->beta, .seed = t->seed,
+                                   .temperature = t->temperature, .beta = t->beta, .seed = t->seed,
                                    .weights = t->weights, .horizon = t->horizon};
     dmc__critic_map map;
     if (!critic) return dmc__sampler_create(ctx, m, NULL, NULL, &c, &s->run);

@@ -33,7 +33,7 @@ const dmc__field_table *dmc__field_table_find(int32_t kind);
 #define DMC__BELOW_ONE 0x1.fffffep-1
 
 /* No options struct is larger, so a copy fits in a local of this size. */
-enum { DMC__OPTIONS_MAX = 256 };
+enum { DMC__OPTIONS_MAX = 512 };
 
 void dmc__field_defaults(const dmc__field_table *t, void *options);
 /* Every field inside its range, else DMC_ERANGE "dmc_model_options: batch = 0, must be 1..65536". */

@@ -18,8 +18,8 @@
     X##_CHOICE(T, schedule, DMC_SCHEDULE_COSINE, "cosine", 2, "cosine linear vp",                 \
                "noise schedule of the process")                                                   \
     X##_INT(T, train_steps, 20, 1, 1000, "diffusion steps of the process")                        \
-    X##_CHOICE(T, predict, DMC_PREDICT_EPSILON, "epsilon", 2, "epsilon x0 v",                     \
-               "what the network predicts")                                                       \
+    X##_CHOICE(T, predict, DMC_PREDICT_AUTO, "auto", 5, "epsilon x0 v velocity edm auto",         \
+               "what the network predicts; auto: epsilon, of edm and flow their own")               \
     X##_CHOICE(T, obs_norm, DMC_NORM_GAUSSIAN, "gaussian", 2, "none gaussian minmax",             \
                "normalisation of observations")                                                   \
     X##_CHOICE(T, act_norm, DMC_NORM_MINMAX, "minmax", 2, "none gaussian minmax",                 \
@@ -31,8 +31,8 @@
     X##_INT(T, heads, 4, 1, 256, "transformers: heads of attention, must divide hidden")          \
     X##_CHOICE(T, time_embed, DMC_TIME_POSITIONAL, "positional", 3, "positional sinusoidal fourier frozen", \
                "embedding of the diffusion time")                                                 \
-    X##_INT(T, compat, 0, 0, 7, "faults of published code to repeat: 1 dit1d residual, 2 integer time frequencies, " \
-                                "4 integer frequencies of dit1d positions")                   \
+    X##_INT(T, compat, 0, 0, 15, "faults of published code to repeat: 1 dit1d residual, 2 integer time frequencies, " \
+                                "4 integer frequencies of dit1d positions, 8 continuous time as it is")                   \
     X##_CHOICE(T, encoder, DMC_ENCODER_NONE, "none", 3, "none mlp resnet18 resnet18_keypoints",   \
                "what stands before the network's condition")                                      \
     X##_INT(T, enc_hidden, 256, 1, 8192, "width inside the encoder")                              \
@@ -43,6 +43,21 @@
     X##_INT(T, crop_w, 0, 0, 2048, "resnet18: columns of an image that are seen; 0 = all")        \
     X##_INT(T, crop_random, 1, 0, 1, "resnet18: 1 = the window is drawn while pre-training, 0 = the middle") \
     X##_INT(T, enc_width, 64, 1, 512, "resnet18: channels of the first stage")                    \
-    X##_REAL(T, memory, 0, 0, DMC__BELOW_ONE, "decay of a running average in place of the oldest observation; 0 = off")
+    X##_REAL(T, memory, 0, 0, DMC__BELOW_ONE, "decay of a running average in place of the oldest observation; 0 = off") \
+    X##_CHOICE(T, process, DMC_PROCESS_VP, "vp", 4, "vp vp_grid vp_sde edm flow",                 \
+               "how noise is added: T levels of betas; T levels of the SDE, or its time; score or flow matching") \
+    X##_CHOICE(T, inpaint, DMC_INPAINT_CLEAN, "clean", 1, "clean noised",                         \
+               "known entries of a noised sample: as they are, or noised like the rest")          \
+    X##_REAL(T, sigma_data, 0.5, 1e-3, 1e3, "edm: deviation of the normalised data")              \
+    X##_REAL(T, sigma_min, 0.002, 1e-6, 1e3, "edm: smallest noise level of a sampler")            \
+    X##_REAL(T, sigma_max, 80, 1e-6, 1e6, "edm: largest noise level")                             \
+    X##_REAL(T, log_mean, -1.2, -20, 20, "edm: mean of the logarithm of a training sample's noise level") \
+    X##_REAL(T, log_std, 1.2, 0, 20, "edm: deviation of that logarithm")                          \
+    X##_REAL(T, logit_std, 0, 0, 10, "flow: training time is the logistic of a normal of this deviation; 0 = uniform") \
+    X##_REAL(T, cond_dropout, 0, 0, DMC__BELOW_ONE,                                               \
+             "share of training samples without their condition, for classifier-free guidance")   \
+    X##_INT(T, returns, 0, 0, 1, "planner: 1 = conditioned on the return, scaled to 0..1 over the data") \
+    X##_OTHER(T, reserved0)
 
-DMC__OPTIONS_TABLE(dmc__options_model, DMC_OPTIONS_MODEL, dmc_model_options, MODEL_FIELDS, 0);
+DMC__OPTIONS_TABLE(dmc__options_model, DMC_OPTIONS_MODEL, dmc_model_options, MODEL_FIELDS,
+                   offsetof(dmc_model_options, reserved0));

@@ -5,8 +5,9 @@ static dmc_kargs transition_args(const dmc__affine *s, const dmc__row *row, cons
 {
     return (dmc_kargs){.in = {z, f},
                        .par = {s->mask, s->known},
+                       .save = s->carry,
                        .dim = {s->batch, s->elems},
-                       .attr = {row->P, row->Q, row->a, row->b, 0, s->clip, s->inward}};
+                       .attr = {row->P, row->Q, row->a, row->b, 0, s->clip, s->inward, row->d, row->u, row->w}};
 }
 
 dmc_status dmc__affine_step(const dmc__affine *s, const dmc__row *row, const void *z, const void *f, const void *xi,

@@ -12,6 +12,7 @@ typedef struct dmc__affine {
     double clip;             /* of the predicted sample, 0 = off   */
     int32_t inward;          /* gradients that lead back inside pass the clip */
     const void *mask, *known; /* device, NULL: nothing is in-painted */
+    void *carry;             /* h of rows that hand on; NULL: there is none */
 } dmc__affine;
 
 /* out <- mu + S xi of one row; xi NULL: the mean. out may alias z. */

@@ -78,11 +78,13 @@ dmc_status dmc__chain_mean(dmc__chain *c, const dmc__rollout *r, int32_t k, cons
     if (k < 0 || k >= dmc__rollout_rows(r))
         return dmc__fail(DMC_ERANGE, "chain: row %d, must be 0..%d", k, dmc__rollout_rows(r) - 1);
     c->row = *dmc__rollout_row(r, k);
+    c->row.u = c->row.w = 0; /* what the roll-out handed on stays */
+    c->affine.carry = (void *)(uintptr_t)dmc__rollout_carry(r, k);
     c->affine.clip = dmc__rollout_clip(r);
     c->affine.mask = dmc__rollout_mask(r);
     c->affine.known = dmc__rollout_known(r);
     DMC_TRY(dmc__feed_inputs(&c->feed, z, dmc__rollout_cond(r), dmc__rollout_extra(r)));
-    DMC_TRY(dmc__feed_time(&c->feed, c->row.index));
+    DMC_TRY(dmc__feed_time(&c->feed, c->row.at.seen));
     DMC_TRY(dmc__plan_forward(c->feed.plan));
     return dmc__affine_step(&c->affine, &c->row, tape_z(c), dmc__chain_output(c), NULL, mu_out);
 }
@@ -105,6 +107,8 @@ static dmc_status join_paths(const dmc__chain *c, void *out)
 
 static dmc_status check_backward(const dmc__chain *c, const void *dz_out)
 {
+    if (dz_out && c->row.d != 0)
+        return dmc__fail(DMC_EINVAL, "chain: no gradient goes through rows that take up what others hand on (Heun, 2M)");
     if (!c->grads) return dmc__fail(DMC_ESTATE, "chain: backward without gradients bound");
     if (dz_out && !c->want_dz) return dmc__fail(DMC_ESTATE, "chain: dz was not asked for when it was created");
     return DMC_OK;

@@ -27,7 +27,7 @@ struct dmc__denoise {
     void *err, *derr;               /* (batch) */
     float *host;                    /* (batch, max(T*cols, 4)) */
     double *square;                 /* (batch) mean of x0^2 over counted entries */
-    int32_t *time;                  /* (batch) for the bound: the same index for all */
+    double *time;                   /* (batch) for the bound: the same for all */
     uint64_t *sample;               /* (batch) zeros: one noise for all */
 };
 
@@ -148,24 +148,24 @@ dmc_status dmc__denoise_set(dmc__denoise *n, const float *x0, const float *cond,
 }
 
 /* (alpha, sigma, target's share of x0, of eps) per sample, and the times as the network gets them. */
-static dmc_status set_levels(dmc__denoise *n, const int32_t *time)
+static dmc_status set_levels(dmc__denoise *n, const double *time)
 {
     const dmc__process *p = n->process;
     const size_t batch = (size_t)n->affine.batch;
     for (size_t b = 0; b < batch; b++) {
         double of_x0, of_eps;
-        if (time[b] < 0 || time[b] >= p->steps)
-            return dmc__fail(DMC_ERANGE, "denoise: time index %d of sample %zu, must be 0..%d", time[b], b, p->steps - 1);
-        dmc__process_target(p, time[b], &of_x0, &of_eps);
-        const double coef[COEFS] = {p->alpha[time[b]], p->sigma[time[b]], of_x0, of_eps};
+        DMC_TRY(dmc__process_check_time(p, time[b], "denoise"));
+        const dmc__level l = dmc__process_level(p, time[b]);
+        dmc__process_target(p, &l, &of_x0, &of_eps);
+        const double coef[COEFS] = {l.alpha, l.sigma, of_x0, of_eps};
         for (size_t j = 0; j < COEFS; j++) n->host[b * COEFS + j] = (float)coef[j];
     }
     DMC_TRY(dmc__dev_in(n->affine.device, n->coef, n->host, COEFS * batch));
-    for (size_t b = 0; b < batch; b++) n->host[b] = (float)time[b];
+    for (size_t b = 0; b < batch; b++) n->host[b] = (float)dmc__process_level(p, time[b]).seen;
     return dmc__dev_in(n->affine.device, n->t, n->host, batch);
 }
 
-dmc_status dmc__denoise_noise(dmc__denoise *n, const int32_t *time, const uint64_t *sample, uint64_t seed,
+dmc_status dmc__denoise_noise(dmc__denoise *n, const double *time, const uint64_t *sample, uint64_t seed,
                               uint32_t purpose, uint64_t step)
 {
     const dmc__noise_key key = {.seed = seed, .step = step, .sample = sample, .purpose = purpose};
@@ -247,23 +247,30 @@ static double prior_kl(const dmc__process *p, double square)
     return .5 * (abar * square - abar - log(1 - abar));
 }
 
+static double snr(const dmc__process *p, int32_t i)
+{
+    const dmc__level l = dmc__process_level(p, i);
+    return dmc__level_snr(&l);
+}
+
 /* What one unit of squared network error at i costs: 1/2 (SNR_{i-1} - SNR_i) Q_i^2, since x0 - x0hat = Q (target - f). */
 static double step_weight(const dmc__process *p, int32_t i)
 {
+    const dmc__level l = dmc__process_level(p, i);
     double P, Q;
-    dmc__process_x0(p, i, &P, &Q);
-    return .5 * (dmc__process_snr(p, i - 1) - dmc__process_snr(p, i)) * Q * Q;
+    dmc__process_x0(p, &l, &P, &Q);
+    return .5 * (snr(p, i - 1) - snr(p, i)) * Q * Q;
 }
 
 /* End of the stratum that starts at index lo when `left` strata are still to come: equal shares of what is left of the
  * log-SNR, because the weights per unit of it are alike. All remaining indices get one stratum each if they fit. */
 static int32_t stratum_end(const dmc__process *p, int32_t lo, int32_t left)
 {
-    const double from = log(dmc__process_snr(p, lo - 1)), to = log(dmc__process_snr(p, p->steps - 1));
+    const double from = log(snr(p, lo - 1)), to = log(snr(p, p->steps - 1));
     const double goal = from + (to - from) / left;
     int32_t hi = lo + 1;
     if (left == 1) return p->steps;
-    while (hi < p->steps - (left - 1) && log(dmc__process_snr(p, hi)) >= goal) hi++;
+    while (hi < p->steps - (left - 1) && log(snr(p, hi)) >= goal) hi++;
     return hi;
 }
 
@@ -274,7 +281,8 @@ static dmc_status start_elbo(dmc__denoise *n, uint64_t seed, float *err, double 
     const dmc__process *p = n->process;
     double P, Q;
     DMC_TRY(bank_error(n, 0, seed, err));
-    dmc__process_x0(p, 0, &P, &Q);
+    const dmc__level l = dmc__process_level(p, 0);
+    dmc__process_x0(p, &l, &P, &Q);
     for (int32_t b = 0; b < n->affine.batch; b++)
         ell[b] = -prior_kl(p, n->square[b]) - .5 * log(two_pi * p->beta[0]) - .5 * Q * Q * err[b] / p->beta[0];
     return DMC_OK;
@@ -284,6 +292,8 @@ dmc_status dmc__denoise_elbo(dmc__denoise *n, uint64_t seed, double *ell)
 {
     const dmc__process *p = n->process;
     const int32_t evaluations = p->steps < MAX_ELBO_STEPS ? p->steps : MAX_ELBO_STEPS;
+    if (!p->discrete)
+        return dmc__fail(DMC_EINVAL, "denoise: the bound on the likelihood needs a process of T levels");
     float *err = n->host; /* free again once the levels are on the device */
     DMC_TRY(start_elbo(n, seed, err, ell));
     for (int32_t lo = 1, left = evaluations - 1; left > 0; left--) {

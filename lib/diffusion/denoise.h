@@ -19,9 +19,9 @@ dmc_status dmc__denoise_set(dmc__denoise *n, const float *x0, const float *cond,
 dmc_status dmc__denoise_set_target(dmc__denoise *n, const float *target);
 /* Leave the batch as it is, at time 0. */
 dmc_status dmc__denoise_clean(dmc__denoise *n);
-/* Noise it: time index time[b] (host), noise number sample[b] of stream (seed, purpose, step). Equal sample numbers share
- * noise, which is what DPO pairs need. */
-dmc_status dmc__denoise_noise(dmc__denoise *n, const int32_t *time, const uint64_t *sample, uint64_t seed,
+/* Noise it: time[b] on the process's clock (host), noise number sample[b] of stream (seed, purpose, step). Equal sample
+ * numbers share noise, which is what DPO pairs need. */
+dmc_status dmc__denoise_noise(dmc__denoise *n, const double *time, const uint64_t *sample, uint64_t seed,
                               uint32_t purpose, uint64_t step);
 /* Forward with the chain's bound weights; err (host (batch)) = weighted mean squared error per sample. */
 dmc_status dmc__denoise_error(dmc__denoise *n, float *err);

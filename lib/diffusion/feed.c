@@ -52,8 +52,8 @@ dmc_status dmc__feed_inputs(const dmc__feed *f, const void *z, const void *cond,
     return feed_value(f, f->net->extra, extra);
 }
 
-dmc_status dmc__feed_time(const dmc__feed *f, int32_t i)
+dmc_status dmc__feed_time(const dmc__feed *f, double seen)
 {
-    dmc_kargs k = {.out = dmc__plan_value(f->plan, f->net->t), .dim = {dmc__plan_batch(f->plan)}, .attr = {i}};
+    dmc_kargs k = {.out = dmc__plan_value(f->plan, f->net->t), .dim = {dmc__plan_batch(f->plan)}, .attr = {seen}};
     return dmc__dev_run(f->device, DMC_OP_FILL, &k);
 }

@@ -14,8 +14,8 @@ typedef struct dmc__feed {
 dmc_status dmc__feed_check(const dmc__net *net, int32_t batch, const char *who);
 /* Device z (batch,T,cols), cond (batch,cond), extra (batch,T,extra) into the inputs; inputs the network lacks are skipped. */
 dmc_status dmc__feed_inputs(const dmc__feed *f, const void *z, const void *cond, const void *extra);
-/* Every sample at time index i. */
-dmc_status dmc__feed_time(const dmc__feed *f, int32_t i);
+/* Every sample at this time, as the network sees it. */
+dmc_status dmc__feed_time(const dmc__feed *f, double seen);
 
 /* Elements of one sample. */
 size_t dmc__feed_elems(const dmc__net *net);       /* T*cols  */

@@ -169,11 +169,11 @@ static dmc_status take_memory(dmc__hoist *h)
     return dmc__block_alloc(h->device, part, sizeof part / sizeof *part, &h->memory);
 }
 
-/* The network sees a row's time index. */
+/* What the network sees of a row's time. */
 static dmc_status set_times(dmc__hoist *h, const dmc__table *table)
 {
     for (int32_t k = 0; k < h->rows; k++) {
-        dmc_kargs fill = {.out = dmc__dev_at(h->device, h->times, (size_t)k), .dim = {1}, .attr = {table->row[k].index}};
+        dmc_kargs fill = {.out = dmc__dev_at(h->device, h->times, (size_t)k), .dim = {1}, .attr = {table->row[k].at.seen}};
         DMC_TRY(dmc__dev_run(h->device, DMC_OP_FILL, &fill));
     }
     return DMC_OK;

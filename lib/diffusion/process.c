@@ -1,91 +1,172 @@
-/* process.c — schedules and predictions, in double. */
+/* process.c — paths, clocks and predictions, in double. */
 #include "process.h"
 
 #include <math.h>
 
-static const double pi = 3.14159265358979323846;
-static const double max_beta = .999;
+#include "schedule.h"
+
 /* Noise of a chain is numbered call*4096 + row (rollout.c). */
 enum { max_steps = 4096 };
 
-/* Nichol & Dhariwal 2021, eq. 17, up to the constant f(0). */
-static double cosine_abar(double u, int32_t steps)
+dmc__process_config dmc__process_defaults(void)
 {
-    const double s = .008, c = cos((u / steps + s) / (1 + s) * pi / 2);
-    return c * c;
+    return (dmc__process_config){.steps = 20, .sigma_data = .5, .sigma_min = .002, .sigma_max = 80, .log_mean = -1.2,
+                                 .log_std = 1.2, .seen_scale = 1};
 }
 
-static double cosine_beta(int32_t i, int32_t steps)
+/* ---- life --------------------------------------------------------------------------------------------- */
+
+static dmc_status check_choice(const char *name, int32_t value, int32_t count)
 {
-    return 1 - cosine_abar(i + 1, steps) / cosine_abar(i, steps);
+    if (value < 0 || value >= count) return dmc__fail(DMC_EINVAL, "process: %s = %d, must be 0..%d", name, value, count - 1);
+    return DMC_OK;
 }
 
-/* Ho et al. 2020 chose 1e-4..2e-2 for 1000 steps; without 1000/T fewer steps would not reach noise. */
-static double linear_beta(int32_t i, int32_t steps)
+static dmc_status check_range(const char *name, double value, double low, double high)
 {
-    const double share = steps > 1 ? i / (double)(steps - 1) : 0;
-    return (1e-4 + share * (2e-2 - 1e-4)) * 1000 / steps;
+    if (value >= low && value <= high) return DMC_OK;
+    return dmc__fail(DMC_ERANGE, "process: %s = %g, must be %g..%g", name, value, low, high);
 }
 
-/* Variance-preserving SDE of Xiao et al. 2022 (as in IDQL): abar_T does not depend on T. */
-static double vp_beta(int32_t i, int32_t steps)
+static dmc_status check_sigmas(const dmc__process_config *c)
 {
-    const double b0 = .1, b1 = 10, t = steps;
-    return 1 - exp(-b0 / t - .5 * (b1 - b0) * (2 * i + 1) / (t * t));
+    DMC_TRY(check_range("sigma_data", c->sigma_data, 1e-3, 1e3));
+    DMC_TRY(check_range("sigma_min", c->sigma_min, 1e-6, 1e3));
+    DMC_TRY(check_range("sigma_max", c->sigma_max, 1e-6, 1e6));
+    DMC_TRY(check_range("log_mean", c->log_mean, -20, 20));
+    DMC_TRY(check_range("log_std", c->log_std, 0, 20));
+    if (c->sigma_min >= c->sigma_max)
+        return dmc__fail(DMC_ERANGE, "process: sigma_min = %g, must be below sigma_max = %g", c->sigma_min, c->sigma_max);
+    return DMC_OK;
 }
 
-static void fill_schedule(dmc__process *p)
+static dmc_status check_config(const dmc__process_config *c)
 {
+    DMC_TRY(check_choice("kind", c->kind, DMC__PROCESSES));
+    DMC_TRY(check_choice("schedule", c->schedule, 3));
+    DMC_TRY(check_choice("predict", c->predict, DMC__PREDICTIONS));
+    if (c->steps < 1 || c->steps > max_steps)
+        return dmc__fail(DMC_ERANGE, "process: steps = %d, must be 1..%d", c->steps, max_steps);
+    if (!(c->clip >= 0) || isinf(c->clip)) return dmc__fail(DMC_ERANGE, "process: clip = %g, must be finite and >= 0", c->clip);
+    DMC_TRY(check_sigmas(c));
+    DMC_TRY(check_range("logit_std", c->logit_std, 0, 10));
+    DMC_TRY(check_range("seen_scale", c->seen_scale, 1e-6, 1e6));
+    if (c->kind == DMC__PROCESS_FLOW && c->predict == DMC__PREDICT_EPSILON)
+        return dmc__fail(DMC_EINVAL, "process: predict = epsilon cannot be used with the flow process, where pure noise (t = 1) "
+                         "holds no sample to divide out; predict velocity or x0");
+    return DMC_OK;
+}
+
+static void fill_levels(dmc__process *p)
+{
+    const int32_t n = p->steps;
     double product = 1;
-    for (int32_t i = 0; i < p->steps; i++) {
-        const double beta = p->schedule == DMC__SCHEDULE_COSINE   ? cosine_beta(i, p->steps)
-                            : p->schedule == DMC__SCHEDULE_LINEAR ? linear_beta(i, p->steps)
-                                                                  : vp_beta(i, p->steps);
-        p->beta[i] = fmin(beta, max_beta);
-        product *= 1 - p->beta[i];
-        p->abar[i] = product;
-        p->alpha[i] = sqrt(product);
-        p->sigma[i] = sqrt(1 - product);
+    for (int32_t i = 0; i < n; i++) {
+        if (p->config.kind == DMC__PROCESS_VP) {
+            p->beta[i] = dmc__schedule_beta(p->config.schedule, i, n);
+            product *= 1 - p->beta[i];
+            p->abar[i] = product;
+        } else {
+            const double t = dmc__schedule_grid(i, n), a = dmc__schedule_alpha(p->config.schedule, t);
+            p->abar[i] = a * a;
+            p->beta[i] = 1 - p->abar[i] / (i > 0 ? p->abar[i - 1] : 1);
+        }
+        p->alpha[i] = sqrt(p->abar[i]);
+        p->sigma[i] = sqrt(1 - p->abar[i]);
     }
 }
 
-dmc_status dmc__process_create(const dmc__allocator *a, int32_t schedule, int32_t predict, int32_t steps, double clip,
-                               dmc__process *out)
+static void set_clock(dmc__process *p)
 {
-    *out = (dmc__process){.alloc = a, .schedule = schedule, .predict = predict, .steps = steps, .clip = clip};
-    if (schedule < DMC__SCHEDULE_COSINE || schedule > DMC__SCHEDULE_VP)
-        return dmc__fail(DMC_EINVAL, "process: schedule = %d, must be 0..%d", schedule, DMC__SCHEDULE_VP);
-    if (predict < DMC__PREDICT_EPSILON || predict > DMC__PREDICT_V)
-        return dmc__fail(DMC_EINVAL, "process: predict = %d, must be 0..%d", predict, DMC__PREDICT_V);
-    if (steps < 1 || steps > max_steps)
-        return dmc__fail(DMC_ERANGE, "process: steps = %d, must be 1..%d", steps, max_steps);
-    if (!(clip >= 0) || isinf(clip)) return dmc__fail(DMC_ERANGE, "process: clip = %g, must be finite and >= 0", clip);
-    DMC_TRY(DMC_NEW(a, 4 * (size_t)steps, &out->beta));
-    out->abar = out->beta + steps;
-    out->alpha = out->abar + steps;
-    out->sigma = out->alpha + steps;
-    fill_schedule(out);
+    const dmc__process_config *c = &p->config;
+    p->discrete = c->kind == DMC__PROCESS_VP || c->kind == DMC__PROCESS_VP_GRID;
+    if (c->kind == DMC__PROCESS_VP_SDE) p->t_min = DMC__SCHEDULE_T_MIN;
+    if (c->kind == DMC__PROCESS_EDM) p->t_min = c->sigma_min;
+    switch (c->kind) {
+    case DMC__PROCESS_VP_SDE: p->t_max = dmc__schedule_t_max(c->schedule); break;
+    case DMC__PROCESS_EDM: p->t_max = c->sigma_max; break;
+    case DMC__PROCESS_FLOW: p->t_max = 1; break;
+    default: p->t_max = c->steps - 1;
+    }
+}
+
+dmc_status dmc__process_create(const dmc__allocator *a, const dmc__process_config *c, dmc__process *out)
+{
+    *out = (dmc__process){.alloc = a, .config = *c, .steps = c->steps};
+    DMC_TRY(check_config(c));
+    set_clock(out);
+    if (!out->discrete) return DMC_OK;
+    DMC_TRY(DMC_NEW(a, 4 * (size_t)c->steps, &out->beta));
+    out->abar = out->beta + c->steps;
+    out->alpha = out->abar + c->steps;
+    out->sigma = out->alpha + c->steps;
+    fill_levels(out);
     return DMC_OK;
 }
 
 void dmc__process_free(dmc__process *p)
 {
     if (!p) return;
-    DMC_FREE(p->alloc, p->beta, 4 * (size_t)p->steps);
+    DMC_FREE(p->alloc, p->beta, p->beta ? 4 * (size_t)p->steps : 0);
     *p = (dmc__process){0};
 }
 
-void dmc__process_x0(const dmc__process *p, int32_t i, double *P, double *Q)
+size_t dmc__process_bytes(const dmc__process *p)
 {
-    const double alpha = p->alpha[i], sigma = p->sigma[i];
-    *P = p->predict == DMC__PREDICT_EPSILON ? 1 / alpha : p->predict == DMC__PREDICT_V ? alpha : 0;
-    *Q = p->predict == DMC__PREDICT_EPSILON ? -sigma / alpha : p->predict == DMC__PREDICT_V ? -sigma : 1;
+    return p->beta ? 4 * (size_t)p->steps * sizeof *p->beta : 0;
 }
 
-void dmc__process_target(const dmc__process *p, int32_t i, double *coef_x0, double *coef_eps)
+/* ---- levels ------------------------------------------------------------------------------------------- */
+
+dmc_status dmc__process_check_time(const dmc__process *p, double time, const char *who)
 {
-    *coef_x0 = p->predict == DMC__PREDICT_EPSILON ? 0 : p->predict == DMC__PREDICT_V ? -p->sigma[i] : 1;
-    *coef_eps = p->predict == DMC__PREDICT_EPSILON ? 1 : p->predict == DMC__PREDICT_V ? p->alpha[i] : 0;
+    if (p->discrete && (time < 0 || time > p->t_max || time != floor(time)))
+        return dmc__fail(DMC_ERANGE, "%s: time index %g, must be a whole number 0..%d", who, time, p->steps - 1);
+    if (p->config.kind == DMC__PROCESS_EDM && !(time > 0 && time < INFINITY))
+        return dmc__fail(DMC_ERANGE, "%s: noise level %g, must be above 0 and finite", who, time);
+    if (p->config.kind != DMC__PROCESS_EDM && !(time >= p->t_min && time <= p->t_max))
+        return dmc__fail(DMC_ERANGE, "%s: time %g, must be %g..%g", who, time, p->t_min, p->t_max);
+    return DMC_OK;
+}
+
+static dmc__level edm_level(const dmc__process_config *c, double s)
+{
+    const double scale = 1 / sqrt(s * s + c->sigma_data * c->sigma_data);
+    return (dmc__level){s, .25 * log(s) * c->seen_scale, scale, s * scale};
+}
+
+dmc__level dmc__process_level(const dmc__process *p, double time)
+{
+    const dmc__process_config *c = &p->config;
+    const int32_t i = p->discrete ? (int32_t)time : 0;
+    double alpha;
+    switch (c->kind) {
+    case DMC__PROCESS_EDM: return edm_level(c, time);
+    case DMC__PROCESS_FLOW: return (dmc__level){time, time * c->seen_scale, 1 - time, time};
+    case DMC__PROCESS_VP_SDE:
+        alpha = dmc__schedule_alpha(c->schedule, time);
+        return (dmc__level){time, time * c->seen_scale, alpha, sqrt(1 - alpha * alpha)};
+    default: return (dmc__level){time, time, p->alpha[i], p->sigma[i]};
+    }
+}
+
+dmc__level dmc__process_clean(void)
+{
+    return (dmc__level){.alpha = 1};
+}
+
+double dmc__process_draw_time(const dmc__process *p, const dmc__stream *s)
+{
+    const dmc__process_config *c = &p->config;
+    if (p->discrete) return (double)dmc__rng_below(s, 0, (uint64_t)p->steps);
+    if (c->kind == DMC__PROCESS_EDM) return exp(c->log_mean + c->log_std * dmc__rng_normal(s, 0));
+    if (c->kind == DMC__PROCESS_FLOW && c->logit_std > 0) return 1 / (1 + exp(-c->logit_std * dmc__rng_normal(s, 0)));
+    return p->t_min + (p->t_max - p->t_min) * dmc__rng_uniform(s, 0);
+}
+
+double dmc__level_snr(const dmc__level *l)
+{
+    return l->alpha * l->alpha / (l->sigma * l->sigma);
 }
 
 double dmc__process_posterior_var(const dmc__process *p, int32_t i)
@@ -93,12 +174,43 @@ double dmc__process_posterior_var(const dmc__process *p, int32_t i)
     return i == 0 ? 0 : p->beta[i] * (1 - p->abar[i - 1]) / (1 - p->abar[i]);
 }
 
-double dmc__process_snr(const dmc__process *p, int32_t i)
+/* ---- predictions -------------------------------------------------------------------------------------- */
+
+/* epsilon: x0 = (z - sigma f)/alpha.   v = alpha eps - sigma x0: x0 = (alpha z - sigma v)/(alpha^2 + sigma^2).
+ * velocity = eps - x0: x0 = (z - sigma u)/(alpha + sigma).   EDM: x0 = c_skip y + c_out F for y = z/alpha, s = sigma/alpha. */
+void dmc__process_x0(const dmc__process *p, const dmc__level *l, double *P, double *Q)
 {
-    return p->abar[i] / (1 - p->abar[i]);
+    const double al = l->alpha, si = l->sigma, d = p->config.sigma_data, norm = si * si + d * d * al * al;
+    switch (p->config.predict) {
+    case DMC__PREDICT_X0: *P = 0, *Q = 1; return;
+    case DMC__PREDICT_V: *P = al / (al * al + si * si), *Q = -si / (al * al + si * si); return;
+    case DMC__PREDICT_VELOCITY: *P = 1 / (al + si), *Q = -si / (al + si); return;
+    case DMC__PREDICT_EDM: *P = d * d * al / norm, *Q = si * d / sqrt(norm); return;
+    default: *P = 1 / al, *Q = -si / al;
+    }
 }
 
-double dmc__process_preference_weight(const dmc__process *p, int32_t i)
+/* (x0 - P z)/Q; written out where that would round. */
+void dmc__process_target(const dmc__process *p, const dmc__level *l, double *coef_x0, double *coef_eps)
 {
-    return p->predict == DMC__PREDICT_X0 ? 1 + dmc__process_snr(p, i) : 1;
+    double P, Q;
+    switch (p->config.predict) {
+    case DMC__PREDICT_EPSILON: *coef_x0 = 0, *coef_eps = 1; return;
+    case DMC__PREDICT_X0: *coef_x0 = 1, *coef_eps = 0; return;
+    case DMC__PREDICT_V: *coef_x0 = -l->sigma, *coef_eps = l->alpha; return;
+    case DMC__PREDICT_VELOCITY: *coef_x0 = -1, *coef_eps = 1; return;
+    default:
+        dmc__process_x0(p, l, &P, &Q);
+        *coef_x0 = (1 - P * l->alpha) / Q;
+        *coef_eps = -P * l->sigma / Q;
+    }
+}
+
+double dmc__process_preference_weight(const dmc__process *p, const dmc__level *l)
+{
+    double P, Q;
+    if (p->config.predict == DMC__PREDICT_EPSILON || p->config.predict == DMC__PREDICT_V) return 1;
+    if (p->config.predict == DMC__PREDICT_X0) return 1 + dmc__level_snr(l);
+    dmc__process_x0(p, l, &P, &Q);
+    return Q * Q * (1 + dmc__level_snr(l));
 }

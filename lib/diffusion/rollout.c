@@ -16,15 +16,19 @@ struct dmc__rollout {
     int32_t group, keep_chain, last_k, half_type;
     const void *weights, *early, *half;
     const void *bound;          /* which of the weights the network has; NULL: what they hold has changed */
+    dmc__rollout_draw draw;     /* of the run, with: */
+    int32_t next, ran, stopped; /* row that comes next; the one done last, -1: none; its sample stands in place of the latent */
     dmc__block memory;          /* cut into: */
-    void *latent;               /* (1 or K+1, stride) */
+    void *latent;               /* (2 or K+1, stride): two that take turns, or all */
+    void *carry;                /* (1 or K+1, stride); NULL: the table hands nothing on */
     void *noise, *mask, *known; /* (batch,T,cols) */
     void *extra;                /* (batch,T,extra); NULL: the network has none */
 };
 
 static dmc_status copy_table(const dmc__allocator *a, const dmc__table *from, dmc__table *to)
 {
-    *to = (dmc__table){.alloc = a, .k = from->k, .clip = from->clip};
+    *to = *from;
+    to->alloc = a;
     DMC_TRY(DMC_NEW(a, from->k, &to->row));
     for (int32_t k = 0; k < from->k; k++) to->row[k] = from->row[k];
     return DMC_OK;
@@ -32,9 +36,10 @@ static dmc_status copy_table(const dmc__allocator *a, const dmc__table *from, dm
 
 static dmc_status take_memory(dmc__rollout *r)
 {
-    const size_t b = (size_t)r->affine.batch, latents = r->keep_chain ? (size_t)r->table.k + 1 : 1;
+    const size_t b = (size_t)r->affine.batch, all = (size_t)r->table.k + 1;
     const dmc__part part[] = {
-        {&r->latent, latents * r->stride},
+        {&r->latent, (r->keep_chain ? all : 2) * r->stride},
+        {&r->carry, r->table.carries ? (r->keep_chain ? all : 1) * r->stride : 0},
         {&r->noise, b * r->elems},
         {&r->mask, b * r->elems},
         {&r->known, b * r->elems},
@@ -43,22 +48,24 @@ static dmc_status take_memory(dmc__rollout *r)
     return dmc__block_alloc(r->affine.device, part, sizeof part / sizeof *part, &r->memory);
 }
 
-dmc_status dmc__rollout_create(const dmc__net *net, dmc__device *d, const dmc__table *table, int32_t batch, int32_t group,
-                               int32_t keep_chain, dmc__rollout **out)
+dmc_status dmc__rollout_create(const dmc__net *net, dmc__device *d, const dmc__table *table, const dmc__rollout_config *c,
+                               dmc__rollout **out)
 {
     *out = NULL;
     dmc_status status;
     dmc__rollout *r = NULL;
-    DMC_TRY(dmc__feed_check(net, batch, "rollout"));
+    DMC_TRY(dmc__feed_check(net, c->batch, "rollout"));
     DMC_TRY(DMC_NEW(d->alloc, 1, &r));
     r->net = net;
     r->elems = dmc__feed_elems(net);
-    r->stride = dmc__align64((size_t)batch * r->elems);
-    r->affine = (dmc__affine){.device = d, .batch = batch, .elems = (int32_t)r->elems, .clip = table->clip};
-    r->group = group;
-    r->keep_chain = keep_chain;
+    r->stride = dmc__align64((size_t)c->batch * r->elems);
+    r->affine = (dmc__affine){.device = d, .batch = c->batch, .elems = (int32_t)r->elems, .clip = table->clip};
+    r->group = c->group;
+    r->keep_chain = c->keep_chain;
+    r->next = table->k;
+    r->ran = -1;
     DMC_TRY_GOTO(status, copy_table(d->alloc, table, &r->table), fail);
-    DMC_TRY_GOTO(status, dmc__hoist_create(net, d, table, batch, group, &r->hoist), fail);
+    DMC_TRY_GOTO(status, dmc__hoist_create(net, d, table, c->batch, c->group, &r->hoist), fail);
     DMC_TRY_GOTO(status, take_memory(r), fail);
     *out = r;
     return DMC_OK;
@@ -120,20 +127,17 @@ dmc_status dmc__rollout_set_known(dmc__rollout *r, const float *mask, const floa
     return DMC_OK;
 }
 
-/* The memory row k reads: without a chain all latents are the same one. */
+/* ---- a run -------------------------------------------------------------------------------------------- */
+
+/* The memory row k reads. */
 static void *latent_at(const dmc__rollout *r, int32_t k)
 {
-    return r->keep_chain ? dmc__dev_at(r->affine.device, r->latent, (size_t)k * r->stride) : r->latent;
+    return dmc__dev_at(r->affine.device, r->latent, (size_t)(r->keep_chain ? k : k & 1) * r->stride);
 }
 
-static dmc_status run_row(dmc__rollout *r, int32_t k, const dmc__noise_key *key)
+static void *carry_at(const dmc__rollout *r, int32_t k)
 {
-    const dmc__row *row = &r->table.row[k];
-    void *z = latent_at(r, k);
-    DMC_TRY(dmc__hoist_forward(r->hoist, k, z, r->extra));
-    if (row->S > 0) DMC_TRY(dmc__affine_noise(&r->affine, key, r->noise));
-    return dmc__affine_step(&r->affine, row, z, dmc__hoist_output(r->hoist), row->S > 0 ? r->noise : NULL,
-                            latent_at(r, k + 1));
+    return r->carry ? dmc__dev_at(r->affine.device, r->carry, (size_t)(r->keep_chain ? k : 0) * r->stride) : NULL;
 }
 
 static void use_weights(dmc__rollout *r, const void *weights)
@@ -144,42 +148,112 @@ static void use_weights(dmc__rollout *r, const void *weights)
     r->bound = weights;
 }
 
-/* Rows from..K-1. Row k of call c draws noise number c*4096 + k. */
-static dmc_status run_rows(dmc__rollout *r, int32_t from, uint64_t seed, uint64_t call, uint64_t first)
+/* What row k hands on stands where row k + 1 takes it up; the kernel changes it in place. */
+static dmc_status hand_on(dmc__rollout *r, int32_t k)
 {
-    const int32_t turn = r->table.k - r->last_k; /* first row with the learning weights */
-    dmc__noise_key key = {.seed = seed, .first = first, .purpose = DMC_STREAM_STEP};
-    for (int32_t k = from; k < r->table.k; k++) {
-        use_weights(r, k < turn ? r->early : r->weights);
-        key.step = call * 4096 + (uint64_t)k;
-        DMC_TRY(run_row(r, k, &key));
+    r->affine.carry = carry_at(r, k + 1);
+    if (!r->carry || !r->keep_chain) return DMC_OK;
+    return dmc__dev_copy(r->affine.device, carry_at(r, k + 1), carry_at(r, k), r->stride);
+}
+
+/* Row k of call c draws noise number c*4096 + k. */
+static dmc_status run_row(dmc__rollout *r, int32_t k)
+{
+    const dmc__row *row = &r->table.row[k];
+    const dmc__noise_key key = {.seed = r->draw.seed, .first = r->draw.first_sample, .purpose = DMC_STREAM_STEP,
+                                .step = r->draw.call * 4096 + (uint64_t)k};
+    void *z = latent_at(r, k);
+    if (row->network) {
+        use_weights(r, k < r->table.k - r->last_k ? r->early : r->weights);
+        DMC_TRY(dmc__hoist_forward(r->hoist, k, z, r->extra));
     }
+    if (row->S > 0) DMC_TRY(dmc__affine_noise(&r->affine, &key, r->noise));
+    DMC_TRY(hand_on(r, k));
+    return dmc__affine_step(&r->affine, row, z, row->network ? dmc__hoist_output(r->hoist) : z, row->S > 0 ? r->noise : NULL,
+                            latent_at(r, k + 1));
+}
+
+dmc_status dmc__rollout_step(dmc__rollout *r)
+{
+    const dmc__row *row = r->table.row;
+    int32_t ended = 0;
+    if (r->next >= r->table.k) return dmc__fail(DMC_ESTATE, "rollout: a step after the last of %d rows", r->table.k);
+    while (r->next < r->table.k && !ended) {
+        DMC_TRY(run_row(r, r->next));
+        if (row[r->next].network) r->ran = r->next;
+        ended = row[r->next].network && row[r->next].ends;
+        r->next++;
+    }
+    return DMC_OK;
+}
+
+static dmc_status start(dmc__rollout *r, const dmc__rollout_draw *draw, int32_t from)
+{
+    if (!r->weights) return dmc__fail(DMC_ESTATE, "rollout: run before weights were bound");
+    r->draw = *draw;
+    r->next = from;
+    r->ran = -1;
+    r->stopped = 0;
+    return DMC_OK;
+}
+
+dmc_status dmc__rollout_begin(dmc__rollout *r, const dmc__rollout_draw *draw, double temperature)
+{
+    const dmc__noise_key key = {.seed = draw->seed, .step = draw->call, .first = draw->first_sample,
+                                .purpose = DMC_STREAM_LATENT};
+    DMC_TRY(start(r, draw, 0));
+    DMC_TRY(dmc__affine_noise(&r->affine, &key, r->noise));
+    return dmc__affine_mix(&r->affine, 0, r->noise, temperature * r->table.start, r->noise, latent_at(r, 0));
+}
+
+dmc_status dmc__rollout_begin_from(dmc__rollout *r, const void *x0, int32_t from, const dmc__rollout_draw *draw,
+                                   const uint64_t *noise_sample)
+{
+    const dmc__noise_key key = {.seed = draw->seed, .step = draw->call, .first = draw->first_sample, .sample = noise_sample,
+                                .purpose = DMC_STREAM_LATENT};
+    if (from < 0 || from >= r->table.k)
+        return dmc__fail(DMC_ERANGE, "rollout: from = %d, must be 0..%d", from, r->table.k - 1);
+    const dmc__level *at = &r->table.row[from].at;
+    DMC_TRY(start(r, draw, from));
+    DMC_TRY(dmc__affine_noise(&r->affine, &key, r->noise));
+    return dmc__affine_mix(&r->affine, at->alpha, x0, at->sigma, r->noise, latent_at(r, from));
+}
+
+/* The network's output is still that of the last row; its latent is the other of the two that take turns. */
+dmc_status dmc__rollout_stop(dmc__rollout *r)
+{
+    if (r->ran < 0) return dmc__fail(DMC_ESTATE, "rollout: stopped before the first row");
+    if (r->next >= r->table.k) return DMC_OK;
+    const dmc__row *last = &r->table.row[r->ran], clean = {.P = last->P, .Q = last->Q, .a = 1};
+    void *z = latent_at(r, r->ran);
+    r->stopped = 1;
+    return dmc__affine_step(&r->affine, &clean, z, dmc__hoist_output(r->hoist), NULL, z);
+}
+
+static dmc_status run_steps(dmc__rollout *r)
+{
+    while (r->next < r->table.k) DMC_TRY(dmc__rollout_step(r));
     return DMC_OK;
 }
 
 dmc_status dmc__rollout_run(dmc__rollout *r, uint64_t seed, uint64_t call, uint64_t first_sample, double temperature)
 {
-    const dmc__noise_key key = {.seed = seed, .step = call, .first = first_sample, .purpose = DMC_STREAM_LATENT};
-    if (!r->weights) return dmc__fail(DMC_ESTATE, "rollout: run before weights were bound");
-    DMC_TRY(dmc__affine_noise(&r->affine, &key, r->noise));
-    DMC_TRY(dmc__affine_mix(&r->affine, 0, r->noise, temperature, r->noise, latent_at(r, 0)));
-    return run_rows(r, 0, seed, call, first_sample);
+    DMC_TRY(dmc__rollout_begin(r, &(dmc__rollout_draw){seed, call, first_sample}, temperature));
+    return run_steps(r);
 }
 
-dmc_status dmc__rollout_run_from(dmc__rollout *r, const void *x0, int32_t from, const dmc__process *p, uint64_t seed,
-                                 uint64_t call, uint64_t first_sample, const uint64_t *noise_sample)
+dmc_status dmc__rollout_run_from(dmc__rollout *r, const void *x0, int32_t from, uint64_t seed, uint64_t call,
+                                 uint64_t first_sample, const uint64_t *noise_sample)
 {
-    const dmc__noise_key key = {
-        .seed = seed, .step = call, .first = first_sample, .sample = noise_sample, .purpose = DMC_STREAM_LATENT};
-    if (!r->weights) return dmc__fail(DMC_ESTATE, "rollout: run before weights were bound");
-    if (from < 0 || from >= r->table.k)
-        return dmc__fail(DMC_ERANGE, "rollout: from = %d, must be 0..%d", from, r->table.k - 1);
-    const int32_t i = r->table.row[from].index;
-    if (i >= p->steps)
-        return dmc__fail(DMC_ESHAPE, "rollout: row %d is at time index %d, the process has %d", from, i, p->steps);
-    DMC_TRY(dmc__affine_noise(&r->affine, &key, r->noise));
-    DMC_TRY(dmc__affine_mix(&r->affine, p->alpha[i], x0, p->sigma[i], r->noise, latent_at(r, from)));
-    return run_rows(r, from, seed, call, first_sample);
+    DMC_TRY(dmc__rollout_begin_from(r, x0, from, &(dmc__rollout_draw){seed, call, first_sample}, noise_sample));
+    return run_steps(r);
+}
+
+/* ---- what it holds ------------------------------------------------------------------------------------ */
+
+int32_t dmc__rollout_next(const dmc__rollout *r)
+{
+    return r->next;
 }
 
 int32_t dmc__rollout_rows(const dmc__rollout *r)
@@ -211,6 +285,16 @@ void *dmc__rollout_latent(const dmc__rollout *r, int32_t k)
 {
     if (k < 0 || k > r->table.k || (!r->keep_chain && k < r->table.k)) return NULL;
     return latent_at(r, k);
+}
+
+void *dmc__rollout_sample(const dmc__rollout *r)
+{
+    return latent_at(r, r->stopped ? r->ran : r->next);
+}
+
+const void *dmc__rollout_carry(const dmc__rollout *r, int32_t k)
+{
+    return r->keep_chain && k >= 0 && k < r->table.k ? carry_at(r, k) : NULL;
 }
 
 const void *dmc__rollout_mask(const dmc__rollout *r)

@@ -7,14 +7,22 @@
 #define DMC_DIFFUSION_ROLLOUT_H
 
 #include "../nn/net.h"
-#include "table.h"
+#include "guide.h"
 
 typedef struct dmc__rollout dmc__rollout;
 
-/* group neighbouring samples share a condition; group divides batch. keep_chain: all K+1 latents stay readable. The table
- * is copied; the net must outlive the roll-out. */
-dmc_status dmc__rollout_create(const dmc__net *net, dmc__device *d, const dmc__table *table, int32_t batch, int32_t group,
-                               int32_t keep_chain, dmc__rollout **out);
+typedef struct dmc__rollout_config {
+    int32_t batch;
+    int32_t group;         /* neighbouring samples that share a condition; divides batch */
+    int32_t keep_chain;    /* all latents, one more than rows, stay readable             */
+    int32_t noised_known;  /* known entries are noised like the rest (RePaint) until the end; 0: they are clean everywhere */
+    double null_share;     /* classifier-free guidance: f = (1 - null_share) f(z,t,cond) + null_share f(z,t,0); 0: off     */
+    dmc__guide guide;      /* guide.gradient NULL: none                                  */
+} dmc__rollout_config;
+
+/* The table is copied; the net must outlive the roll-out. */
+dmc_status dmc__rollout_create(const dmc__net *net, dmc__device *d, const dmc__table *table, const dmc__rollout_config *c,
+                               dmc__rollout **out);
 void dmc__rollout_destroy(dmc__rollout *r);
 
 /* Weights for the last `last_k` rows, and for the rows before (the foundation; NULL = the same). Call it again when they
@@ -28,12 +36,28 @@ dmc_status dmc__rollout_set_extra(dmc__rollout *r, const float *extra);
 /* In-painting: mask (batch,T,cols) 1 = known, known values likewise; NULL mask = none. Known entries stay clean at every
  * step (Diffuser's convention). */
 dmc_status dmc__rollout_set_known(dmc__rollout *r, const float *mask, const float *known);
-/* Draw all samples: noise keyed by (seed, call, first_sample + b). Starts from pure noise times `temperature`. */
+/* Which numbers a run draws: noise keyed by (seed, call, first_sample + b). */
+typedef struct dmc__rollout_draw {
+    uint64_t seed, call, first_sample;
+} dmc__rollout_draw;
+
+/* Begin a run with pure noise times `temperature`. */
+dmc_status dmc__rollout_begin(dmc__rollout *r, const dmc__rollout_draw *draw, double temperature);
+/* Begin with given clean samples x0 (device (batch,T,cols)), noised to the level of row `from`: pairs share a latent when
+ * `noise_sample` is the same for several b (host (batch), sample number of the forward noise; NULL: each its own). */
+dmc_status dmc__rollout_begin_from(dmc__rollout *r, const void *x0, int32_t from, const dmc__rollout_draw *draw,
+                                   const uint64_t *noise_sample);
+/* One denoising step: the rows up to the next that ends one. DMC_ESTATE when there is none left. */
+dmc_status dmc__rollout_step(dmc__rollout *r);
+/* Row that comes next; the number of rows when all are done. */
+int32_t dmc__rollout_next(const dmc__rollout *r);
+/* Stop here: the last row's predicted sample becomes the sample (dmc__rollout_sample). Without a row since the run began:
+ * DMC_ESTATE. */
+dmc_status dmc__rollout_stop(dmc__rollout *r);
+/* begin, and all steps. */
 dmc_status dmc__rollout_run(dmc__rollout *r, uint64_t seed, uint64_t call, uint64_t first_sample, double temperature);
-/* Re-noise given clean samples x0 (device (batch,T,cols)) to the level of row `from` and continue from there: pairs that
- * share a latent when `noise_sample` is the same for several b (host (batch), sample number of the forward noise). */
-dmc_status dmc__rollout_run_from(dmc__rollout *r, const void *x0, int32_t from, const dmc__process *p, uint64_t seed,
-                                 uint64_t call, uint64_t first_sample, const uint64_t *noise_sample);
+dmc_status dmc__rollout_run_from(dmc__rollout *r, const void *x0, int32_t from, uint64_t seed, uint64_t call,
+                                 uint64_t first_sample, const uint64_t *noise_sample);
 
 int32_t dmc__rollout_rows(const dmc__rollout *r);
 const dmc__row *dmc__rollout_row(const dmc__rollout *r, int32_t k);
@@ -42,6 +66,10 @@ int32_t dmc__rollout_group(const dmc__rollout *r);
 size_t dmc__rollout_elems(const dmc__rollout *r);          /* T*cols of one sample */
 /* Latent before row k (k = 0: noise, k = K: the sample). With keep_chain any k, else only k = K. Device (batch,T,cols). */
 void *dmc__rollout_latent(const dmc__rollout *r, int32_t k);
+/* What the run has come to, device (batch,T,cols): the latent after the last row done, or the sample where it was stopped. */
+void *dmc__rollout_sample(const dmc__rollout *r);
+/* What row k takes up, device (batch,T,cols): with keep_chain, and a table that carries; else NULL. */
+const void *dmc__rollout_carry(const dmc__rollout *r, int32_t k);
 const void *dmc__rollout_mask(const dmc__rollout *r);      /* device, NULL = none */
 const void *dmc__rollout_known(const dmc__rollout *r);
 const void *dmc__rollout_cond(const dmc__rollout *r);      /* device (batch,cond) */

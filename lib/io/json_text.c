@@ -119,6 +119,11 @@ static int is_object(const json_t *v)
     return json_is_object(v);
 }
 
+int32_t dmc__json_has(const dmc__json *j, const char *key)
+{
+    return json_object_get(object_of(j), key) != NULL;
+}
+
 dmc_status dmc__json_get_text(const dmc__json *j, const char *key, const char **out)
 {
     json_t *v = NULL;

@@ -15,6 +15,8 @@ dmc_status dmc__json_set_number(dmc__json *j, const char *key, double value);   
 dmc_status dmc__json_set_numbers(dmc__json *j, const char *key, const float *v, int32_t n);
 /* An object inside; the child is copied in. */
 dmc_status dmc__json_set_object(dmc__json *j, const char *key, const dmc__json *child);
+/* 1 if there is such a key. */
+int32_t dmc__json_has(const dmc__json *j, const char *key);
 /* Missing or wrong type: DMC_EFORMAT naming key and expectation. Text is owned by j. */
 dmc_status dmc__json_get_text(const dmc__json *j, const char *key, const char **out);
 dmc_status dmc__json_get_number(const dmc__json *j, const char *key, double min, double max, double *out);

@@ -1,11 +1,14 @@
 /* contract.c — everything a controller and a model must agree on, as JSON. */
+#include <stddef.h>
 #include <string.h>
 
 #include "model_file.h"
 
 static const char *const roles[] = {"policy", "planner", "value", "inverse"};
 static const char *const schedules[] = {"cosine", "linear", "vp"};
-static const char *const predictions[] = {"epsilon", "x0", "v"};
+static const char *const processes[] = {"vp", "vp_grid", "vp_sde", "edm", "flow"};
+static const char *const predictions[] = {"epsilon", "x0", "v", "velocity", "edm"};
+static const char *const inpaints[] = {"clean", "noised"};
 static const char *const norms[] = {"none", "gaussian", "minmax"};
 
 /* ---- names ------------------------------------------------------------------------------------------ */
@@ -145,6 +148,57 @@ static dmc_status get_images(const dmc__json *j, dmc__net_config *n)
     return DMC_OK;
 }
 
+/* ---- the process ------------------------------------------------------------------------------------ */
+
+/* Numbers of a process that not all have. */
+static const struct { const char *key; size_t offset; double min, max; } process_number[] = {
+    {"sigma_data", offsetof(dmc__process_config, sigma_data), 1e-3, 1e3},
+    {"sigma_min", offsetof(dmc__process_config, sigma_min), 1e-6, 1e3},
+    {"sigma_max", offsetof(dmc__process_config, sigma_max), 1e-6, 1e6},
+    {"log_mean", offsetof(dmc__process_config, log_mean), -20, 20},
+    {"log_std", offsetof(dmc__process_config, log_std), 0, 20},
+    {"logit_std", offsetof(dmc__process_config, logit_std), 0, 10},
+    {"seen_scale", offsetof(dmc__process_config, seen_scale), 1e-6, 1e6},
+};
+enum { PROCESS_NUMBERS = sizeof process_number / sizeof *process_number };
+
+static int32_t has_numbers(const dmc__process_config *c)
+{
+    return c->kind >= DMC__PROCESS_VP_SDE || c->predict == DMC__PREDICT_EDM;
+}
+
+static double *number_of(dmc__process_config *c, int32_t i)
+{
+    return (double *)(void *)((char *)c + process_number[i].offset);
+}
+
+static dmc_status put_process(dmc__json *j, const dmc__process_config *c)
+{
+    dmc__process_config copy = *c;
+    DMC_TRY(dmc__json_set_text(j, "process", processes[c->kind]));
+    DMC_TRY(dmc__json_set_text(j, "schedule", schedules[c->schedule]));
+    DMC_TRY(dmc__json_set_number(j, "train_steps", c->steps));
+    DMC_TRY(dmc__json_set_text(j, "predict", predictions[c->predict]));
+    DMC_TRY(dmc__json_set_number(j, "clip", c->clip));
+    for (int32_t i = 0; i < PROCESS_NUMBERS && has_numbers(c); i++)
+        DMC_TRY(dmc__json_set_number(j, process_number[i].key, *number_of(&copy, i)));
+    return DMC_OK;
+}
+
+/* Files of the first version have one kind of process and do not name it. */
+static dmc_status get_process(const dmc__json *j, dmc__process_config *c)
+{
+    *c = dmc__process_defaults();
+    if (dmc__json_has(j, "process")) DMC_TRY(get_choice(j, "process", processes, DMC__PROCESSES, &c->kind));
+    DMC_TRY(get_choice(j, "schedule", schedules, 3, &c->schedule));
+    DMC_TRY(dmc__contract_get_int(j, "train_steps", 1, 1000, &c->steps));
+    DMC_TRY(get_choice(j, "predict", predictions, DMC__PREDICTIONS, &c->predict));
+    DMC_TRY(dmc__json_get_number(j, "clip", 0, 1e6, &c->clip));
+    for (int32_t i = 0; i < PROCESS_NUMBERS && has_numbers(c); i++)
+        DMC_TRY(dmc__json_get_number(j, process_number[i].key, process_number[i].min, process_number[i].max, number_of(c, i)));
+    return DMC_OK;
+}
+
 static dmc_status put_model(dmc__json *j, const dmc__model *m)
 {
     const dmc__model_spec *s = &m->spec;
@@ -155,10 +209,10 @@ static dmc_status put_model(dmc__json *j, const dmc__model *m)
     DMC_TRY(put_net(j, &s->net));
     DMC_TRY(put_images(j, &s->net));
     DMC_TRY(dmc__json_set_number(j, "parameters", (double)dmc__graph_param_total(m->net->graph)));
-    DMC_TRY(dmc__json_set_text(j, "schedule", schedules[s->schedule]));
-    DMC_TRY(dmc__json_set_number(j, "train_steps", s->train_steps));
-    DMC_TRY(dmc__json_set_text(j, "predict", predictions[s->predict]));
-    DMC_TRY(dmc__json_set_number(j, "clip", s->clip));
+    DMC_TRY(put_process(j, &s->process));
+    DMC_TRY(dmc__json_set_text(j, "inpaint", inpaints[s->inpaint]));
+    DMC_TRY(dmc__json_set_number(j, "returns", s->returns));
+    DMC_TRY(dmc__json_set_number(j, "cond_dropout", s->cond_dropout));
     DMC_TRY(dmc__json_set_number(j, "control_hz", s->control_hz));
     DMC_TRY(dmc__json_set_number(j, "discount", s->discount));
     DMC_TRY(dmc__json_set_number(j, "memory", s->memory));
@@ -210,10 +264,10 @@ static dmc_status get_spec(const dmc__json *j, dmc__model_spec *s, int32_t *obs_
     DMC_TRY(get_images(j, &s->net));
     s->n_obs = s->net.n_obs;
     if (s->n_obs < 1) return dmc__fail(DMC_EFORMAT, "the contract's n_obs = %d, must be 1..64", s->n_obs);
-    DMC_TRY(get_choice(j, "schedule", schedules, 3, &s->schedule));
-    DMC_TRY(dmc__contract_get_int(j, "train_steps", 1, 1000, &s->train_steps));
-    DMC_TRY(get_choice(j, "predict", predictions, 3, &s->predict));
-    DMC_TRY(dmc__json_get_number(j, "clip", 0, 1e6, &s->clip));
+    DMC_TRY(get_process(j, &s->process));
+    if (dmc__json_has(j, "inpaint")) DMC_TRY(get_choice(j, "inpaint", inpaints, 2, &s->inpaint));
+    if (dmc__json_has(j, "returns")) DMC_TRY(dmc__contract_get_int(j, "returns", 0, 1, &s->returns));
+    if (dmc__json_has(j, "cond_dropout")) DMC_TRY(dmc__json_get_number(j, "cond_dropout", 0, 1, &s->cond_dropout));
     DMC_TRY(dmc__json_get_number(j, "control_hz", 0, 1e6, &s->control_hz));
     DMC_TRY(dmc__json_get_number(j, "discount", 0, 1, &s->discount));
     DMC_TRY(dmc__json_get_number(j, "memory", 0, 1, &s->memory));

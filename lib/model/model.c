@@ -69,7 +69,7 @@ static dmc_status make_parts(dmc__model *m, const dmc__normaliser *obs, const dm
     const dmc__allocator *a = &m->ref.ctx->alloc;
     DMC_TRY(dmc__normaliser_copy(a, obs, &m->obs));
     DMC_TRY(dmc__normaliser_copy(a, act, &m->act));
-    DMC_TRY(dmc__process_create(a, m->spec.schedule, m->spec.predict, m->spec.train_steps, m->spec.clip, &m->process));
+    DMC_TRY(dmc__process_create(a, &m->spec.process, &m->process));
     DMC_TRY(dmc__net_create(a, &m->spec.net, &m->net));
     return dmc__dev_alloc(m->ref.ctx->device, weight_elems(m->net), &m->weights);
 }
@@ -129,7 +129,7 @@ static size_t normaliser_bytes(const dmc__normaliser *n)
 size_t dmc__model_bytes(const dmc__model *m)
 {
     const size_t elems = weight_elems(m->net) + weight_elems(m->cascade);
-    return sizeof *m + normaliser_bytes(&m->obs) + normaliser_bytes(&m->act) + 4 * (size_t)m->process.steps * sizeof(double) +
+    return sizeof *m + normaliser_bytes(&m->obs) + normaliser_bytes(&m->act) + dmc__process_bytes(&m->process) +
            dmc__net_bytes(m->net) + dmc__net_bytes(m->cascade) + elems * m->ref.ctx->device->backend->elem +
            dmc__context_bytes(&m->ref);
 }

@@ -13,14 +13,20 @@
 
 enum { DMC__ROLE_POLICY = 0, DMC__ROLE_PLANNER = 1, DMC__ROLE_VALUE = 2, DMC__ROLE_INVERSE = 3 };
 
+/* Known entries of a noised sample: as they are (Diffuser), or noised like the rest (RePaint). */
+enum { DMC__INPAINT_CLEAN = 0, DMC__INPAINT_NOISED = 1 };
+
 /* What defines a model beside its weights; filled from dmc_model_options and the data, or from a file. */
 typedef struct dmc__model_spec {
     int32_t role;               /* DMC__ROLE_* */
     int32_t n_obs;
-    int32_t schedule, predict, train_steps;
-    double clip, control_hz;
+    double control_hz;
     double discount;            /* role value: of the return */
     double memory;              /* decay of the recurrent state in the condition; 0 = none */
+    int32_t returns;            /* planner: 1 = the condition is the return (value, 1), or (0, 0) for none */
+    int32_t inpaint;            /* DMC__INPAINT_* */
+    double cond_dropout;        /* share of training samples whose condition is left out (zeros) */
+    dmc__process_config process;
     dmc__net_config net;        /* horizon, cols and cond included */
 } dmc__model_spec;
 

@@ -1,39 +1,10 @@
-/* sampler.c — one control step: push the observation, denoise the candidates, choose, check, clamp. */
+/* sampler.c — making a sampler, and what it tells about itself; a call is in sampler_answer.c. */
 #include "sampler.h"
 
-#include <math.h>
 #include <string.h>
 
-#include "../base/clock.h"
 #include "../nn/params.h"
-
-struct dmc__sampler {
-    dmc__context_ref ref;
-    const dmc__model *model;
-    dmc__view view;
-    dmc__sampler_config config;
-    dmc__net *net, *cascade_net;     /* own ones: the model they are like may go after a rebind */
-    dmc__rollout *rollout, *cascade; /* cascade NULL unless the model has one and passes > 0 */
-    void *half, *cascade_half;       /* their weights in 16 bits; NULL with weights = float32 */
-    dmc__reward judge;               /* judge.self NULL without a critic */
-    size_t elems, cond, total;       /* of one sample, one condition; batch*candidates */
-    uint64_t call;
-    int32_t seen;                    /* the history holds at least one observation */
-    int32_t have_good;
-    dmc__sampler_facts facts;
-    float *history;                  /* (batch, n_obs, S) raw             */
-    uint8_t *frames;                 /* (batch, cameras, n_obs, frame)    */
-    uint8_t *image;                  /* (cameras, batch, frame): of the next call */
-    int32_t fresh[DMC__MAX_CAMERAS]; /* the camera's image came since the last call */
-    float *conds;                    /* (batch, cond) normalised          */
-    float *mask, *known;             /* (total, elems) normalised         */
-    float *z, *previous;             /* (total, elems) normalised         */
-    float *q, *q_previous;           /* (total)                           */
-    float *weight;                   /* (candidates) softmax              */
-    float *chosen;                   /* (batch, elems) raw                */
-    float *good;                     /* (batch, horizon, A) last good     */
-    size_t host_bytes;               /* of these */
-};
+#include "sampler_state.h"
 
 /* ---- create ----------------------------------------------------------------------------------------- */
 
@@ -94,15 +65,16 @@ static dmc_status make_rollout(dmc__sampler *s, const dmc__net *like, const dmc_
 {
     DMC_TRY(dmc__net_stretch(&s->ref.ctx->alloc, like, s->view.horizon, net));
     DMC_TRY(dmc__dev_alloc(s->ref.ctx->device, half_elems(s, *net), half));
-    return dmc__rollout_create(*net, s->ref.ctx->device, table, (int32_t)s->total, s->config.candidates, 0, out);
+    const dmc__rollout_config c = {.batch = (int32_t)s->total, .group = s->config.candidates};
+    return dmc__rollout_create(*net, s->ref.ctx->device, table, &c, out);
 }
 
 static dmc_status make_rollouts(dmc__sampler *s)
 {
     const dmc__sampler_config *c = &s->config;
     const dmc__model *m = s->model;
-    const dmc__table_config tc = {.sampler = c->sampler, .grid = c->grid, .eta = c->eta,
-                                  .steps = c->steps ? c->steps : m->process.steps};
+    dmc__table_config tc = c->table;
+    if (tc.steps == 0) tc.steps = m->process.steps;
     dmc__table table;
     DMC_TRY(dmc__table_create(&s->ref.ctx->alloc, &m->process, &tc, &table));
     dmc_status status = make_rollout(s, m->net, &table, &s->net, &s->half, &s->rollout);
@@ -139,8 +111,8 @@ static dmc_status bind_weights(dmc__sampler *s)
 static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m, const dmc__iql *q)
 {
     DMC_TRY(dmc__model_draws(m, "dmc_sampler_create"));
-    if (c->steps > m->process.steps)
-        return dmc__fail(DMC_ERANGE, "dmc_sampler_create: steps = %d, must be 0..%d (the model's train_steps)", c->steps,
+    if (m->process.discrete && c->table.steps > m->process.steps)
+        return dmc__fail(DMC_ERANGE, "dmc_sampler_create: steps = %d, must be 0..%d (the model's train_steps)", c->table.steps,
                          m->process.steps);
     if (c->select >= DMC__SELECT_GREEDY && !q)
         return dmc__fail(DMC_EINVAL, "dmc_sampler_create: select = %s needs a critic, critic is NULL",
@@ -229,230 +201,6 @@ void dmc__sampler_destroy(dmc__sampler *s)
     dmc__context_release(&ref);
 }
 
-/* ---- one call --------------------------------------------------------------------------------------- */
-
-static int32_t all_finite(const float *x, size_t n)
-{
-    float zero = 0; /* x*0 is 0 for finite x and NaN otherwise: one pass, no branch */
-    for (size_t i = 0; i < n; i++) zero += x[i] * 0;
-    return zero == 0;
-}
-
-/* Shift the newest observation in; the first one fills the whole window. */
-static void push_observations(dmc__sampler *s, const float *obs)
-{
-    const size_t w = (size_t)s->view.obs->n, rows = (size_t)s->view.n_obs;
-    for (size_t b = 0; b < (size_t)s->config.batch; b++) {
-        float *h = s->history + b * rows * w;
-        if (s->seen) dmc__view_push(&s->view, obs + b * w, h);
-        for (size_t r = 0; !s->seen && r < rows; r++) memcpy(h + r * w, obs + b * w, w * sizeof *h);
-    }
-    s->seen = 1;
-}
-
-/* The same for the images of every camera. */
-static void push_images(dmc__sampler *s)
-{
-    const size_t frame = (size_t)s->view.frame, rows = (size_t)s->view.n_obs, cameras = (size_t)s->view.cameras;
-    const size_t batch = (size_t)s->config.batch;
-    for (size_t i = 0; i < batch * cameras; i++) {
-        uint8_t *h = s->frames + i * rows * frame;
-        const uint8_t *new = s->image + (i % cameras * batch + i / cameras) * frame;
-        memmove(h, h + frame, (rows - 1) * frame);
-        for (size_t r = s->seen ? rows - 1 : 0; r < rows; r++) memcpy(h + r * frame, new, frame);
-    }
-}
-
-/* An old image would be a lie about where things are. */
-static dmc_status check_images(const dmc__sampler *s)
-{
-    for (int32_t i = 0; i < s->view.cameras; i++)
-        if (!s->fresh[i])
-            return dmc__fail(DMC_ESTATE, "dmc_sampler_sample: no image of camera \"%s\" came since the last call; the last good "
-                             "actions are held", s->net->config.camera[i]);
-    return DMC_OK;
-}
-
-static dmc_status set_conditions(dmc__sampler *s)
-{
-    const size_t raw = (size_t)s->view.n_obs * (size_t)s->view.obs->n;
-    const size_t frames = (size_t)s->view.cameras * (size_t)s->view.n_obs * (size_t)s->view.frame;
-    for (size_t i = 0; i < s->total && s->view.planner; i++)
-        dmc__view_observe(&s->view, s->history + i / (size_t)s->config.candidates * raw, NULL, s->mask + i * s->elems,
-                          s->known + i * s->elems);
-    for (size_t b = 0; b < (size_t)s->config.batch && !s->view.planner; b++)
-        dmc__view_observe(&s->view, s->history + b * raw, s->conds + b * s->cond, NULL, NULL);
-    for (size_t b = 0; b < (size_t)s->config.batch && s->view.cameras; b++)
-        dmc__view_see(&s->view, s->frames + b * frames, s->conds + b * s->cond);
-    for (int32_t j = 0; j < (s->cascade ? 2 : 1); j++) {
-        dmc__rollout *r = j ? s->cascade : s->rollout;
-        DMC_TRY(s->view.planner ? dmc__rollout_set_known(r, s->mask, s->known) : dmc__rollout_set_cond(r, s->conds));
-    }
-    return DMC_OK;
-}
-
-static dmc_status judge(dmc__sampler *s, dmc__rollout *r, float *q)
-{
-    if (!s->judge.self) return DMC_OK;
-    const void *z0 = dmc__rollout_latent(r, dmc__rollout_rows(r));
-    return s->judge.eval(s->judge.self, z0, dmc__rollout_cond(r), 1, q, NULL);
-}
-
-static dmc_status fetch(dmc__sampler *s, dmc__rollout *r, float *z)
-{
-    return dmc__dev_out(s->ref.ctx->device, z, dmc__rollout_latent(r, dmc__rollout_rows(r)), s->total * s->elems);
-}
-
-/* One pass through the cascade; with a critic a sample is only replaced by one that is no worse. */
-static dmc_status refine(dmc__sampler *s, int32_t pass)
-{
-    memcpy(s->previous, s->z, s->total * s->elems * sizeof(float));
-    memcpy(s->q_previous, s->q, s->total * sizeof(float));
-    DMC_TRY(dmc__rollout_set_extra(s->cascade, s->previous));
-    DMC_TRY(dmc__rollout_run(s->cascade, s->config.seed, s->call, (uint64_t)pass * s->total, s->config.temperature));
-    DMC_TRY(judge(s, s->cascade, s->q));
-    DMC_TRY(fetch(s, s->cascade, s->z));
-    for (size_t i = 0; s->judge.self && i < s->total; i++) {
-        if (s->q[i] >= s->q_previous[i]) continue;
-        memcpy(s->z + i * s->elems, s->previous + i * s->elems, s->elems * sizeof(float));
-        s->q[i] = s->q_previous[i];
-    }
-    return DMC_OK;
-}
-
-static dmc_status denoise(dmc__sampler *s)
-{
-    DMC_TRY(dmc__rollout_run(s->rollout, s->config.seed, s->call, 0, s->config.temperature));
-    DMC_TRY(judge(s, s->rollout, s->q));
-    DMC_TRY(fetch(s, s->rollout, s->z));
-    for (int32_t p = 1; s->cascade && p <= s->config.cascade_passes; p++) DMC_TRY(refine(s, p));
-    return DMC_OK;
-}
-
-static int32_t best_candidate(const float *q, int32_t n)
-{
-    int32_t best = 0;
-    for (int32_t i = 1; i < n; i++)
-        if (q[i] > q[best]) best = i; /* ties: the first */
-    return best;
-}
-
-/* Draw with weights exp(beta (Q - max Q)). */
-static int32_t softmax_candidate(dmc__sampler *s, const float *q, int32_t b)
-{
-    const dmc__stream stream = {s->config.seed, DMC_STREAM_SELECT, s->call, (uint64_t)b};
-    const float top = q[best_candidate(q, s->config.candidates)];
-    double sum = 0;
-    for (int32_t i = 0; i < s->config.candidates; i++) {
-        s->weight[i] = (float)exp(s->config.beta * (q[i] - top));
-        sum += s->weight[i];
-    }
-    double u = dmc__rng_uniform(&stream, 0) * sum;
-    for (int32_t i = 0; i < s->config.candidates; i++) {
-        u -= s->weight[i];
-        if (u < 0) return i;
-    }
-    return s->config.candidates - 1;
-}
-
-/* Mean of the candidates z (candidates, elems). */
-static void average_candidates(const dmc__sampler *s, const float *z, float *mean)
-{
-    for (size_t j = 0; j < s->elems; j++) {
-        double sum = 0;
-        for (int32_t i = 0; i < s->config.candidates; i++) sum += z[(size_t)i * s->elems + j];
-        mean[j] = (float)(sum / s->config.candidates);
-    }
-}
-
-/* Index of the chosen candidate of condition b, -1 for the mean of all. */
-static int32_t pick_candidate(dmc__sampler *s, int32_t b)
-{
-    const float *q = s->q + (size_t)b * (size_t)s->config.candidates;
-    switch (s->config.select) {
-    case DMC__SELECT_GREEDY: return best_candidate(q, s->config.candidates);
-    case DMC__SELECT_SOFTMAX: return softmax_candidate(s, q, b);
-    case DMC__SELECT_EXPECTATION: return -1;
-    default: return 0;
-    }
-}
-
-static void choose(dmc__sampler *s)
-{
-    for (int32_t b = 0; b < s->config.batch; b++) {
-        const size_t first = (size_t)b * (size_t)s->config.candidates;
-        const float *z = s->z + first * s->elems;
-        float *c = s->chosen + (size_t)b * s->elems;
-        const int32_t pick = pick_candidate(s, b);
-        if (pick < 0) average_candidates(s, z, c);
-        else memcpy(c, z + (size_t)pick * s->elems, s->elems * sizeof *c);
-        dmc__view_denormalise(&s->view, c, c);
-        if (b > 0) continue;
-        s->facts.chosen = pick;
-        s->facts.q = s->judge.self && pick >= 0 ? s->q[first + (size_t)pick] : NAN;
-    }
-}
-
-/* Actions of the chosen samples, held inside the limits the data showed. A sample at the limit comes back from its
- * normalised form a rounding error off, which is not worth a report. */
-static void extract_actions(dmc__sampler *s, float *out)
-{
-    const int32_t skip = s->view.planner ? s->view.obs->n : 0, a = s->view.act->n, cols = dmc__view_cols(&s->view);
-    s->facts.clamped = 0;
-    for (int32_t b = 0; b < s->config.batch; b++)
-        for (int32_t h = 0; h < s->view.horizon; h++)
-            for (int32_t j = 0; j < a; j++) {
-                const float x = s->chosen[(size_t)b * s->elems + (size_t)h * (size_t)cols + (size_t)(skip + j)];
-                const float lo = s->view.act->lo[j], hi = s->view.act->hi[j], y = fminf(fmaxf(x, lo), hi);
-                s->facts.clamped += fabsf(x - y) > 1e-6f * fmaxf(hi - lo, fabsf(y));
-                *out++ = y;
-            }
-}
-
-static size_t action_count(const dmc__sampler *s)
-{
-    return (size_t)s->config.batch * (size_t)s->view.horizon * (size_t)s->view.act->n;
-}
-
-/* What is safe to send when there is nothing new: the last good actions, or rest held inside the limits. */
-static void hold(dmc__sampler *s, float *out)
-{
-    const size_t a = (size_t)s->view.act->n;
-    for (size_t i = 0; i < action_count(s); i++)
-        out[i] = s->have_good ? s->good[i] : fminf(fmaxf(0, s->view.act->lo[i % a]), s->view.act->hi[i % a]);
-}
-
-static dmc_status answer(dmc__sampler *s, const float *obs, float *actions)
-{
-    if (!all_finite(obs, (size_t)s->config.batch * (size_t)s->view.obs->n))
-        return dmc__fail(DMC_ENUMERIC, "dmc_sampler_sample: obs has a value that is not finite; the last good actions are held");
-    DMC_TRY(check_images(s));
-    push_images(s);
-    push_observations(s, obs);
-    DMC_TRY(set_conditions(s));
-    DMC_TRY(denoise(s));
-    s->call++;
-    choose(s);
-    if (!all_finite(s->chosen, (size_t)s->config.batch * s->elems))
-        return dmc__fail(DMC_ENUMERIC, "dmc_sampler_sample: the sample of call %llu is not finite; the last good actions are held",
-                         (unsigned long long)(s->call - 1));
-    extract_actions(s, actions);
-    memcpy(s->good, actions, action_count(s) * sizeof *actions);
-    s->have_good = 1;
-    return s->facts.clamped ? DMC_CLAMPED : DMC_OK;
-}
-
-dmc_status dmc__sampler_sample(dmc__sampler *s, const float *obs, float *actions)
-{
-    const int64_t began = dmc__clock_ns();
-    s->facts.steps = dmc__rollout_rows(s->rollout);
-    const dmc_status status = answer(s, obs, actions);
-    if (status < 0) hold(s, actions);
-    memset(s->fresh, 0, sizeof s->fresh);
-    s->facts.nanoseconds = dmc__clock_ns() - began;
-    return status;
-}
-
 /* ---- the rest --------------------------------------------------------------------------------------- */
 
 void dmc__sampler_set_image(dmc__sampler *s, int32_t camera, const uint8_t *pixels)
@@ -480,9 +228,9 @@ static int32_t same_units(const dmc__normaliser *a, const dmc__normaliser *b)
 static int32_t same_contract(const dmc__model *a, const dmc__model *b)
 {
     return memcmp(&a->spec.net, &b->spec.net, sizeof a->spec.net) == 0 && a->spec.role == b->spec.role &&
-           a->spec.n_obs == b->spec.n_obs && a->spec.memory == b->spec.memory && a->spec.schedule == b->spec.schedule &&
-           a->spec.predict == b->spec.predict &&
-           a->spec.train_steps == b->spec.train_steps && a->spec.clip == b->spec.clip && same_units(&a->obs, &b->obs) &&
+           a->spec.n_obs == b->spec.n_obs && a->spec.memory == b->spec.memory &&
+           memcmp(&a->spec.process, &b->spec.process, sizeof a->spec.process) == 0 && a->spec.returns == b->spec.returns &&
+           a->spec.inpaint == b->spec.inpaint && same_units(&a->obs, &b->obs) &&
            same_units(&a->act, &b->act) && !a->cascade == !b->cascade;
 }
 

@@ -9,8 +9,9 @@
 enum { DMC__SELECT_FIRST = 0, DMC__SELECT_EXPECTATION = 1, DMC__SELECT_GREEDY = 2, DMC__SELECT_SOFTMAX = 3 };
 
 typedef struct dmc__sampler_config {
-    int32_t sampler, steps /* 0 = T */, grid, batch, candidates, select, cascade_passes, horizon /* 0 = the model's */;
-    double eta, temperature, beta;
+    dmc__table_config table; /* steps 0 = T */
+    int32_t batch, candidates, select, cascade_passes, horizon /* 0 = the model's */;
+    double temperature, beta;
     uint64_t seed;
     int32_t weights; /* DMC_WEIGHT_*: what matrix weights are read as */
 } dmc__sampler_config;

@@ -22,7 +22,7 @@ struct dmc__pretrain {
     float *z, *conds, *mask, *weight, *err; /* (batch, ...) */
     float *target;                          /* (batch, outputs) of a network that regresses */
     float *returns;                         /* role value: (rows of the data) */
-    int32_t *time;
+    double *time;
     uint64_t *sample;
 };
 
@@ -148,7 +148,7 @@ static dmc_status stage_batch(dmc__pretrain *p, const draw *d)
     for (int32_t i = 0; i < p->config.batch; i++) {
         const dmc__stream time = {d->seed, DMC_STREAM_TIME, d->step, (size_t)i};
         stage_window(p, d, (size_t)i);
-        p->time[i] = (int32_t)dmc__rng_below(&time, 0, (uint64_t)p->model->process.steps);
+        p->time[i] = dmc__process_draw_time(&p->model->process, &time);
         p->sample[i] = (size_t)i;
     }
     const float *known = p->view.planner ? p->mask : NULL;

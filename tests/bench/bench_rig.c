@@ -203,7 +203,7 @@ static void count_critic_training(dmc_bench_rig *r, const dmc_bench_case *c)
 static dmc_status count_sampling(dmc_bench_rig *r, const dmc_bench_case *c)
 {
     dmc_bench_work w;
-    const double steps = r->model->spec.train_steps, width = c->kind == DMC_BENCH_SAMPLE_BF16 ? 0.5 : 1;
+    const double steps = r->model->spec.process.steps, width = c->kind == DMC_BENCH_SAMPLE_BF16 ? 0.5 : 1;
     DMC_TRY(dmc_bench_count_work(r->model->net->graph, r->model->net, &w));
     r->flop = w.flop[DMC_BENCH_COND] + steps * (w.flop[DMC_BENCH_BOTH] + c->batch * w.flop[DMC_BENCH_REST]);
     r->set = width * (w.bytes[DMC_BENCH_BOTH] + w.bytes[DMC_BENCH_REST]);

@@ -193,7 +193,7 @@ static void read_rows(chain_bench *b)
     b->rows = (int32_t)(n / ROW_FIELDS);
     for (int32_t k = 0; k < b->rows; k++, v += ROW_FIELDS)
         b->row[k] = (dmc__row){
-            .index = (int32_t)v[0],
+            .at = {.time = v[0], .seen = v[0]}, .network = 1, .ends = 1,
             .P = v[1],
             .Q = v[2],
             .a = v[3],
@@ -242,8 +242,10 @@ static chain_bench open_chain(const char *name, int device)
     golden_read(b.g, "cond", &n);
     b.batch = n / (size_t)b.net->config.cond;
     read_rows(&b);
-    const dmc__table table = {&dmc__default_allocator, b.rows, golden_value(b.g, "clip"), b.row};
-    golden_ok(dmc__rollout_create(b.net, b.d.device, &table, (int32_t)b.batch, 1, 0, &b.rollout));
+    const dmc__table table = {.alloc = &dmc__default_allocator, .k = b.rows, .clip = golden_value(b.g, "clip"), .start = 1,
+                              .row = b.row};
+    const dmc__rollout_config config = {.batch = (int32_t)b.batch, .group = 1};
+    golden_ok(dmc__rollout_create(b.net, b.d.device, &table, &config, &b.rollout));
     float *cond = read_floats(b.g, "cond");
     golden_ok(dmc__rollout_set_cond(b.rollout, cond));
     free(cond);

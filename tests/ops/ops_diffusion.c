@@ -102,6 +102,22 @@ START_TEST(transition_without_optional_operands)
 }
 END_TEST
 
+/* mu = 0.5 x + 3 z + 2 h, then h = x - 4 z; without u and w it stays. */
+START_TEST(transition_hands_on)
+{
+    const double want_next[] = {1.45, 3.5, 7.45}, want_h[] = {-0.1, -1, -0.1};
+    double h[] = {0.5, 1.5, 3}, next[3];
+    dmc_kargs k = {.in = {step_z, step_f}, .save = h, .out = next, .dim = {1, 3},
+                   .attr = {2, 1, 0.5, 3, 0.25, 0, 0, 2, 1, -4}};
+    op_call(DMC_OP_TRANSITION, &k);
+    op_expect_numbers("z'", next, want_next, 3, EXACT);
+    op_expect_numbers("h'", h, want_h, 3, EXACT);
+    k.attr[8] = k.attr[9] = 0;
+    op_call(DMC_OP_TRANSITION, &k);
+    op_expect_numbers("h", h, want_h, 3, EXACT);
+}
+END_TEST
+
 START_TEST(logp_is_a_normal_density)
 {
     const double z[] = {0, 1, 2, 5}, mu[] = {0, 0, 3, 5}, half_ln_2pi = 0.5 * log(2 * acos(-1));
@@ -187,6 +203,7 @@ Suite *dmc_suite_ops_diffusion(void)
     tcase_add_test(t, transition_gradient_masks);
     tcase_add_test(t, transition_gradient_leads_back_inside);
     tcase_add_test(t, transition_without_optional_operands);
+    tcase_add_test(t, transition_hands_on);
     tcase_add_test(t, logp_is_a_normal_density);
     tcase_add_test(t, logp_clamps_entries);
     tcase_add_test(t, logp_and_kl_skip_known_entries);

@@ -164,11 +164,14 @@ SHAPES(fill_odd) = {ONE(1, -2.5), ONE(33, 0.1), ONE(100, 0), END};
 
 /* P Q a b S, and the clip; 0: none */
 #define STEP(B, N, c) {.dim = {B, N}, .attr = {1.25, -0.75, 0.6, 0.3, 0.2, c}}
+/* mu takes up d h; h is then replaced if u or w is not 0 */
+#define CARRY(B, N, c, d, u, w) {.dim = {B, N}, .attr = {1.25, -0.75, 0.6, 0.3, 0.2, c, 0, d, u, w}}
 SHAPES(transition_odd) = {STEP(1, 1, 0), STEP(3, 7, 0), STEP(3, 7, 1), STEP(7, 13, 0.5),
-                          STEP(2, 33, 1), END};
-/* the last passes gradients that lead back inside, which no difference quotient can confirm */
+                          STEP(2, 33, 1), CARRY(3, 13, 1, 0.7, 0, 0), END};
+/* Of no use to difference quotients: gradients that lead back inside, and an h that every call changes. */
 #define INWARD(B, N, c) {.dim = {B, N}, .attr = {1.25, -0.75, 0.6, 0.3, 0.2, c, 1}}
-SHAPES(transition_unet) = {STEP(1, 32 * 14, 1), STEP(1, 32 * 14, 0), INWARD(3, 130, 0.5), END};
+SHAPES(transition_unet) = {STEP(1, 32 * 14, 1), STEP(1, 32 * 14, 0), INWARD(3, 130, 0.5), CARRY(2, 33, 0, -0.4, 1.5, 0.5),
+                           END};
 
 /* std, 1 = mean, lo hi; both bounds are reached */
 #define LOGP(B, N, ...) {.dim = {B, N}, .attr = {__VA_ARGS__}}
@@ -275,7 +278,7 @@ const op_row op_rows[] = {
      sample_odd, sample_unet},
     {OP(TRANSITION, transition),
      {[IN0] = "01d", [IN1] = "01d", [IN2] = "01?", [PAR0] = "01m?", [PAR1] = "01", [OUT] = "01i",
-      [OUT2] = "01?"},
+      [OUT2] = "01?", [STATE] = "01?"},
      transition_odd, transition_unet},
     {OP(GAUSS_LOGP, gauss_logp),
      {[IN0] = "01", [IN1] = "01d", [PAR0] = "01m?", [OUT] = "0"},

@@ -331,7 +331,7 @@ START_TEST(network_gradient_by_differences)
     double of_row[TOTAL], mu[TOTAL];
     ok(dmc__chain_mean(l.c, l.r, 1, p.z, mu));
     memcpy(of_row, dmc__chain_output(l.c), sizeof of_row);
-    for (int b = 0; b < BATCH; b++) time[b] = dmc__rollout_row(l.r, 1)->index;
+    for (int b = 0; b < BATCH; b++) time[b] = dmc__rollout_row(l.r, 1)->at.time;
     network_loss(&p);
     ck_assert_mem_eq(of_row, dmc__chain_output(l.c), sizeof of_row);
     dmc__dev_free(d, (void *)(uintptr_t)p.seed, TOTAL);

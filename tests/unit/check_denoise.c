@@ -59,7 +59,7 @@ static void close_lab(lab *l)
     free(l->weight);
 }
 
-static const int32_t times[BATCH] = {0, 7, 3, 3};
+static const double times[BATCH] = {0, 7, 3, 3};
 static const uint64_t samples[BATCH] = {40, 41, 5, 5};
 
 static void make_noise(lab *l)
@@ -87,7 +87,7 @@ START_TEST(noised_batch)
         dmc__denoise_batch(l.n, &z_at, &t_at, &cond_at, &target_at);
         const double *z = z_at, *t = t_at, *cond = cond_at, *target = target_at;
         for (int i = 0; i < TOTAL; i++) {
-            const int32_t at = times[i / ELEMS];
+            const int32_t at = (int32_t)times[i / ELEMS];
             const double alpha = l.m.process.alpha[at], sigma = l.m.process.sigma[at], x0 = l.x0[i];
             const double eps = normal(DMC_STREAM_NOISE, 17, 6, samples[i / ELEMS], (size_t)(i % ELEMS));
             const double expected[] = {eps, x0, alpha * eps - sigma * x0};
@@ -192,7 +192,7 @@ static double host_elbo(lab *l, const dmc__process *p, int32_t masked, int b, ui
         count++;
     }
     for (int32_t t = 0; t < p->steps; t++) {
-        int32_t time[BATCH] = {t, t, t, t};
+        double time[BATCH] = {t, t, t, t};
         const uint64_t sample[BATCH] = {0};
         const void *z_at;
         float err[BATCH];
@@ -200,13 +200,13 @@ static double host_elbo(lab *l, const dmc__process *p, int32_t masked, int b, ui
         ok(dmc__denoise_noise(l->n, time, sample, seed, DMC_STREAM_BANK, (uint64_t)t));
         ok(dmc__denoise_error(l->n, err));
         dmc__denoise_batch(l->n, &z_at, NULL, NULL, NULL);
-        dmc__process_x0(p, t, &P, &Q);
+        vp_x0(p, t, &P, &Q);
         const double *z = z_at, *f = dmc__chain_output(l->c);
         for (int i = b * ELEMS; i < (b + 1) * ELEMS; i++) {
             const double d = l->x0[i] - (P * z[i] + Q * f[i]);
             if (entry_weight(l, masked, i) == 0) continue;
             ell -= t == 0 ? .5 * log(6.283185307179586 * p->beta[0]) + d * d / (2 * p->beta[0])
-                          : .5 * (dmc__process_snr(p, t - 1) - dmc__process_snr(p, t)) * d * d;
+                          : .5 * (vp_snr(p, t - 1) - vp_snr(p, t)) * d * d;
         }
     }
     return ell / count;
@@ -232,11 +232,11 @@ END_TEST
 START_TEST(weights_identity)
 {
     dmc__process p;
-    ok(dmc__process_create(&dmc__default_allocator, DMC__SCHEDULE_COSINE, DMC__PREDICT_EPSILON, 20, 0, &p));
+    ok(vp_process(&dmc__default_allocator, DMC__SCHEDULE_COSINE, DMC__PREDICT_EPSILON, 20, 0, &p));
     for (int32_t i = 1; i < 20; i++) {
         double P, Q;
-        dmc__process_x0(&p, i, &P, &Q);
-        const double of_x0 = .5 * (dmc__process_snr(&p, i - 1) - dmc__process_snr(&p, i)) * Q * Q;
+        vp_x0(&p, i, &P, &Q);
+        const double of_x0 = .5 * (vp_snr(&p, i - 1) - vp_snr(&p, i)) * Q * Q;
         const double beta = p.beta[i];
         const double of_eps = beta * beta / (2 * dmc__process_posterior_var(&p, i) * (1 - beta) * (1 - p.abar[i]));
         ck_assert_double_eq_tol(of_x0, of_eps, 1e-9 * of_eps);
@@ -278,7 +278,7 @@ static double expected_gaussian_elbo(const dmc__process *p, double x0)
         const double alpha = p->alpha[i], sigma = p->sigma[i];
         const double G = alpha * spread * spread / (alpha * alpha * spread * spread + sigma * sigma);
         const double error = (1 - G * alpha) * (1 - G * alpha) * x0 * x0 + G * G * sigma * sigma;
-        ell -= error * (i ? .5 * (dmc__process_snr(p, i - 1) - dmc__process_snr(p, i)) : .5 / p->beta[0]);
+        ell -= error * (i ? .5 * (vp_snr(p, i - 1) - vp_snr(p, i)) : .5 / p->beta[0]);
     }
     return ell;
 }
@@ -379,7 +379,7 @@ END_TEST
 
 START_TEST(refusals)
 {
-    int32_t time[BATCH] = {0, STEPS, 0, 0};
+    double time[BATCH] = {0, STEPS, 0, 0};
     dmc__denoise *none;
     lab l;
     open_lab(&l, DMC__PREDICT_EPSILON, 0);

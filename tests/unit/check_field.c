@@ -113,7 +113,7 @@ START_TEST(defaults_are_those_of_the_headers)
     ck_assert(m.role == DMC_ROLE_POLICY && m.network == DMC_NETWORK_IDQL_MLP && m.horizon == 1);
     ck_assert(m.n_obs == 1 && m.hidden == 256 && m.blocks == 3 && m.emb_dim == 64 && m.kernel == 5);
     ck_assert(m.schedule == DMC_SCHEDULE_COSINE && m.train_steps == 20);
-    ck_assert(m.predict == DMC_PREDICT_EPSILON && m.obs_norm == DMC_NORM_GAUSSIAN);
+    ck_assert(m.predict == DMC_PREDICT_AUTO && m.process == DMC_PROCESS_VP && m.obs_norm == DMC_NORM_GAUSSIAN);
     ck_assert(m.act_norm == DMC_NORM_MINMAX && m.clip == 1 && m.control_hz == 0 && m.seed == 0);
     ck_assert_str_eq(m.mult, "1,2,2,2");
     expect_ok(dmc_train_options_init(&t, sizeof t));
@@ -124,7 +124,7 @@ START_TEST(defaults_are_those_of_the_headers)
     ck_assert(c.hidden == 256 && c.batch == 256 && c.steps == 0 && c.lr == 3e-4 && c.tau == 0.7);
     ck_assert(c.gamma == 0.99 && c.polyak == 0.005 && c.seed == 0);
     expect_ok(dmc_sampler_options_init(&s, sizeof s));
-    ck_assert(s.sampler == DMC_SAMPLER_DDPM && s.steps == 0 && s.grid == DMC_GRID_LINSPACE);
+    ck_assert(s.sampler == DMC_SAMPLER_AUTO && s.steps == 0 && s.grid == DMC_GRID_AUTO);
     ck_assert(s.batch == 1 && s.candidates == 1 && s.select == DMC_SELECT_FIRST);
     ck_assert(s.cascade_passes == 0 && s.eta == 0 && s.temperature == 1 && s.beta == 1 &&
               s.seed == 0 && s.weights == DMC_WEIGHTS_FLOAT32 && s.horizon == 0);
@@ -544,8 +544,9 @@ START_TEST(describe_lists_every_row)
     expect_failure(dmc_options_describe(DMC_OPTIONS_SAMPLER, -1, &info), DMC_ERANGE, "index = -1");
     expect_ok(dmc_options_describe(DMC_OPTIONS_SAMPLER, 0, &info));
     ck_assert_str_eq(info.key, "sampler");
-    ck_assert_str_eq(info.choices, "ddpm ddim");
-    ck_assert_str_eq(info.initial, "ddpm");
+    ck_assert_str_eq(info.choices, "ddpm ddim euler heun euler_maruyama flow_sde reinflow dpm dpmpp dpmpp_2m sde_dpm sde_dpmpp "
+                     "sde_dpmpp_2m auto");
+    ck_assert_str_eq(info.initial, "auto");
     ck_assert_int_eq(info.type, DMC_FIELD_ENUM);
     expect_ok(dmc_options_describe(DMC_OPTIONS_SAMPLER, 3, &info));
     ck_assert_str_eq(info.key, "batch");

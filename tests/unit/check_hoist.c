@@ -111,7 +111,7 @@ static void set_inputs(rig *r, uint64_t seed)
 static void open_rig(rig *r, const char *device, int32_t net, int32_t rows, int32_t batch, int32_t group)
 {
     *r = (rig){.d = fixture_device(device), .net = some_net(net), .batch = batch, .group = group};
-    for (int32_t k = 0; k < rows; k++) r->row[k].index = 3 * (rows - 1 - k) + 1;
+    for (int32_t k = 0; k < rows; k++) r->row[k].at.seen = 3 * (rows - 1 - k) + 1;
     r->table = (dmc__table){.k = rows, .row = r->row};
     for (uint64_t i = 0; i < 2; i++) r->weights[i] = fixture_weights(r->d, r->net->graph, 20 + i);
     fixture_ok(dmc__hoist_create(r->net, r->d, &r->table, batch, group, &r->h));
@@ -155,7 +155,7 @@ static void drop(const rig *r, dmc__val v, void *p)
 static void run_plan(const rig *r, int32_t k, int32_t weights)
 {
     float *t = fixture_floats((size_t)r->batch);
-    for (int32_t b = 0; b < r->batch; b++) t[b] = (float)r->row[k].index;
+    for (int32_t b = 0; b < r->batch; b++) t[b] = (float)r->row[k].at.seen;
     dmc__plan_bind(r->plan, r->weights[weights], NULL);
     put(r, r->net->z, r->z);
     put(r, r->net->t, t);

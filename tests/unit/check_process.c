@@ -1,5 +1,5 @@
-#include "../../lib/diffusion/process.h"
 #include "failing_alloc.h"
+#include "vp_process.h"
 
 #include <check.h>
 #include <math.h>
@@ -7,7 +7,7 @@
 static dmc__process make(int32_t schedule, int32_t predict, int32_t steps)
 {
     dmc__process p;
-    ck_assert_int_eq(dmc__process_create(&dmc__default_allocator, schedule, predict, steps, 1, &p), DMC_OK);
+    ck_assert_int_eq(vp_process(&dmc__default_allocator, schedule, predict, steps, 1, &p), DMC_OK);
     return p;
 }
 
@@ -94,10 +94,11 @@ START_TEST(predictions_invert)
         dmc__process p = make(DMC__SCHEDULE_COSINE, predict, 20);
         for (int32_t i = 0; i < 20; i++) {
             double P, Q, of_x0, of_eps;
-            const double x0 = .37, eps = -1.4, z = p.alpha[i] * x0 + p.sigma[i] * eps, snr = dmc__process_snr(&p, i);
+            const double x0 = .37, eps = -1.4, z = p.alpha[i] * x0 + p.sigma[i] * eps, snr = vp_snr(&p, i);
             const double relation[3] = {1 / snr, 1, 1 / (1 + snr)};
-            dmc__process_x0(&p, i, &P, &Q);
-            dmc__process_target(&p, i, &of_x0, &of_eps);
+            vp_x0(&p, i, &P, &Q);
+            const dmc__level l = dmc__process_level(&p, i);
+            dmc__process_target(&p, &l, &of_x0, &of_eps);
             ck_assert_double_eq_tol(P * z + Q * (of_x0 * x0 + of_eps * eps), x0, 1e-12);
             assert_rel(Q * Q, relation[predict], 1e-9);
         }
@@ -109,7 +110,7 @@ END_TEST
 static void assert_refused(int32_t schedule, int32_t predict, int32_t steps, double clip, dmc_status status)
 {
     dmc__process p;
-    ck_assert_int_eq(dmc__process_create(&dmc__default_allocator, schedule, predict, steps, clip, &p), status);
+    ck_assert_int_eq(vp_process(&dmc__default_allocator, schedule, predict, steps, clip, &p), status);
     ck_assert_ptr_null(p.beta);
     dmc__process_free(&p);
 }
@@ -118,7 +119,7 @@ START_TEST(refusals)
 {
     assert_refused(3, 0, 10, 0, DMC_EINVAL);
     assert_refused(-1, 0, 10, 0, DMC_EINVAL);
-    assert_refused(0, 3, 10, 0, DMC_EINVAL);
+    assert_refused(0, 5, 10, 0, DMC_EINVAL);
     assert_refused(0, 0, 0, 0, DMC_ERANGE);
     assert_refused(0, 0, 4097, 0, DMC_ERANGE);
     assert_refused(0, 0, 10, -1, DMC_ERANGE);
@@ -127,7 +128,7 @@ START_TEST(refusals)
     failing_alloc f = {.fail_at = 1};
     const dmc__allocator a = failing_allocator(&f);
     dmc__process p;
-    ck_assert_int_eq(dmc__process_create(&a, 0, 0, 10, 0, &p), DMC_ENOMEM);
+    ck_assert_int_eq(vp_process(&a, 0, 0, 10, 0, &p), DMC_ENOMEM);
     dmc__process_free(&p);
     ck_assert_int_eq(f.live, 0);
     dmc__process_free(NULL);

@@ -96,7 +96,7 @@ static void assert_like_host(small_model *m, dmc__rollout *r, const void *early,
         const double *latent = dmc__rollout_latent(r, k);
         for (int i = 0; i < BATCH * ELEMS; i++) ck_assert_double_eq_tol(latent[i], z[i], 1e-11);
         if (k == dmc__rollout_rows(r)) break;
-        network(m, r, k < turn ? early : m->weights, dmc__rollout_row(r, k)->index, z, f);
+        network(m, r, k < turn ? early : m->weights, dmc__rollout_row(r, k)->at.time, z, f);
         host_row(dmc__rollout_row(r, k), dmc__rollout_clip(r), 3 * 4096 + (uint64_t)k, 11, f, z);
         put_known(r, z);
     }
@@ -153,7 +153,7 @@ START_TEST(groups_share_a_condition)
     for (int i = 0; i < 2; i++) {
         dmc__table t;
         ok(dmc__table_create(&dmc__default_allocator, &m.process, &noisy_table, &t));
-        ok(dmc__rollout_create(m.net, m.device, &t, BATCH, i ? GROUP : 1, 1, &r[i]));
+        ok(dmc__rollout_create(m.net, m.device, &t, rollout_of(BATCH, i ? GROUP : 1, 1), &r[i]));
         dmc__table_free(&t);
         ck_assert_int_eq(dmc__rollout_group(r[i]), i ? GROUP : 1);
         set_inputs(r[i], 0, 1);
@@ -266,8 +266,8 @@ START_TEST(forks_share_noise)
     dmc__rollout *r = small_model_rollout(&m, &noisy_table, BATCH, 1);
     double *x0 = some_device_floats(m.device, BATCH * ELEMS, 6, .5);
     set_inputs(r, 0, 1);
-    ok(dmc__rollout_run_from(r, x0, from, &m.process, 5, 4, 11, sample));
-    const int32_t i = dmc__rollout_row(r, from)->index;
+    ok(dmc__rollout_run_from(r, x0, from, 5, 4, 11, sample));
+    const int32_t i = dmc__rollout_row(r, from)->at.time;
     double *z = malloc(BATCH * ELEMS * sizeof *z), f[BATCH * ELEMS];
     for (int e = 0; e < BATCH * ELEMS; e++)
         z[e] = m.process.alpha[i] * x0[e] + m.process.sigma[i] * normal(DMC_STREAM_LATENT, 4, sample[e / ELEMS], e % ELEMS);
@@ -297,7 +297,7 @@ START_TEST(forks_without_numbers)
     void *x0 = some_device_floats(m.device, BATCH * ELEMS, 6, .5);
     set_inputs(r, 0, 0);
     for (int j = 0; j < 2; j++) {
-        ok(dmc__rollout_run_from(r, x0, 1, &m.process, 5, 4, 11, j ? sample : NULL));
+        ok(dmc__rollout_run_from(r, x0, 1, 5, 4, 11, j ? sample : NULL));
         z[j] = final_sample(r, &m);
     }
     ck_assert_mem_eq(z[0], z[1], BATCH * ELEMS * sizeof(float));
@@ -325,7 +325,7 @@ START_TEST(run_allocates_nothing)
     const int64_t calls = f.calls;
     set_inputs(r, 0, 1);
     ok(dmc__rollout_run(r, 1, 0, 0, 1));
-    ok(dmc__rollout_run_from(r, x0, 1, &m.process, 1, 2, 0, NULL));
+    ok(dmc__rollout_run_from(r, x0, 1, 1, 2, 0, NULL));
     ck_assert_int_eq(f.calls, calls);
     dmc__rollout_destroy(r);
     dmc__device_close(own.device);
@@ -350,7 +350,7 @@ START_TEST(create_survives_lack_of_memory)
         ok(dmc__device_open(&a, "cpu", NULL, &d));
         const int64_t before = f.live;
         f.fail_at = f.calls + n;
-        status = dmc__rollout_create(m.net, d, &t, BATCH, 1, 1, &r);
+        status = dmc__rollout_create(m.net, d, &t, rollout_of(BATCH, 1, 1), &r);
         ck_assert((status == DMC_OK) == (r != NULL));
         dmc__rollout_destroy(r);
         ck_assert_int_eq(f.live, before);
@@ -387,11 +387,11 @@ START_TEST(refusals)
     open_model(&m, "cpu");
     ok(dmc__table_create(&dmc__default_allocator, &m.process, &noisy_table, &t));
     dmc__rollout *r = (dmc__rollout *)&r;
-    ck_assert_int_eq(dmc__rollout_create(m.net, m.device, &t, 0, 1, 0, &r), DMC_ERANGE);
+    ck_assert_int_eq(dmc__rollout_create(m.net, m.device, &t, rollout_of(0, 1, 0), &r), DMC_ERANGE);
     ck_assert_ptr_null(r);
-    ck_assert_int_eq(dmc__rollout_create(m.net, m.device, &t, INT32_MAX / 2, 1, 0, &r), DMC_EOVERFLOW);
+    ck_assert_int_eq(dmc__rollout_create(m.net, m.device, &t, rollout_of(INT32_MAX / 2, 1, 0), &r), DMC_EOVERFLOW);
     ck_assert_ptr_null(r);
-    ok(dmc__rollout_create(m.net, m.device, &t, 1, 1, 0, &r));
+    ok(dmc__rollout_create(m.net, m.device, &t, rollout_of(1, 1, 0), &r));
     ck_assert_int_eq(dmc__rollout_run(r, 0, 0, 0, 1), DMC_ESTATE);
     const float one[ELEMS] = {1};
     ck_assert_int_eq(dmc__rollout_set_cond(r, NULL), DMC_EINVAL);
@@ -400,12 +400,8 @@ START_TEST(refusals)
     ck_assert_ptr_null(dmc__rollout_mask(r));
     dmc__rollout_bind(r, m.weights, NULL, STEPS);
     void *x0 = some_device_floats(m.device, ELEMS, 6, .5);
-    ck_assert_int_eq(dmc__rollout_run_from(r, x0, STEPS, &m.process, 0, 0, 0, NULL), DMC_ERANGE);
-    ck_assert_int_eq(dmc__rollout_run_from(r, x0, -1, &m.process, 0, 0, 0, NULL), DMC_ERANGE);
-    dmc__process small;
-    ok(dmc__process_create(&dmc__default_allocator, 0, 0, 2, 0, &small));
-    ck_assert_int_eq(dmc__rollout_run_from(r, x0, 0, &small, 0, 0, 0, NULL), DMC_ESHAPE);
-    dmc__process_free(&small);
+    ck_assert_int_eq(dmc__rollout_run_from(r, x0, STEPS, 0, 0, 0, NULL), DMC_ERANGE);
+    ck_assert_int_eq(dmc__rollout_run_from(r, x0, -1, 0, 0, 0, NULL), DMC_ERANGE);
     dmc__dev_free(m.device, x0, ELEMS);
     dmc__rollout_destroy(r);
     dmc__rollout_destroy(NULL);

@@ -1,6 +1,7 @@
 #include "../../lib/diffusion/table.h"
 #include "failing_alloc.h"
 #include "two_modes.h"
+#include "vp_process.h"
 
 #include <check.h>
 #include <math.h>
@@ -9,7 +10,7 @@
 static dmc__process make_process(int32_t schedule, int32_t predict, int32_t steps)
 {
     dmc__process p;
-    ck_assert_int_eq(dmc__process_create(&dmc__default_allocator, schedule, predict, steps, 0, &p), DMC_OK);
+    ck_assert_int_eq(vp_process(&dmc__default_allocator, schedule, predict, steps, 0, &p), DMC_OK);
     return p;
 }
 
@@ -31,7 +32,7 @@ START_TEST(full_table_is_the_ddpm_posterior)
             const dmc__row *row = &t.row[k];
             const int32_t i = 19 - k;
             const double before = i ? p.abar[i - 1] : 1;
-            ck_assert_int_eq(row->index, i);
+            ck_assert_int_eq((int32_t)row->at.time, i);
             ck_assert_double_eq_tol(row->a, p.beta[i] * sqrt(before) / (1 - p.abar[i]), 1e-9);
             ck_assert_double_eq_tol(row->b, (1 - before) * sqrt(1 - p.beta[i]) / (1 - p.abar[i]), 1e-9);
             ck_assert_double_eq_tol(row->S * row->S, dmc__process_posterior_var(&p, i), 1e-9);
@@ -66,7 +67,7 @@ START_TEST(ddim_closed_form)
             dmc__table t = make_table(&p, &(dmc__table_config){.sampler = DMC__SAMPLER_DDIM, .steps = 5, .eta = eta[e]});
             for (int32_t k = 0; k < 5; k++) {
                 const dmc__row *r = &t.row[k];
-                const int32_t i = r->index, s = k < 4 ? t.row[k + 1].index : -1;
+                const int32_t i = (int32_t)r->at.time, s = k < 4 ? (int32_t)t.row[k + 1].at.time : -1;
                 const double abar = p.abar[i], to = s < 0 ? 1 : p.abar[s];
                 const double v = eta[e] * eta[e] * (1 - to) / (1 - abar) * (1 - abar / to);
                 const double z = .8, f = -.3, x0 = r->P * z + r->Q * f, eps = (z - p.alpha[i] * x0) / p.sigma[i];
@@ -85,8 +86,8 @@ static void assert_grid(int32_t grid, int32_t steps, int32_t k, const int32_t *g
     dmc__process p = make_process(DMC__SCHEDULE_COSINE, DMC__PREDICT_EPSILON, steps);
     dmc__table t = make_table(&p, &(dmc__table_config){.grid = grid, .steps = k});
     for (int32_t j = 0; j < k; j++)
-        ck_assert_msg(t.row[j].index == golden[j], "grid %d, %d of %d, row %d: %d, expected %d", grid, k, steps, j,
-                      t.row[j].index, golden[j]);
+        ck_assert_msg((int32_t)t.row[j].at.time == golden[j], "grid %d, %d of %d, row %d: %d, expected %d", grid, k, steps, j,
+                      (int32_t)t.row[j].at.time, golden[j]);
     dmc__table_free(&t);
     dmc__process_free(&p);
 }
@@ -113,10 +114,10 @@ START_TEST(grids_in_general)
         for (int32_t grid = DMC__GRID_LINSPACE; grid <= DMC__GRID_LEADING; grid++)
             for (int32_t k = 1; k <= steps; k++) {
                 dmc__table t = make_table(&p, &(dmc__table_config){.grid = grid, .steps = k});
-                if (grid != DMC__GRID_LEADING || k == steps) ck_assert_int_eq(t.row[0].index, steps - 1);
-                if (grid != DMC__GRID_TRAILING && k > 1) ck_assert_int_eq(t.row[k - 1].index, 0);
-                for (int32_t j = 1; j < k; j++) ck_assert_int_lt(t.row[j].index, t.row[j - 1].index);
-                ck_assert_int_ge(t.row[k - 1].index, 0);
+                if (grid != DMC__GRID_LEADING || k == steps) ck_assert_int_eq((int32_t)t.row[0].at.time, steps - 1);
+                if (grid != DMC__GRID_TRAILING && k > 1) ck_assert_int_eq((int32_t)t.row[k - 1].at.time, 0);
+                for (int32_t j = 1; j < k; j++) ck_assert_int_lt((int32_t)t.row[j].at.time, (int32_t)t.row[j - 1].at.time);
+                ck_assert_int_ge((int32_t)t.row[k - 1].at.time, 0);
                 dmc__table_free(&t);
             }
         dmc__process_free(&p);
@@ -158,7 +159,7 @@ static const double low = -4, width = 8. / CELLS;
 /* Mean of row r from z, with the exact eps^ of the mixture. */
 static double exact_mean(const dmc__process *p, const dmc__row *r, double z)
 {
-    const double alpha = p->alpha[r->index], sigma = p->sigma[r->index];
+    const double alpha = p->alpha[(int32_t)r->at.time], sigma = p->sigma[(int32_t)r->at.time];
     const double eps = (z - alpha * two_modes_x0(z, alpha, sigma)) / sigma;
     return r->a * (r->P * z + r->Q * eps) + r->b * z;
 }
@@ -278,8 +279,8 @@ START_TEST(refusals)
     assert_refused((dmc__table_config){.steps = 5, .eta = NAN}, DMC_ERANGE);
     assert_refused((dmc__table_config){.steps = 5, .std_floor = -1}, DMC_ERANGE);
     assert_refused((dmc__table_config){.steps = 5, .std_floor = INFINITY}, DMC_ERANGE);
-    assert_refused((dmc__table_config){.steps = 5, .sampler = 2}, DMC_EINVAL);
-    assert_refused((dmc__table_config){.steps = 5, .grid = 3}, DMC_EINVAL);
+    assert_refused((dmc__table_config){.steps = 5, .sampler = 14}, DMC_EINVAL);
+    assert_refused((dmc__table_config){.steps = 5, .grid = 8}, DMC_EINVAL);
     failing_alloc f = {.fail_at = 1};
     const dmc__allocator a = failing_allocator(&f);
     dmc__process p = make_process(DMC__SCHEDULE_COSINE, DMC__PREDICT_EPSILON, 10);

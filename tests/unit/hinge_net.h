@@ -87,7 +87,7 @@ static inline void hinge_net_functions(small_model *m, const hinge_shape *s)
 static inline void hinge_net_open(small_model *m, const char *device, const hinge_shape *s)
 {
     ok(dmc__device_open(&dmc__default_allocator, device, NULL, &m->device));
-    ok(dmc__process_create(&dmc__default_allocator, DMC__SCHEDULE_COSINE, DMC__PREDICT_EPSILON, s->steps, 0, &m->process));
+    ok(vp_process(&dmc__default_allocator, DMC__SCHEDULE_COSINE, DMC__PREDICT_EPSILON, s->steps, 0, &m->process));
     ok(DMC_NEW(&dmc__default_allocator, 1, &m->net));
     m->net->alloc = &dmc__default_allocator;
     ok(dmc__graph_create(&dmc__default_allocator, &m->net->graph));

@@ -5,6 +5,7 @@
 #include "../../lib/base/rng.h"
 #include "../../lib/diffusion/rollout.h"
 #include "../../lib/nn/params.h"
+#include "vp_process.h"
 
 #include <check.h>
 #include <math.h>
@@ -31,7 +32,7 @@ static inline void small_model_open(small_model *m, const small_model_config *c)
     const dmc__net_config net = {.kind = DMC__NET_IDQL_MLP, .horizon = c->horizon, .cols = c->cols, .extra = c->extra,
                                  .cond = c->cond, .hidden = 6, .blocks = 1, .emb_dim = 4};
     ok(dmc__device_open(&dmc__default_allocator, c->device, NULL, &m->device));
-    ok(dmc__process_create(&dmc__default_allocator, c->schedule, c->predict, c->steps, c->clip, &m->process));
+    ok(vp_process(&dmc__default_allocator, c->schedule, c->predict, c->steps, c->clip, &m->process));
     ok(dmc__net_create(&dmc__default_allocator, &net, &m->net));
     m->n = dmc__graph_param_elems(m->net->graph);
     m->elems = (size_t)c->horizon * (size_t)c->cols;
@@ -47,13 +48,16 @@ static inline void small_model_close(small_model *m)
     dmc__device_close(m->device);
 }
 
+/* The address lives as long as the expression it is in. */
+#define rollout_of(b, g, keep) (&(dmc__rollout_config){.batch = (b), .group = (g), .keep_chain = (keep)})
+
 static inline dmc__rollout *small_model_rollout(const small_model *m, const dmc__table_config *c, int32_t batch,
                                                 int32_t keep_chain)
 {
     dmc__table t;
     dmc__rollout *r;
     ok(dmc__table_create(&dmc__default_allocator, &m->process, c, &t));
-    ok(dmc__rollout_create(m->net, m->device, &t, batch, 1, keep_chain, &r));
+    ok(dmc__rollout_create(m->net, m->device, &t, rollout_of(batch, 1, keep_chain), &r));
     dmc__table_free(&t);
     dmc__rollout_bind(r, m->weights, NULL, c->steps);
     return r;

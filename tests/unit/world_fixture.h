@@ -166,7 +166,7 @@ static inline void world_denoise(const dmc_model *m, const dmc_sampler_options *
     const size_t elems = (size_t)m->spec.net.horizon * (size_t)m->spec.net.cols;
     const dmc__table_config c = {.sampler = o->sampler, .grid = o->grid, .eta = o->eta, .steps = o->steps};
     float *f = malloc((size_t)batch * elems * sizeof *f), *t = malloc((size_t)batch * sizeof *t);
-    const double clip = m->process.clip > 0 ? m->process.clip : INFINITY;
+    const double clip = m->process.config.clip > 0 ? m->process.config.clip : INFINITY;
     dmc__table table;
     expect_ok(dmc__table_create(&dmc__default_allocator, &m->process, &c, &table));
     for (size_t i = 0; i < (size_t)batch * elems; i++) {
@@ -175,7 +175,7 @@ static inline void world_denoise(const dmc_model *m, const dmc_sampler_options *
     }
     for (int32_t k = 0; k < table.k; k++) {
         const dmc__row *r = &table.row[k];
-        for (int32_t b = 0; b < batch; b++) t[b] = (float)r->index;
+        for (int32_t b = 0; b < batch; b++) t[b] = (float)r->at.seen;
         expect_ok(dmc_model_forward(m, batch, z, t, cond, f));
         for (size_t i = 0; i < (size_t)batch * elems; i++) {
             const dmc__stream s = {o->seed, DMC_STREAM_STEP, (uint64_t)k, i / elems};
