@@ -120,6 +120,17 @@ DMC_API dmc_status dmc_sampler_options_init(dmc_sampler_options *o, size_t size)
  * than the model's for a network with weights per row), DMC_ESHAPE, DMC_ENOMEM. */
 DMC_API DMC_NODISCARD dmc_status dmc_sampler_create(dmc_context *ctx, const dmc_model *m, const dmc_critic *critic,
                                                     const dmc_sampler_options *o, dmc_sampler **out);
+/* What a sampler may use besides its model; zero what is not there. */
+typedef struct dmc_sampler_parts {
+    uint32_t struct_size;     /* sizeof */
+    uint32_t reserved0;       /* 0 */
+    const dmc_critic *critic; /* for select and guide; must have the model's widths                          */
+    const dmc_model *value;   /* for guide = value: role value, with the model's data widths and horizon     */
+} dmc_sampler_parts;
+
+/* The same with more parts; parts NULL: none. All parts must outlive the sampler. */
+DMC_API DMC_NODISCARD dmc_status dmc_sampler_create_with(dmc_context *ctx, const dmc_model *m, const dmc_sampler_parts *parts,
+                                                         const dmc_sampler_options *o, dmc_sampler **out);
 DMC_API void dmc_sampler_destroy(dmc_sampler *s);
 
 /* A policy that sees: frames (batch,h,w,c) of one of its cameras for the next sample call, which needs one of every camera; older

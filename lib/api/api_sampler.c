@@ -23,35 +23,56 @@ static dmc__table_config table_config(const dmc_sampler_options *t)
                                .step_noise = t->step_noise, .jump = t->jump, .jumps = t->jumps, .compat = t->table_compat};
 }
 
-static dmc_status make_run(dmc_sampler *s, dmc_context *ctx, const dmc_model *m, const dmc_critic *critic,
+static dmc_status make_run(dmc_sampler *s, dmc_context *ctx, const dmc_model *m, const dmc_sampler_parts *p,
                            const dmc_sampler_options *t)
 {
     const dmc__sampler_config c = {.table = table_config(t), .batch = t->batch,
                                    .candidates = t->candidates, .select = t->select, .cascade_passes = t->cascade_passes,
                                    .temperature = t->temperature, .beta = t->beta, .seed = t->seed,
                                    .weights = t->weights, .horizon = t->horizon};
+    const dmc_critic *critic = p->critic;
     dmc__critic_map map;
-    if (!critic) return dmc__sampler_create(ctx, m, NULL, NULL, &c, &s->run);
+    dmc__sampler_parts parts = {.value = p->value};
+    if (!critic) return dmc__sampler_create(ctx, m, &parts, &c, &s->run);
     s->map_elems = 2 * ((size_t)critic->obs.n + (size_t)critic->act.n);
     DMC_TRY(DMC_NEW(s->alloc, s->map_elems, &s->map));
     dmc__critic_make_map(critic, m, s->map, &map);
-    return dmc__sampler_create(ctx, m, critic->iql, &map, &c, &s->run);
+    parts.q = critic->iql;
+    parts.q_map = &map;
+    return dmc__sampler_create(ctx, m, &parts, &c, &s->run);
 }
 
 dmc_status dmc_sampler_create(dmc_context *ctx, const dmc_model *m, const dmc_critic *critic, const dmc_sampler_options *o,
                               dmc_sampler **out)
 {
+    const dmc_sampler_parts parts = {.struct_size = sizeof parts, .critic = critic};
+    return dmc_sampler_create_with(ctx, m, &parts, o, out);
+}
+
+static dmc_status take_parts(const dmc_model *m, const dmc_sampler_parts *from, dmc_sampler_parts *p)
+{
+    *p = from ? *from : (dmc_sampler_parts){.struct_size = sizeof *p};
+    if (p->struct_size != sizeof *p || p->reserved0)
+        return dmc__fail(DMC_EINVAL, "dmc_sampler_create_with: parts->struct_size = %u and reserved0 = %u, set them to sizeof "
+                         "*parts = %zu and 0", p->struct_size, p->reserved0, sizeof *p);
+    return p->critic ? check_critic(m, p->critic) : DMC_OK;
+}
+
+dmc_status dmc_sampler_create_with(dmc_context *ctx, const dmc_model *m, const dmc_sampler_parts *from,
+                                   const dmc_sampler_options *o, dmc_sampler **out)
+{
     dmc_sampler_options t;
+    dmc_sampler_parts p;
     dmc_sampler *s;
     DMC_NEED("dmc_sampler_create", out);
     *out = NULL;
     DMC_NEED("dmc_sampler_create", m);
+    DMC_TRY(take_parts(m, from, &p));
     DMC_TRY(dmc__field_take(DMC_OPTIONS_SAMPLER, o, &t));
-    if (critic) DMC_TRY(check_critic(m, critic));
     const dmc__allocator *a = ctx ? &ctx->alloc : m->ref.owned ? &dmc__default_allocator : &m->ref.ctx->alloc;
     DMC_TRY(DMC_NEW(a, 1, &s));
     s->alloc = a;
-    const dmc_status status = make_run(s, ctx, m, critic, &t);
+    const dmc_status status = make_run(s, ctx, m, &p, &t);
     if (status < 0) dmc_sampler_destroy(s);
     else *out = s;
     return status;

@@ -130,14 +130,14 @@ static dmc_status make_judge(dmc__sampler *s, const dmc__iql *q, const dmc__crit
     return dmc__reward_critic_create(q, s->ref.ctx->device, &m, (int32_t)s->total, 0, 0, &s->judge);
 }
 
-static dmc_status make_parts(dmc__sampler *s, const dmc__iql *q, const dmc__critic_map *map)
+static dmc_status make_parts(dmc__sampler *s, const dmc__sampler_parts *p)
 {
     if (s->ref.ctx->device->backend != s->model->ref.ctx->device->backend)
         return dmc__fail(DMC_EINVAL, "dmc_sampler_create: the context's device is %s, the model lives on %s", s->ref.ctx->name,
                          s->model->ref.ctx->name);
     DMC_TRY(make_rollouts(s));
     DMC_TRY(make_host(s));
-    if (q) DMC_TRY(make_judge(s, q, map));
+    if (p->q) DMC_TRY(make_judge(s, p->q, p->q_map));
     return bind_weights(s);
 }
 
@@ -159,13 +159,13 @@ static dmc_status warm_up(dmc__sampler *s)
     return status < 0 ? status : DMC_OK; /* clamped actions are no news here */
 }
 
-dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc__iql *q, const dmc__critic_map *q_map,
+dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc__sampler_parts *parts,
                                const dmc__sampler_config *c, dmc__sampler **out)
 {
     dmc__context_ref ref;
     dmc__sampler *s;
     *out = NULL;
-    DMC_TRY(check_config(c, m, q));
+    DMC_TRY(check_config(c, m, parts->q));
     DMC_TRY(ctx ? dmc__context_acquire(ctx, &ref) : dmc__context_share(&m->ref, &ref));
     dmc_status status = DMC_NEW(&ref.ctx->alloc, 1, &s);
     if (status < 0) {
@@ -178,7 +178,7 @@ dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc
     s->elems = dmc__view_elems(&s->view);
     s->cond = (size_t)dmc__view_cond(&s->view);
     s->total = (size_t)c->batch * (size_t)c->candidates;
-    status = make_parts(s, q, q_map);
+    status = make_parts(s, parts);
     if (status >= 0) status = warm_up(s);
     if (status < 0) dmc__sampler_destroy(s);
     else *out = s;

@@ -24,9 +24,15 @@ typedef struct dmc__sampler_facts {
 
 typedef struct dmc__sampler dmc__sampler;
 
-/* q may be NULL unless select needs it; q_map then maps the model's columns to the critic's (its horizon is the sampler's).
- * ctx NULL: the model's. */
-dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc__iql *q, const dmc__critic_map *q_map,
+/* Beside the model; NULL what there is not. */
+typedef struct dmc__sampler_parts {
+    const dmc__iql *q;            /* needed by some ways to select and to guide                                  */
+    const dmc__critic_map *q_map; /* from the model's columns to the critic's; its horizon is the sampler's      */
+    const dmc__model *value;      /* role value                                                                  */
+} dmc__sampler_parts;
+
+/* ctx NULL: the model's. */
+dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc__sampler_parts *parts,
                                const dmc__sampler_config *c, dmc__sampler **out);
 void dmc__sampler_destroy(dmc__sampler *s);
 /* obs (batch,S) raw -> actions (batch,horizon,A) raw. See dmc_sampler_sample. */

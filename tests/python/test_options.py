@@ -23,7 +23,7 @@ def test_defaults_are_what_the_table_says(kind):
 
 def test_describe():
     option = describe("sampler")["sampler"]
-    assert (option.type, option.choices, option.initial) == ("enum", ("ddpm", "ddim"), "ddpm")
+    assert (option.type, option.choices[:3], option.initial) == ("enum", ("ddpm", "ddim", "euler"), "auto")
     assert describe("sampler")["eta"][-2:] == (0, 1) and describe("sampler")["eta"].doc
     with pytest.raises(dmc.DmcArgumentError, match="modle.*context dataset model"):
         describe("modle")

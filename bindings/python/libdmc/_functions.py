@@ -102,6 +102,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     # sampler.h
     "dmc_sampler_options_init": (STATUS, OPTIONS, SIZE),
     "dmc_sampler_create": (STATUS, HANDLE, HANDLE, HANDLE, OPTIONS, OUT),
+    "dmc_sampler_create_with": (STATUS, HANDLE, HANDLE, POINTER(rec.SamplerParts), OPTIONS, OUT),
     "dmc_sampler_destroy": (None, HANDLE),
     "dmc_sampler_set_image": (STATUS, HANDLE, TEXT, BYTES, SIZE),
     "dmc_sampler_sample": (STATUS, HANDLE, FLOATS, SIZE, FLOATS, SIZE),

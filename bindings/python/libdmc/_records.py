@@ -95,6 +95,15 @@ class CriticMetrics(Record):
 
 
 @record
+class SamplerParts(Record):
+    """What a sampler may use besides its model."""
+
+    reserved0: Annotated[int, c_uint32]
+    critic: Pointer
+    value: Pointer
+
+
+@record
 class SamplerInfo(Record):
     """What Sampler.info returns: `chosen` is -1 for the mean, `q` is NaN without a critic."""
 
