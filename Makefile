@@ -78,7 +78,7 @@ endif
 FLAGS_public := -Iinclude
 FLAGS_test := -Iinclude -I. -I$(O)/gen $(FLAGS_lib) $(if $(SECCOMP),-DDMC_HAVE_SECCOMP=1)
 
-LIBS := -lsleef -lpthreadpool \
+LIBS := -lsleef -lpthread \
         $(or $(call package_flags,--libs hdf5 yaml-0.1 jansson libxxhash),-lhdf5 -lyaml -ljansson -lxxhash) \
         -lm -ldl -lpthread
 TEST_LIBS := $(or $(call package_flags,--libs check),-lcheck) $(if $(SECCOMP),-lseccomp) $(LIBS)
@@ -361,7 +361,7 @@ demo-run: $(filter %/nav1d,$(EXAMPLES))
 
 # ---- packages ------------------------------------------------------------------------------------------------------
 
-DEPS_build := build-essential pkg-config libsleef-dev libpthreadpool-dev libhdf5-dev libyaml-dev \
+DEPS_build := build-essential pkg-config libsleef-dev libhdf5-dev libyaml-dev \
               libjansson-dev librandom123-dev libxxhash-dev
 DEPS_demo := $(DEPS_build) gnuplot-nox
 DEPS_check := $(DEPS_demo) check libseccomp-dev python3 python3-numpy python3-h5py python3-pytest
