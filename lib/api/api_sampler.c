@@ -1,6 +1,7 @@
 /* api_sampler.c — dmc_sampler and dmc_evaluate. */
 #include <string.h>
 
+#include "../config/number_list.h"
 #include "handles.h"
 
 static dmc_status check_critic(const dmc_model *m, const dmc_critic *critic)
@@ -23,16 +24,33 @@ static dmc__table_config table_config(const dmc_sampler_options *t)
                                .step_noise = t->step_noise, .jump = t->jump, .jumps = t->jumps, .compat = t->table_compat};
 }
 
-static dmc_status make_run(dmc_sampler *s, dmc_context *ctx, const dmc_model *m, const dmc_sampler_parts *p,
-                           const dmc_sampler_options *t)
+enum { MAX_TIMES = 1000 };
+
+/* The places of a custom grid, into times (MAX_TIMES); as many as there are steps, or that many steps. */
+static dmc_status take_times(const dmc_sampler_options *t, dmc__table_config *c, double *times)
 {
-    const dmc__sampler_config c = {.table = table_config(t), .batch = t->batch,
+    int32_t n;
+    DMC_TRY(dmc__number_list(t->grid_times, "dmc_sampler_create: grid_times", MAX_TIMES, times, &n));
+    if (t->grid != DMC_GRID_CUSTOM && n > 0)
+        return dmc__fail(DMC_EINVAL, "dmc_sampler_create: grid_times has %d numbers, but grid is not custom", n);
+    if (t->grid == DMC_GRID_CUSTOM && (n == 0 || (t->steps > 0 && t->steps != n)))
+        return dmc__fail(DMC_EINVAL, "dmc_sampler_create: grid_times has %d numbers and steps = %d: grid custom needs a number "
+                         "per step (steps = 0: as many as there are)", n, t->steps);
+    if (n > 0) c->steps = n, c->times = times;
+    return DMC_OK;
+}
+
+static dmc_status make_run(dmc_sampler *s, dmc_context *ctx, const dmc_model *m, const dmc_sampler_parts *p,
+                           const dmc_sampler_options *t, double *times)
+{
+    dmc__sampler_config c = {.table = table_config(t), .batch = t->batch,
                                    .candidates = t->candidates, .select = t->select, .cascade_passes = t->cascade_passes,
                                    .temperature = t->temperature, .beta = t->beta, .seed = t->seed,
                                    .weights = t->weights, .horizon = t->horizon};
     const dmc_critic *critic = p->critic;
     dmc__critic_map map;
     dmc__sampler_parts parts = {.value = p->value};
+    DMC_TRY(take_times(t, &c.table, times));
     if (!critic) return dmc__sampler_create(ctx, m, &parts, &c, &s->run);
     s->map_elems = 2 * ((size_t)critic->obs.n + (size_t)critic->act.n);
     DMC_TRY(DMC_NEW(s->alloc, s->map_elems, &s->map));
@@ -64,6 +82,7 @@ dmc_status dmc_sampler_create_with(dmc_context *ctx, const dmc_model *m, const d
     dmc_sampler_options t;
     dmc_sampler_parts p;
     dmc_sampler *s;
+    double times[MAX_TIMES]; /* read while the table is made */
     DMC_NEED("dmc_sampler_create", out);
     *out = NULL;
     DMC_NEED("dmc_sampler_create", m);
@@ -72,7 +91,7 @@ dmc_status dmc_sampler_create_with(dmc_context *ctx, const dmc_model *m, const d
     const dmc__allocator *a = ctx ? &ctx->alloc : m->ref.owned ? &dmc__default_allocator : &m->ref.ctx->alloc;
     DMC_TRY(DMC_NEW(a, 1, &s));
     s->alloc = a;
-    const dmc_status status = make_run(s, ctx, m, &p, &t);
+    const dmc_status status = make_run(s, ctx, m, &p, &t, times);
     if (status < 0) dmc_sampler_destroy(s);
     else *out = s;
     return status;

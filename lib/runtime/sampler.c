@@ -81,6 +81,7 @@ static dmc_status make_rollouts(dmc__sampler *s)
     if (status >= 0 && m->cascade && c->cascade_passes > 0)
         status = make_rollout(s, m->cascade, &table, &s->cascade_net, &s->cascade_half, &s->cascade);
     dmc__table_free(&table);
+    s->config.table.times = NULL; /* the caller's, read */
     return status;
 }
 
