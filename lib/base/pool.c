@@ -2,6 +2,8 @@
 
 #include <pthreadpool.h>
 
+#include "fp_mode.h"
+
 #if defined(__SANITIZE_THREAD__)
 /* pthreadpool is not instrumented: tell ThreadSanitizer where it hands over. */
 void __tsan_acquire(void *address);
@@ -55,30 +57,34 @@ int32_t dmc__pool_threads(const dmc__pool *p)
     return p ? p->threads : 1;
 }
 
+/* Workers compute in the floating-point mode of the thread that asks. */
 typedef struct job {
     dmc__task task;
     void *arg;
+    dmc__fp_mode mode;
 } job;
 
 static void run_task(void *arg, size_t i)
 {
     job *const j = arg;
     TAKE_OVER(j);
+    const dmc__fp_mode own = dmc__fp_get();
+    dmc__fp_set(j->mode);
     j->task(j->arg, i);
+    dmc__fp_set(own);
     HAND_OVER(j);
 }
 
 void dmc__pool_run(void *pool, dmc__task task, void *arg, size_t n)
 {
     dmc__pool *const p = pool;
-    if (n > 1 && p && p->host) {
-        p->host(p->host_user, task, arg, n);
-    } else if (n > 1 && p && p->workers) {
-        job j = {task, arg};
-        HAND_OVER(&j);
-        pthreadpool_parallelize_1d(p->workers, run_task, &j, n, 0);
-        TAKE_OVER(&j);
-    } else {
+    if (n < 2 || !p || (!p->host && !p->workers)) {
         for (size_t i = 0; i < n; i++) task(arg, i);
+        return;
     }
+    job j = {task, arg, dmc__fp_get()};
+    HAND_OVER(&j);
+    if (p->host) p->host(p->host_user, run_task, &j, n);
+    else pthreadpool_parallelize_1d(p->workers, run_task, &j, n, 0);
+    TAKE_OVER(&j);
 }

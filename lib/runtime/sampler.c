@@ -1,8 +1,11 @@
-/* sampler.c — making a sampler, and what it tells about itself; a call is in sampler_answer.c. */
+/* sampler.c — making a sampler, and what it tells about itself; a call is in sampler_run.c. */
 #include "sampler.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "../base/clock.h"
+#include "../base/fp_mode.h"
 #include "../nn/params.h"
 #include "sampler_state.h"
 
@@ -141,26 +144,8 @@ static dmc_status make_parts(dmc__sampler *s, const dmc__sampler_parts *p)
     return bind_weights(s);
 }
 
-/* First calls of some instructions and pages are slow: take them here, on a made-up observation. */
-static dmc_status warm_up(dmc__sampler *s)
-{
-    const size_t n = (size_t)s->config.batch * (size_t)s->view.obs->n;
-    const size_t out = (size_t)s->config.batch * (size_t)s->view.horizon * (size_t)s->view.act->n;
-    const dmc__allocator *a = &s->ref.ctx->alloc;
-    float *obs, *act;
-    DMC_TRY(DMC_NEW(a, n, &obs));
-    dmc_status status = DMC_NEW(a, out, &act);
-    for (size_t i = 0; i < n; i++) obs[i] = s->view.obs->shift[i % (size_t)s->view.obs->n];
-    for (int32_t i = 0; i < s->view.cameras; i++) s->fresh[i] = 1; /* black */
-    if (status >= 0) status = dmc__sampler_sample(s, obs, act);
-    DMC_FREE(a, act, out);
-    DMC_FREE(a, obs, n);
-    dmc__sampler_reset(s, s->config.seed);
-    return status < 0 ? status : DMC_OK; /* clamped actions are no news here */
-}
-
-dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc__sampler_parts *parts,
-                               const dmc__sampler_config *c, dmc__sampler **out)
+static dmc_status create(dmc__context *ctx, const dmc__model *m, const dmc__sampler_parts *parts, const dmc__sampler_config *c,
+                         dmc__sampler **out)
 {
     dmc__context_ref ref;
     dmc__sampler *s;
@@ -173,15 +158,25 @@ dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc
         return status;
     }
     s->ref = ref;
+    s->clock = dmc__clock_ns;
     s->config = *c;
     use_model(s, m);
     s->elems = dmc__view_elems(&s->view);
     s->cond = (size_t)dmc__view_cond(&s->view);
     s->total = (size_t)c->batch * (size_t)c->candidates;
     status = make_parts(s, parts);
-    if (status >= 0) status = warm_up(s);
+    if (status >= 0) status = dmc__sampler_warm_up(s);
     if (status < 0) dmc__sampler_destroy(s);
     else *out = s;
+    return status;
+}
+
+dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc__sampler_parts *parts,
+                               const dmc__sampler_config *c, dmc__sampler **out)
+{
+    const dmc__fp_mode host = dmc__fp_enter();
+    const dmc_status status = create(ctx, m, parts, c, out);
+    dmc__fp_set(host);
     return status;
 }
 
@@ -217,6 +212,8 @@ void dmc__sampler_reset(dmc__sampler *s, uint64_t seed)
     s->call = 0;
     s->seen = 0;
     s->have_good = 0;
+    s->run = (dmc__sampler_run){0};
+    s->facts = (dmc__sampler_facts){.chosen = -1, .q = NAN, .seed = seed};
 }
 
 static int32_t same_units(const dmc__normaliser *a, const dmc__normaliser *b)
@@ -240,8 +237,12 @@ dmc_status dmc__sampler_rebind(dmc__sampler *s, const dmc__model *m)
         return dmc__fail(DMC_ESHAPE,
                          "dmc_sampler_rebind: the new model's architecture, process, normalisation or device differs from the old "
                                      "one's");
+    const dmc__fp_mode host = dmc__fp_enter();
     use_model(s, m);
-    return bind_weights(s);
+    s->run.open = 0;
+    const dmc_status status = bind_weights(s);
+    dmc__fp_set(host);
+    return status;
 }
 
 const dmc__sampler_facts *dmc__sampler_get_facts(const dmc__sampler *s)
@@ -256,7 +257,9 @@ const float *dmc__sampler_chosen(const dmc__sampler *s, int32_t b)
 
 void dmc__sampler_candidates(const dmc__sampler *s, float *out)
 {
+    const dmc__fp_mode host = dmc__fp_enter();
     for (size_t i = 0; i < s->total; i++) dmc__view_denormalise(&s->view, s->z + i * s->elems, out + i * s->elems);
+    dmc__fp_set(host);
 }
 
 const dmc__sampler_config *dmc__sampler_get_config(const dmc__sampler *s)
