@@ -17,6 +17,12 @@ static size_t frame_bytes(const dmc__sampler *s)
     return (size_t)s->config.batch * (size_t)s->view.cameras * (size_t)s->view.frame;
 }
 
+/* Entries of a condition's candidates, where their mean is wanted. */
+static size_t averaged(const dmc__sampler *s)
+{
+    return s->config.select == DMC__SELECT_EXPECTATION ? (size_t)s->config.candidates * s->elems : 0;
+}
+
 static dmc_status make_host(dmc__sampler *s)
 {
     const dmc__allocator *a = &s->ref.ctx->alloc;
@@ -26,15 +32,16 @@ static dmc_status make_host(dmc__sampler *s)
         {&s->history, batch * (size_t)s->view.n_obs * obs}, {&s->conds, batch * s->cond},
         {&s->mask, s->view.planner ? s->total * s->elems : 0}, {&s->known, s->view.planner ? s->total * s->elems : 0},
         {&s->z, s->total * s->elems}, {&s->previous, s->cascade ? s->total * s->elems : 0}, {&s->q, s->total},
-        {&s->q_previous, s->total}, {&s->weight, (size_t)s->config.candidates}, {&s->chosen, batch * s->elems},
-        {&s->good, out}};
+        {&s->q_previous, s->total}, {&s->weight, (size_t)s->config.candidates}, {&s->raw, averaged(s)},
+        {&s->chosen, batch * s->elems}, {&s->good, out}};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         DMC_TRY(DMC_NEW(a, want[i].n, want[i].p));
         s->host_bytes += want[i].n * sizeof(float);
     }
     DMC_TRY(DMC_NEW(a, frame_bytes(s) * (size_t)s->view.n_obs, &s->frames));
     DMC_TRY(DMC_NEW(a, frame_bytes(s), &s->image));
-    s->host_bytes += frame_bytes(s) * ((size_t)s->view.n_obs + 1);
+    DMC_TRY(DMC_NEW(a, s->view.act->n, &s->column));
+    s->host_bytes += frame_bytes(s) * ((size_t)s->view.n_obs + 1) + (size_t)s->view.act->n;
     return DMC_OK;
 }
 
@@ -53,6 +60,8 @@ static void free_host(dmc__sampler *s)
     DMC_FREE(a, s->q, s->total);
     DMC_FREE(a, s->q_previous, s->total);
     DMC_FREE(a, s->weight, (size_t)s->config.candidates);
+    DMC_FREE(a, s->raw, averaged(s));
+    DMC_FREE(a, s->column, s->view.act->n);
     DMC_FREE(a, s->chosen, batch * s->elems);
     DMC_FREE(a, s->good, batch * (size_t)s->view.horizon * (size_t)s->view.act->n);
 }
@@ -140,24 +149,23 @@ static dmc_status make_parts(dmc__sampler *s, const dmc__sampler_parts *p)
                          s->model->ref.ctx->name);
     DMC_TRY(make_rollouts(s));
     DMC_TRY(make_host(s));
+    DMC_TRY(dmc__sampler_mark_columns(s, s->config.rotations, s->config.majorities));
+    s->config.rotations = s->config.majorities = NULL; /* the caller's */
     if (p->q) DMC_TRY(make_judge(s, p->q, p->q_map));
     return bind_weights(s);
 }
 
-static dmc_status create(dmc__context *ctx, const dmc__model *m, const dmc__sampler_parts *parts, const dmc__sampler_config *c,
-                         dmc__sampler **out)
+static dmc_status create(const dmc__context_ref *ref, const dmc__model *m, const dmc__sampler_parts *parts,
+                         const dmc__sampler_config *c, dmc__sampler **out)
 {
-    dmc__context_ref ref;
     dmc__sampler *s;
-    *out = NULL;
-    DMC_TRY(check_config(c, m, parts->q));
-    DMC_TRY(ctx ? dmc__context_acquire(ctx, &ref) : dmc__context_share(&m->ref, &ref));
-    dmc_status status = DMC_NEW(&ref.ctx->alloc, 1, &s);
+    dmc_status status = check_config(c, m, parts->q);
+    if (status >= 0) status = DMC_NEW(&ref->ctx->alloc, 1, &s);
     if (status < 0) {
-        dmc__context_release(&ref);
+        dmc__context_release(&(dmc__context_ref){ref->ctx, ref->owned});
         return status;
     }
-    s->ref = ref;
+    s->ref = *ref;
     s->clock = dmc__clock_ns;
     s->config = *c;
     use_model(s, m);
@@ -171,11 +179,12 @@ static dmc_status create(dmc__context *ctx, const dmc__model *m, const dmc__samp
     return status;
 }
 
-dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc__sampler_parts *parts,
+dmc_status dmc__sampler_create(const dmc__context_ref *ref, const dmc__model *m, const dmc__sampler_parts *parts,
                                const dmc__sampler_config *c, dmc__sampler **out)
 {
     const dmc__fp_mode host = dmc__fp_enter();
-    const dmc_status status = create(ctx, m, parts, c, out);
+    *out = NULL;
+    const dmc_status status = create(ref, m, parts, c, out);
     dmc__fp_set(host);
     return status;
 }

@@ -14,6 +14,7 @@ typedef struct dmc__sampler_config {
     double temperature, beta;
     uint64_t seed;
     int32_t weights; /* DMC_WEIGHT_*: what matrix weights are read as */
+    const char *rotations, *majorities; /* texts of column numbers; read at creation only */
 } dmc__sampler_config;
 
 typedef struct dmc__sampler_facts {
@@ -34,8 +35,8 @@ typedef struct dmc__sampler_parts {
     const dmc__model *value;      /* role value                                                                  */
 } dmc__sampler_parts;
 
-/* ctx NULL: the model's. */
-dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc__sampler_parts *parts,
+/* Takes the hold on the context over, even when it fails. */
+dmc_status dmc__sampler_create(const dmc__context_ref *ref, const dmc__model *m, const dmc__sampler_parts *parts,
                                const dmc__sampler_config *c, dmc__sampler **out);
 void dmc__sampler_destroy(dmc__sampler *s);
 /* obs (batch,S) raw -> actions (batch,horizon,A) raw. See the public functions of these names. */

@@ -38,7 +38,9 @@ struct dmc__sampler {
     float *mask, *known;             /* (total, elems) normalised         */
     float *z, *previous;             /* (total, elems) normalised         */
     float *q, *q_previous;           /* (total)                           */
-    float *weight;                   /* (candidates) softmax              */
+    float *weight;                   /* (candidates) softmax; median      */
+    float *raw;                      /* (candidates, elems) of one condition, for their mean; else NULL */
+    uint8_t *column;                 /* (A) what stands in it, for the mean (average.c) */
     float *chosen;                   /* (batch, elems) raw                */
     float *good;                     /* (batch, horizon, A) last good     */
     size_t host_bytes;               /* of these */
@@ -58,6 +60,10 @@ void dmc__sampler_hold(dmc__sampler *s, float *actions);
 /* One answer to something made up, and then a reset: afterwards code and memory are where a processor gets at them quickly. */
 dmc_status dmc__sampler_warm_up(dmc__sampler *s);
 
+/* Columns of an action that are not averaged like numbers; texts of column numbers, NULL: none. */
+dmc_status dmc__sampler_mark_columns(dmc__sampler *s, const char *rotations, const char *majorities);
+/* What stands for the candidates z (candidates, elems) of one condition, raw. */
+void dmc__sampler_average(const dmc__sampler *s, const float *z, float *mean);
 /* Write the chosen sample of every condition, raw, into s->chosen, and facts of condition 0. */
 void dmc__sampler_choose(dmc__sampler *s);
 
