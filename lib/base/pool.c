@@ -1,5 +1,7 @@
 #include "pool.h"
 
+#include "fp_mode.h"
+
 enum { THREADS_MAX = 64 };
 
 struct dmc__pool {
@@ -40,14 +42,30 @@ int32_t dmc__pool_threads(const dmc__pool *p)
     return p ? p->threads : 1;
 }
 
+/* Workers compute in the floating-point mode of the thread that asks. */
+typedef struct job {
+    dmc__task task;
+    void *arg;
+    dmc__fp_mode mode;
+} job;
+
+static void run_task(void *arg, size_t i)
+{
+    const job *const j = arg;
+    const dmc__fp_mode own = dmc__fp_get();
+    dmc__fp_set(j->mode);
+    j->task(j->arg, i);
+    dmc__fp_set(own);
+}
+
 void dmc__pool_run(void *pool, dmc__task task, void *arg, size_t n)
 {
     dmc__pool *const p = pool;
-    if (n > 1 && p && p->host) {
-        p->host(p->host_user, task, arg, n);
-    } else if (n > 1 && p && p->crew) {
-        dmc__crew_run(p->crew, task, arg, n);
-    } else {
+    if (n < 2 || !p || (!p->host && !p->crew)) {
         for (size_t i = 0; i < n; i++) task(arg, i);
+        return;
     }
+    job j = {task, arg, dmc__fp_get()};
+    if (p->host) p->host(p->host_user, run_task, &j, n);
+    else dmc__crew_run(p->crew, run_task, &j, n);
 }
