@@ -1,4 +1,4 @@
-/* nav1d_samplers.h — every sampler on every process it suits, at few and at many steps: what it costs in return and in coherency. */
+/* nav1d_samplers.h — every sampler on every process it suits, in few steps and in many: what that costs in return and coherency. */
 #ifndef NAV1D_SAMPLERS_H
 #define NAV1D_SAMPLERS_H
 
