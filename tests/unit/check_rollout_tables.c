@@ -17,13 +17,16 @@ enum { VP = DMC__PROCESS_VP, GRID = DMC__PROCESS_VP_GRID, SDE = DMC__PROCESS_VP_
        FLOW = DMC__PROCESS_FLOW };
 
 static const table_case cases[] = {
-    {VP, DMC__SAMPLER_DDPM, 0, 0, 1},             {VP, DMC__SAMPLER_DDIM, .6, 0, 2},        {EDM, DMC__SAMPLER_DDPM, 0, 0, 1},
-    {FLOW, DMC__SAMPLER_DDIM, .6, 0, 2},          {FLOW, DMC__SAMPLER_DDIM, 1, 0, 1},       {EDM, DMC__SAMPLER_EULER, 0, 2, 1},
-    {EDM, DMC__SAMPLER_HEUN, 0, 2, 1},            {FLOW, DMC__SAMPLER_HEUN, 0, 0, 1},       {SDE, DMC__SAMPLER_EULER_MARUYAMA, 0, 0, 1},
-    {VP, DMC__SAMPLER_EULER_MARUYAMA, 0, 0, 1},   {EDM, DMC__SAMPLER_EULER_MARUYAMA, 0, 0, 2}, {FLOW, DMC__SAMPLER_FLOW_SDE, 0, 0, 1},
-    {FLOW, DMC__SAMPLER_REINFLOW, 0, 0, 1},       {SDE, DMC__SAMPLER_DPMPP_2M, 0, 0, 1},    {GRID, DMC__SAMPLER_SDE_DPM, 0, 0, 2},
-    {FLOW, DMC__SAMPLER_SDE_DPMPP, 0, 0, 1},      {SDE, DMC__SAMPLER_SDE_DPMPP, 0, 0, 1},   {GRID, DMC__SAMPLER_SDE_DPMPP_2M, 0, 0, 1},
-    {FLOW, DMC__SAMPLER_SDE_DPMPP_2M, 0, 0, 1},   {EDM, DMC__SAMPLER_SDE_DPMPP_2M, 0, 0, 1},
+    {VP, DMC__SAMPLER_DDPM, 0, 0, 1}, {VP, DMC__SAMPLER_DDIM, .6, 0, 2},
+    {EDM, DMC__SAMPLER_DDPM, 0, 0, 1}, {FLOW, DMC__SAMPLER_DDIM, .6, 0, 2},
+    {FLOW, DMC__SAMPLER_DDIM, 1, 0, 1}, {EDM, DMC__SAMPLER_EULER, 0, 2, 1},
+    {EDM, DMC__SAMPLER_HEUN, 0, 2, 1}, {FLOW, DMC__SAMPLER_HEUN, 0, 0, 1},
+    {SDE, DMC__SAMPLER_EULER_MARUYAMA, 0, 0, 1}, {VP, DMC__SAMPLER_EULER_MARUYAMA, 0, 0, 1},
+    {EDM, DMC__SAMPLER_EULER_MARUYAMA, 0, 0, 2}, {FLOW, DMC__SAMPLER_FLOW_SDE, 0, 0, 1},
+    {FLOW, DMC__SAMPLER_REINFLOW, 0, 0, 1}, {SDE, DMC__SAMPLER_DPMPP_2M, 0, 0, 1},
+    {GRID, DMC__SAMPLER_SDE_DPM, 0, 0, 2}, {FLOW, DMC__SAMPLER_SDE_DPMPP, 0, 0, 1},
+    {SDE, DMC__SAMPLER_SDE_DPMPP, 0, 0, 1}, {GRID, DMC__SAMPLER_SDE_DPMPP_2M, 0, 0, 1},
+    {FLOW, DMC__SAMPLER_SDE_DPMPP_2M, 0, 0, 1}, {EDM, DMC__SAMPLER_SDE_DPMPP_2M, 0, 0, 1},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -123,7 +126,10 @@ START_TEST(steps_end_where_rows_do)
     open_lab(&l, "cpu", &cases[_i], 0, 0);
     const dmc__rollout_draw draw = {SEED, 0, 0};
     int32_t steps = 0, ends = 0;
-    for (int32_t k = 0; k < dmc__rollout_rows(l.last); k++) ends += dmc__rollout_row(l.last, k)->network && dmc__rollout_row(l.last, k)->ends;
+    for (int32_t k = 0; k < dmc__rollout_rows(l.last); k++) {
+        const dmc__row *row = dmc__rollout_row(l.last, k);
+        ends += row->network && row->ends;
+    }
     ok(dmc__rollout_begin(l.last, &draw, 1));
     while (dmc__rollout_next(l.last) < dmc__rollout_rows(l.last)) {
         ok(dmc__rollout_step(l.last));
