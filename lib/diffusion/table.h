@@ -15,7 +15,7 @@ enum {
     DMC__SAMPLER_DDIM = 1,            /* the eta kernel                                        */
     DMC__SAMPLER_EULER = 2,           /* probability-flow ODE, with churn (EDM)                */
     DMC__SAMPLER_HEUN = 3,            /* the same, second order: two network calls a step      */
-    DMC__SAMPLER_EULER_MARUYAMA = 4,  /* reverse SDE                                           */
+    DMC__SAMPLER_EULER_MARUYAMA = 4,  /* reverse SDE; not on FLOW                              */
     DMC__SAMPLER_FLOW_SDE = 5,        /* Flow-GRPO                                             */
     DMC__SAMPLER_REINFLOW = 6,        /* Euler plus noise of a given deviation                 */
     DMC__SAMPLER_DPM = 7,             /* DPM-Solver-1                                          */
@@ -32,8 +32,8 @@ enum {
     DMC__GRID_TRAILING = 1,
     DMC__GRID_LEADING = 2,
     DMC__GRID_QUAD = 3,               /* power 1.5 of linspace: dense where it is clean        */
-    DMC__GRID_LOGSNR = 4,             /* equal shares of ln(alpha/sigma)                       */
-    DMC__GRID_KARRAS = 5,             /* equal shares of (sigma/alpha)^(1/rho)                 */
+    DMC__GRID_LOGSNR = 4,             /* equal shares of ln(alpha/sigma); not on FLOW          */
+    DMC__GRID_KARRAS = 5,             /* equal shares of (sigma/alpha)^(1/rho); not on FLOW    */
     DMC__GRID_CUSTOM = 6,
     DMC__GRID_AUTO = 7,               /* LINSPACE; on EDM KARRAS, on FLOW TRAILING             */
     DMC__GRIDS = 8
