@@ -1,4 +1,4 @@
-/* nav1d_uniform.c — a controller without a model: uniform actions and a critic, which a faithful model of the full data set equals. */
+/* nav1d_uniform.c — a controller without a model: uniform actions and a critic. A faithful model of the full data is no worse. */
 #include "nav1d_samplers.h"
 
 /* The action the greedy rule takes: argmax of min(Q1,Q2). */
