@@ -29,7 +29,8 @@ static dmc_status make_run(dmc_sampler *s, dmc_context *ctx, const dmc_model *m,
     const dmc__sampler_config c = {.table = table_config(t), .batch = t->batch,
                                    .candidates = t->candidates, .select = t->select, .cascade_passes = t->cascade_passes,
                                    .temperature = t->temperature, .beta = t->beta, .seed = t->seed,
-                                   .weights = t->weights, .horizon = t->horizon};
+                                   .weights = t->weights, .horizon = t->horizon, .guide = t->guide,
+                                   .guide_scale = t->guide_scale, .guidance = t->guidance, .target_return = t->target_return};
     const dmc_critic *critic = p->critic;
     dmc__critic_map map;
     dmc__sampler_parts parts = {.value = p->value};
