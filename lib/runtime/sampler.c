@@ -1,8 +1,11 @@
-/* sampler.c — making a sampler, and what it tells about itself; a call is in sampler_answer.c. */
+/* sampler.c — making a sampler, and what it tells about itself; a call is in sampler_run.c. */
 #include "sampler.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "../base/clock.h"
+#include "../base/fp_mode.h"
 #include "../nn/params.h"
 #include "sampler_state.h"
 
@@ -14,6 +17,12 @@ static size_t frame_bytes(const dmc__sampler *s)
     return (size_t)s->config.batch * (size_t)s->view.cameras * (size_t)s->view.frame;
 }
 
+/* Entries of a condition's candidates, where their mean is wanted. */
+static size_t averaged(const dmc__sampler *s)
+{
+    return s->config.select == DMC__SELECT_EXPECTATION ? (size_t)s->config.candidates * s->elems : 0;
+}
+
 static dmc_status make_host(dmc__sampler *s)
 {
     const dmc__allocator *a = &s->ref.ctx->alloc;
@@ -23,15 +32,16 @@ static dmc_status make_host(dmc__sampler *s)
         {&s->history, batch * (size_t)s->view.n_obs * obs}, {&s->conds, batch * s->cond},
         {&s->mask, s->view.planner ? s->total * s->elems : 0}, {&s->known, s->view.planner ? s->total * s->elems : 0},
         {&s->z, s->total * s->elems}, {&s->previous, s->cascade ? s->total * s->elems : 0}, {&s->q, s->total},
-        {&s->q_previous, s->total}, {&s->weight, (size_t)s->config.candidates}, {&s->chosen, batch * s->elems},
-        {&s->good, out}};
+        {&s->q_previous, s->total}, {&s->weight, (size_t)s->config.candidates}, {&s->raw, averaged(s)},
+        {&s->chosen, batch * s->elems}, {&s->good, out}};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         DMC_TRY(DMC_NEW(a, want[i].n, want[i].p));
         s->host_bytes += want[i].n * sizeof(float);
     }
     DMC_TRY(DMC_NEW(a, frame_bytes(s) * (size_t)s->view.n_obs, &s->frames));
     DMC_TRY(DMC_NEW(a, frame_bytes(s), &s->image));
-    s->host_bytes += frame_bytes(s) * ((size_t)s->view.n_obs + 1);
+    DMC_TRY(DMC_NEW(a, s->view.act->n, &s->column));
+    s->host_bytes += frame_bytes(s) * ((size_t)s->view.n_obs + 1) + (size_t)s->view.act->n;
     return DMC_OK;
 }
 
@@ -50,6 +60,8 @@ static void free_host(dmc__sampler *s)
     DMC_FREE(a, s->q, s->total);
     DMC_FREE(a, s->q_previous, s->total);
     DMC_FREE(a, s->weight, (size_t)s->config.candidates);
+    DMC_FREE(a, s->raw, averaged(s));
+    DMC_FREE(a, s->column, s->view.act->n);
     DMC_FREE(a, s->chosen, batch * s->elems);
     DMC_FREE(a, s->good, batch * (size_t)s->view.horizon * (size_t)s->view.act->n);
 }
@@ -86,6 +98,7 @@ static dmc_status make_rollouts(dmc__sampler *s)
     if (status >= 0 && m->cascade && c->cascade_passes > 0)
         status = make_rollout(s, m->cascade, &table, &s->cascade_net, &s->cascade_half, &s->cascade);
     dmc__table_free(&table);
+    s->config.table.times = NULL; /* the caller's, read */
     return status;
 }
 
@@ -157,51 +170,43 @@ static dmc_status make_parts(dmc__sampler *s, const dmc__sampler_parts *p)
     DMC_TRY(make_rollouts(s));
     DMC_TRY(make_host(s));
     DMC_TRY(ask_return(s));
+    DMC_TRY(dmc__sampler_mark_columns(s, s->config.rotations, s->config.majorities));
+    s->config.rotations = s->config.majorities = NULL; /* the caller's */
     if (p->q) DMC_TRY(make_judge(s, p->q, p->q_map));
     return bind_weights(s);
 }
 
-/* First calls of some instructions and pages are slow: take them here, on a made-up observation. */
-static dmc_status warm_up(dmc__sampler *s)
+static dmc_status create(const dmc__context_ref *ref, const dmc__model *m, const dmc__sampler_parts *parts,
+                         const dmc__sampler_config *c, dmc__sampler **out)
 {
-    const size_t n = (size_t)s->config.batch * (size_t)s->view.obs->n;
-    const size_t out = (size_t)s->config.batch * (size_t)s->view.horizon * (size_t)s->view.act->n;
-    const dmc__allocator *a = &s->ref.ctx->alloc;
-    float *obs, *act;
-    DMC_TRY(DMC_NEW(a, n, &obs));
-    dmc_status status = DMC_NEW(a, out, &act);
-    for (size_t i = 0; i < n; i++) obs[i] = s->view.obs->shift[i % (size_t)s->view.obs->n];
-    for (int32_t i = 0; i < s->view.cameras; i++) s->fresh[i] = 1; /* black */
-    if (status >= 0) status = dmc__sampler_sample(s, obs, act);
-    DMC_FREE(a, act, out);
-    DMC_FREE(a, obs, n);
-    dmc__sampler_reset(s, s->config.seed);
-    return status < 0 ? status : DMC_OK; /* clamped actions are no news here */
-}
-
-dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc__sampler_parts *parts,
-                               const dmc__sampler_config *c, dmc__sampler **out)
-{
-    dmc__context_ref ref;
     dmc__sampler *s;
-    *out = NULL;
-    DMC_TRY(check_config(c, m, parts));
-    DMC_TRY(ctx ? dmc__context_acquire(ctx, &ref) : dmc__context_share(&m->ref, &ref));
-    dmc_status status = DMC_NEW(&ref.ctx->alloc, 1, &s);
+    dmc_status status = check_config(c, m, parts);
+    if (status >= 0) status = DMC_NEW(&ref->ctx->alloc, 1, &s);
     if (status < 0) {
-        dmc__context_release(&ref);
+        dmc__context_release(&(dmc__context_ref){ref->ctx, ref->owned});
         return status;
     }
-    s->ref = ref;
+    s->ref = *ref;
+    s->clock = dmc__clock_ns;
     s->config = *c;
     use_model(s, m);
     s->elems = dmc__view_elems(&s->view);
     s->cond = (size_t)dmc__view_cond(&s->view);
     s->total = (size_t)c->batch * (size_t)c->candidates;
     status = make_parts(s, parts);
-    if (status >= 0) status = warm_up(s);
+    if (status >= 0) status = dmc__sampler_warm_up(s);
     if (status < 0) dmc__sampler_destroy(s);
     else *out = s;
+    return status;
+}
+
+dmc_status dmc__sampler_create(const dmc__context_ref *ref, const dmc__model *m, const dmc__sampler_parts *parts,
+                               const dmc__sampler_config *c, dmc__sampler **out)
+{
+    const dmc__fp_mode host = dmc__fp_enter();
+    *out = NULL;
+    const dmc_status status = create(ref, m, parts, c, out);
+    dmc__fp_set(host);
     return status;
 }
 
@@ -238,6 +243,8 @@ void dmc__sampler_reset(dmc__sampler *s, uint64_t seed)
     s->call = 0;
     s->seen = 0;
     s->have_good = 0;
+    s->run = (dmc__sampler_run){0};
+    s->facts = (dmc__sampler_facts){.chosen = -1, .q = NAN, .seed = seed};
 }
 
 static int32_t same_units(const dmc__normaliser *a, const dmc__normaliser *b)
@@ -264,8 +271,12 @@ dmc_status dmc__sampler_rebind(dmc__sampler *s, const dmc__model *m)
                                      "one's");
     if (s->config.guidance != 1 && m->spec.cond_dropout == 0)
         return dmc__fail(DMC_EINVAL, "dmc_sampler_rebind: guidance = %g, but the new model has cond_dropout = 0", s->config.guidance);
+    const dmc__fp_mode host = dmc__fp_enter();
     use_model(s, m);
-    return bind_weights(s);
+    s->run.open = 0;
+    const dmc_status status = bind_weights(s);
+    dmc__fp_set(host);
+    return status;
 }
 
 const dmc__sampler_facts *dmc__sampler_get_facts(const dmc__sampler *s)
@@ -280,7 +291,9 @@ const float *dmc__sampler_chosen(const dmc__sampler *s, int32_t b)
 
 void dmc__sampler_candidates(const dmc__sampler *s, float *out)
 {
+    const dmc__fp_mode host = dmc__fp_enter();
     for (size_t i = 0; i < s->total; i++) dmc__view_denormalise(&s->view, s->z + i * s->elems, out + i * s->elems);
+    dmc__fp_set(host);
 }
 
 const dmc__sampler_config *dmc__sampler_get_config(const dmc__sampler *s)
