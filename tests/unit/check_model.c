@@ -445,6 +445,7 @@ Suite *dmc_suite_model(void)
     tcase_add_test(c, published_parameter_counts);
     tcase_add_test(c, weights_come_from_the_seed_alone);
     tcase_add_test(c, options_are_refused_by_name);
+    tcase_add_test(c, clip_by_itself);
     tcase_add_test(c, gaussian_samples_are_not_clipped_near_the_middle);
     tcase_add_test(c, multipliers_are_parsed);
     tcase_add_test(c, creating_without_memory);
