@@ -45,7 +45,8 @@ typedef struct dmc__row {
     double u, w;            /* what is handed on                                                             */
     double logp_std;        /* max(S, 1e-3): the sigma~ of log-probabilities; equals S where a floor is used */
     int32_t network;        /* 0: a row that only adds noise (RePaint): a = Q = 0                            */
-    int32_t ends;           /* a denoising step ends here: z' is on the path (Heun's first call is not)      */
+    int32_t ends;           /* a denoising step ends here: z' is on the path (Heun's first call is not). A chain may begin */
+                            /* before row k only if row k - 1 ends, and with no row before it 2M starts over             */
 } dmc__row;
 
 typedef struct dmc__table {
