@@ -77,6 +77,8 @@ dmc__table_config dmc__table_defaults(const dmc__process *p);
 /* DMC_ERANGE: steps > T and others; DMC_EINVAL: a sampler or grid the process cannot have. */
 dmc_status dmc__table_create(const dmc__allocator *a, const dmc__process *p, const dmc__table_config *c, dmc__table *out);
 void dmc__table_free(dmc__table *t);
+/* The row where nothing was handed on before it: what 2M's is of first order. */
+dmc__row dmc__row_alone(const dmc__row *row);
 /* Denoising steps: rows that end one. */
 int32_t dmc__table_steps(const dmc__table *t);
 
