@@ -30,7 +30,7 @@ enum {
     DMC_SAMPLER_DPM = 7,             /* DPM-Solver-1, an ODE                                               */
     DMC_SAMPLER_DPMPP = 8,           /* DPM-Solver++(1)                                                    */
     DMC_SAMPLER_DPMPP_2M = 9,        /* DPM-Solver++(2M)                                                   */
-    DMC_SAMPLER_SDE_DPM = 10,
+    DMC_SAMPLER_SDE_DPM = 10,        /* the three SDEs of these; sde_dpm on every process but flow         */
     DMC_SAMPLER_SDE_DPMPP = 11,
     DMC_SAMPLER_SDE_DPMPP_2M = 12,
     DMC_SAMPLER_AUTO = 13            /* ddpm; on edm heun, on flow euler                                   */
@@ -41,8 +41,8 @@ enum {
     DMC_GRID_TRAILING = 1,           /* equal steps, the clean end left out                                */
     DMC_GRID_LEADING = 2,            /* equal steps, the noisy end left out                                */
     DMC_GRID_QUAD = 3,               /* power 1.5: short steps where it is clean                           */
-    DMC_GRID_LOGSNR = 4,             /* equal steps of ln(alpha/sigma)                                     */
-    DMC_GRID_KARRAS = 5,             /* equal steps of (sigma/alpha)^(1/rho)                               */
+    DMC_GRID_LOGSNR = 4,             /* equal steps of ln(alpha/sigma); not on flow                        */
+    DMC_GRID_KARRAS = 5,             /* equal steps of (sigma/alpha)^(1/rho); not on flow                  */
     DMC_GRID_CUSTOM = 6,             /* grid_times                                                         */
     DMC_GRID_AUTO = 7                /* linspace; on edm karras, on flow trailing                          */
 };

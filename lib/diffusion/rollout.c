@@ -18,6 +18,8 @@ struct dmc__rollout {
     const void *bound;          /* which of the weights the network has; NULL: what they hold has changed */
     dmc__rollout_draw draw;     /* of the run, with: */
     int32_t next, ran, stopped; /* row that comes next; the one done last, -1: none; its sample stands in place of the latent */
+    int32_t from;               /* row the run began with; where it would take something up that no row handed on: */
+    dmc__row first;
     dmc__block memory;          /* cut into: */
     void *latent;               /* (2 or K+1, stride): two that take turns, or all */
     void *carry;                /* (1 or K+1, stride); NULL: the table hands nothing on */
@@ -159,7 +161,7 @@ static dmc_status hand_on(dmc__rollout *r, int32_t k)
 /* Row k of call c draws noise number c*4096 + k. */
 static dmc_status run_row(dmc__rollout *r, int32_t k)
 {
-    const dmc__row *row = &r->table.row[k];
+    const dmc__row *row = dmc__rollout_row(r, k);
     const dmc__noise_key key = {.seed = r->draw.seed, .first = r->draw.first_sample, .purpose = DMC_STREAM_STEP,
                                 .step = r->draw.call * 4096 + (uint64_t)k};
     void *z = latent_at(r, k);
@@ -190,6 +192,8 @@ dmc_status dmc__rollout_step(dmc__rollout *r)
 static dmc_status start(dmc__rollout *r, const dmc__rollout_draw *draw, int32_t from)
 {
     if (!r->weights) return dmc__fail(DMC_ESTATE, "rollout: run before weights were bound");
+    r->from = from;
+    r->first = dmc__row_alone(&r->table.row[from]);
     r->draw = *draw;
     r->next = from;
     r->ran = -1;
@@ -213,6 +217,8 @@ dmc_status dmc__rollout_begin_from(dmc__rollout *r, const void *x0, int32_t from
                                 .purpose = DMC_STREAM_LATENT};
     if (from < 0 || from >= r->table.k)
         return dmc__fail(DMC_ERANGE, "rollout: from = %d, must be 0..%d", from, r->table.k - 1);
+    if (from > 0 && !r->table.row[from - 1].ends)
+        return dmc__fail(DMC_EINVAL, "rollout: from = %d is within a step, which begins with row %d", from, from - 1);
     const dmc__level *at = &r->table.row[from].at;
     DMC_TRY(start(r, draw, from));
     DMC_TRY(dmc__affine_noise(&r->affine, &key, r->noise));
@@ -263,7 +269,8 @@ int32_t dmc__rollout_rows(const dmc__rollout *r)
 
 const dmc__row *dmc__rollout_row(const dmc__rollout *r, int32_t k)
 {
-    return &r->table.row[k];
+    const dmc__row *row = &r->table.row[k];
+    return k == r->from && row->d != 0 ? &r->first : row;
 }
 
 int32_t dmc__rollout_batch(const dmc__rollout *r)

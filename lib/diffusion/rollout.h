@@ -44,7 +44,8 @@ typedef struct dmc__rollout_draw {
 /* Begin a run with pure noise times `temperature`. */
 dmc_status dmc__rollout_begin(dmc__rollout *r, const dmc__rollout_draw *draw, double temperature);
 /* Begin with given clean samples x0 (device (batch,T,cols)), noised to the level of row `from`: pairs share a latent when
- * `noise_sample` is the same for several b (host (batch), sample number of the forward noise; NULL: each its own). */
+ * `noise_sample` is the same for several b (host (batch), sample number of the forward noise; NULL: each its own).
+ * DMC_EINVAL where row from - 1 does not end a step. */
 dmc_status dmc__rollout_begin_from(dmc__rollout *r, const void *x0, int32_t from, const dmc__rollout_draw *draw,
                                    const uint64_t *noise_sample);
 /* One denoising step: the rows up to the next that ends one. DMC_ESTATE when there is none left. */
@@ -60,6 +61,7 @@ dmc_status dmc__rollout_run_from(dmc__rollout *r, const void *x0, int32_t from, 
                                  uint64_t first_sample, const uint64_t *noise_sample);
 
 int32_t dmc__rollout_rows(const dmc__rollout *r);
+/* Of the table; where the last run began within one of 2M, that row is of first order. */
 const dmc__row *dmc__rollout_row(const dmc__rollout *r, int32_t k);
 int32_t dmc__rollout_batch(const dmc__rollout *r);
 int32_t dmc__rollout_group(const dmc__rollout *r);

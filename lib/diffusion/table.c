@@ -93,6 +93,15 @@ void dmc__table_free(dmc__table *t)
     *t = (dmc__table){0};
 }
 
+/* D = x instead of x + share (x - h): a = A (1 + share), d = -A share. */
+dmc__row dmc__row_alone(const dmc__row *row)
+{
+    dmc__row alone = *row;
+    alone.a += alone.d;
+    alone.d = 0;
+    return alone;
+}
+
 int32_t dmc__table_steps(const dmc__table *t)
 {
     int32_t n = 0;

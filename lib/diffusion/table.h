@@ -15,7 +15,7 @@ enum {
     DMC__SAMPLER_DDIM = 1,            /* the eta kernel                                        */
     DMC__SAMPLER_EULER = 2,           /* probability-flow ODE, with churn (EDM)                */
     DMC__SAMPLER_HEUN = 3,            /* the same, second order: two network calls a step      */
-    DMC__SAMPLER_EULER_MARUYAMA = 4,  /* reverse SDE                                           */
+    DMC__SAMPLER_EULER_MARUYAMA = 4,  /* reverse SDE; not on FLOW                              */
     DMC__SAMPLER_FLOW_SDE = 5,        /* Flow-GRPO                                             */
     DMC__SAMPLER_REINFLOW = 6,        /* Euler plus noise of a given deviation                 */
     DMC__SAMPLER_DPM = 7,             /* DPM-Solver-1                                          */
@@ -32,8 +32,8 @@ enum {
     DMC__GRID_TRAILING = 1,
     DMC__GRID_LEADING = 2,
     DMC__GRID_QUAD = 3,               /* power 1.5 of linspace: dense where it is clean        */
-    DMC__GRID_LOGSNR = 4,             /* equal shares of ln(alpha/sigma)                       */
-    DMC__GRID_KARRAS = 5,             /* equal shares of (sigma/alpha)^(1/rho)                 */
+    DMC__GRID_LOGSNR = 4,             /* equal shares of ln(alpha/sigma); not on FLOW          */
+    DMC__GRID_KARRAS = 5,             /* equal shares of (sigma/alpha)^(1/rho); not on FLOW    */
     DMC__GRID_CUSTOM = 6,
     DMC__GRID_AUTO = 7,               /* LINSPACE; on EDM KARRAS, on FLOW TRAILING             */
     DMC__GRIDS = 8
@@ -45,7 +45,8 @@ typedef struct dmc__row {
     double u, w;            /* what is handed on                                                             */
     double logp_std;        /* max(S, 1e-3): the sigma~ of log-probabilities; equals S where a floor is used */
     int32_t network;        /* 0: a row that only adds noise (RePaint): a = Q = 0                            */
-    int32_t ends;           /* a denoising step ends here: z' is on the path (Heun's first call is not)      */
+    int32_t ends;           /* a denoising step ends here: z' is on the path (Heun's first call is not). A chain may begin */
+                            /* before row k only if row k - 1 ends, and with no row before it 2M starts over             */
 } dmc__row;
 
 typedef struct dmc__table {
@@ -76,6 +77,8 @@ dmc__table_config dmc__table_defaults(const dmc__process *p);
 /* DMC_ERANGE: steps > T and others; DMC_EINVAL: a sampler or grid the process cannot have. */
 dmc_status dmc__table_create(const dmc__allocator *a, const dmc__process *p, const dmc__table_config *c, dmc__table *out);
 void dmc__table_free(dmc__table *t);
+/* The row where nothing was handed on before it: what 2M's is of first order. */
+dmc__row dmc__row_alone(const dmc__row *row);
 /* Denoising steps: rows that end one. */
 int32_t dmc__table_steps(const dmc__table *t);
 

@@ -119,6 +119,33 @@ START_TEST(chain_is_the_table)
 }
 END_TEST
 
+/* A run that begins further down: 2M's first row has nothing to take up and is of first order, whatever an earlier run left
+ * there; the rows after it are the table's. With the chain and without: the same bits. */
+START_TEST(runs_from_the_middle)
+{
+    lab l;
+    double h[TOTAL], x0[TOTAL];
+    open_lab(&l, "ref64", &cases[_i], 0, 0);
+    for (int i = 0; i < TOTAL; i++) h[i] = 0, x0[i] = cos(i);
+    const int32_t rows = dmc__rollout_rows(l.r);
+    for (int32_t from = 1; from < rows; from++) {
+        if (!dmc__rollout_row(l.r, from - 1)->ends) {
+            ck_assert_int_eq(dmc__rollout_run_from(l.r, x0, from, SEED, 0, 0, NULL), DMC_EINVAL);
+            continue;
+        }
+        ok(dmc__rollout_run_from(l.r, x0, from, SEED, 0, 0, NULL));
+        ok(dmc__rollout_run_from(l.last, x0, from, SEED, 0, 0, NULL));
+        ck_assert(dmc__rollout_row(l.r, from)->d == 0);
+        for (int i = 0; i < TOTAL; i++) h[i] = 0;
+        for (int32_t k = from; k < rows; k++) assert_row(&l, k, h);
+        ck_assert_mem_eq(dmc__rollout_sample(l.last), dmc__rollout_latent(l.r, rows), TOTAL * sizeof(double));
+    }
+    ok(dmc__rollout_run(l.r, SEED, 0, 0, 1)); /* and the whole is the whole again */
+    for (int32_t k = 0; k < rows; k++) assert_row(&l, k, h);
+    close_lab(&l);
+}
+END_TEST
+
 /* A step runs up to the row that ends it: as many steps as the table has, whatever its rows. */
 START_TEST(steps_end_where_rows_do)
 {
@@ -276,6 +303,7 @@ Suite *dmc_suite_rollout_tables(void)
     Suite *const s = suite_create("rollout_tables");
     TCase *const t = tcase_create("rollout_tables");
     tcase_add_loop_test(t, chain_is_the_table, 0, CASES);
+    tcase_add_loop_test(t, runs_from_the_middle, 0, CASES);
     tcase_add_loop_test(t, steps_end_where_rows_do, 0, CASES);
     tcase_add_loop_test(t, replay_is_exact, 0, CASES);
     tcase_add_loop_test(t, logp_gradient_by_differences, 0, CASES);

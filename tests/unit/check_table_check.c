@@ -1,5 +1,6 @@
 /* What a table cannot be asked for, sentence by sentence. */
 #include "exact_rows.h"
+#include "failing_alloc.h"
 
 typedef struct refusal {
     int32_t kind;
@@ -133,6 +134,57 @@ START_TEST(what_suits_what)
 }
 END_TEST
 
+/* Whichever allocation fails: DMC_ENOMEM, no rows, nothing left. */
+START_TEST(create_survives_lack_of_memory)
+{
+    dmc__process p = plain_process(VP, 10);
+    dmc__table_config c = table_of(&p, DMC__SAMPLER_DDPM, 10);
+    c.jump = 2;
+    c.jumps = 2;
+    dmc_status status = DMC_ENOMEM;
+    int64_t n = 0;
+    while (status == DMC_ENOMEM) {
+        failing_alloc f = {.fail_at = ++n};
+        const dmc__allocator a = failing_allocator(&f);
+        dmc__table t;
+        status = dmc__table_create(&a, &p, &c, &t);
+        ck_assert((status == DMC_OK) == (t.row != NULL));
+        dmc__table_free(&t);
+        ck_assert_int_eq(f.live, 0);
+    }
+    ck_assert_int_eq(status, DMC_OK);
+    ck_assert_int_eq(n, 4); /* levels, walk, rows; then none fails */
+    dmc__process_free(&p);
+}
+END_TEST
+
+/* What the network predicts changes P and Q of a row and nothing else, and with outputs that say the same sample its mean. */
+START_TEST(rows_do_not_depend_on_the_prediction)
+{
+    for (int32_t kind = 0; kind < DMC__PROCESSES; kind++)
+        for (int32_t predict = kind == FLOW ? DMC__PREDICT_X0 : 0; predict < DMC__PREDICTIONS; predict++) {
+            dmc__process plain = plain_process(kind, 20), p = some_process(kind, 0, predict, 20);
+            const dmc__table_config c = table_of(&p, DMC__SAMPLER_HEUN, 6);
+            dmc__table x0 = exact_table(&plain, &c), t = exact_table(&p, &c);
+            for (int32_t k = 0; k < t.k; k++) {
+                dmc__row *r = &t.row[k];
+                const double z = .8, x = -.3, eps = (z - r->at.alpha * x) / r->at.sigma;
+                double of_x0, of_eps;
+                dmc__process_target(&p, &r->at, &of_x0, &of_eps);
+                const double said = r->P * z + r->Q * (of_x0 * x + of_eps * eps);
+                assert_near(r->a * said + r->b * z, x0.row[k].a * x + x0.row[k].b * z, 1e-9);
+                r->P = x0.row[k].P;
+                r->Q = x0.row[k].Q;
+                ck_assert_mem_eq(r, &x0.row[k], sizeof *r);
+            }
+            dmc__table_free(&t);
+            dmc__table_free(&x0);
+            dmc__process_free(&p);
+            dmc__process_free(&plain);
+        }
+}
+END_TEST
+
 Suite *dmc_suite_table_check(void);
 Suite *dmc_suite_table_check(void)
 {
@@ -141,6 +193,8 @@ Suite *dmc_suite_table_check(void)
     tcase_add_test(t, refusals);
     tcase_add_test(t, heun_of_too_many_steps);
     tcase_add_test(t, what_suits_what);
+    tcase_add_test(t, create_survives_lack_of_memory);
+    tcase_add_test(t, rows_do_not_depend_on_the_prediction);
     suite_add_tcase(s, t);
     return s;
 }

@@ -147,20 +147,21 @@ END_TEST
 START_TEST(compat_ddpm_and_ddim)
 {
     dmc__process p = plain_process(DMC__PROCESS_VP_GRID, 20);
-    for (int32_t sampler = DMC__SAMPLER_DDPM; sampler <= DMC__SAMPLER_DDIM; sampler++) {
-        dmc__table_config c = table_of(&p, sampler, 20);
+    for (int32_t variant = 0; variant < 4; variant++) {
+        const int32_t sampler = variant & 1 ? DMC__SAMPLER_DDIM : DMC__SAMPLER_DDPM, steps = variant & 2 ? 7 : 20;
+        dmc__table_config c = table_of(&p, sampler, steps);
         c.compat = 1;
         dmc__table t = exact_table(&p, &c);
-        for (int32_t k = 0; k < 20; k++) {
+        for (int32_t k = 0; k < steps; k++) {
             const dmc__row *r = &t.row[k];
             const double a = r->at.alpha, s = r->at.sigma, to_a = r->to.alpha, to_s = r->to.sigma, x = -.3, z = .8;
             const double std = sampler ? 0 : to_s / s * sqrt(1 - a / to_a * (a / to_a)), eps = (z - a * x) / s;
             const double wanted = to_a * x + (sampler ? to_s : sqrt(to_s * to_s - std * std + 1e-8)) * eps;
             double none = 0;
             assert_near(apply_row(r, x, z, &none, 0), wanted, 1e-12);
-            assert_near(r->S, k < 19 ? std : 0, 1e-9);
+            assert_near(r->S, k + 1 < steps ? std : 0, 1e-9);
         }
-        ck_assert(t.row[19].at.time == 0 && t.row[19].to.time == 0); /* S = T: index 0 twice */
+        ck_assert(t.row[steps - 1].to.time == 0 && (t.row[steps - 1].at.time == 0) == (steps == 20)); /* K = T: index 0 twice */
         dmc__table_free(&t);
     }
     dmc__process_free(&p);
