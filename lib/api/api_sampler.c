@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "../base/fixed_alloc.h"
+#include "../config/number_list.h"
 #include "handles.h"
 
 static dmc_status check_critic(const dmc_model *m, const dmc_critic *critic)
@@ -24,6 +25,22 @@ static dmc__table_config table_config(const dmc_sampler_options *t)
                                .step_noise = t->step_noise, .jump = t->jump, .jumps = t->jumps, .compat = t->table_compat};
 }
 
+enum { MAX_TIMES = 1000 };
+
+/* The places of a custom grid, into times (MAX_TIMES); as many as there are steps, or that many steps. */
+static dmc_status take_times(const dmc_sampler_options *t, dmc__table_config *c, double *times)
+{
+    int32_t n;
+    DMC_TRY(dmc__number_list(t->grid_times, "dmc_sampler_create: grid_times", MAX_TIMES, times, &n));
+    if (t->grid != DMC_GRID_CUSTOM && n > 0)
+        return dmc__fail(DMC_EINVAL, "dmc_sampler_create: grid_times has %d numbers, but grid is not custom", n);
+    if (t->grid == DMC_GRID_CUSTOM && (n == 0 || (t->steps > 0 && t->steps != n)))
+        return dmc__fail(DMC_EINVAL, "dmc_sampler_create: grid_times has %d numbers and steps = %d: grid custom needs a number "
+                         "per step (steps = 0: as many as there are)", n, t->steps);
+    if (n > 0) c->steps = n, c->times = times;
+    return DMC_OK;
+}
+
 /* The user's context, one like the model's, or a private one in the caller's block. */
 static dmc_status hold_context(const dmc_sampler *s, const dmc__fixed_alloc *f, dmc_context *ctx, const dmc_model *m,
                                dmc__context_ref *out)
@@ -34,13 +51,14 @@ static dmc_status hold_context(const dmc_sampler *s, const dmc__fixed_alloc *f, 
 }
 
 static dmc_status make_run(dmc_sampler *s, const dmc__context_ref *ref, const dmc_model *m, const dmc_sampler_parts *p,
-                           const dmc_sampler_options *t)
+                           const dmc_sampler_options *t, const dmc__table_config *table)
 {
-    const dmc__sampler_config c = {.table = table_config(t), .batch = t->batch,
+    const dmc__sampler_config c = {.table = *table, .batch = t->batch,
                                    .candidates = t->candidates, .select = t->select, .cascade_passes = t->cascade_passes,
                                    .temperature = t->temperature, .beta = t->beta, .seed = t->seed,
                                    .weights = t->weights, .horizon = t->horizon, .rotations = t->rotations,
-                                   .majorities = t->majorities};
+                                   .majorities = t->majorities, .guide = t->guide, .guide_scale = t->guide_scale,
+                                   .guidance = t->guidance, .target_return = t->target_return};
     const dmc_critic *critic = p->critic;
     dmc__critic_map map;
     dmc__sampler_parts parts = {.value = p->value};
@@ -72,13 +90,16 @@ static dmc_status take_parts(const dmc_model *m, const dmc_sampler_parts *from, 
 static dmc_status fill(dmc_sampler *s, const dmc__fixed_alloc *f, dmc_context *ctx, const dmc_model *m,
                        const dmc_sampler_parts *p, const dmc_sampler_options *t)
 {
+    double times[MAX_TIMES]; /* read while the table is made */
+    dmc__table_config table = table_config(t);
     dmc__context_ref ref;
+    DMC_TRY(take_times(t, &table, times));
     if (p->critic) {
         s->map_elems = 2 * ((size_t)p->critic->obs.n + (size_t)p->critic->act.n);
         DMC_TRY(DMC_NEW(s->alloc, s->map_elems, &s->map));
     }
     DMC_TRY(hold_context(s, f, ctx, m, &ref));
-    return make_run(s, &ref, m, p, t);
+    return make_run(s, &ref, m, p, t, &table);
 }
 
 static dmc_status make(const dmc__allocator *a, const dmc__fixed_alloc *f, dmc_context *ctx, const dmc_model *m,

@@ -1,5 +1,5 @@
-/* bench_rt.c — see bench_rt.h. Time on the clock, one thread, quiet and beside a process that keeps a core busy. Quiet is as quiet as
- * the machine is: how often this process lost its core stands beside the percentiles. */
+/* bench_rt.c — see bench_rt.h. Time on the clock, one thread, quiet and beside a process that keeps a core busy. Quiet is as quiet
+ * as the machine is: how often this process lost its core stands beside the percentiles. */
 #include "bench_rt.h"
 
 #include "bench_timing.h"

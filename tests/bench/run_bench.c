@@ -1,6 +1,6 @@
 /* run_bench.c — `make bench`: the roofs of this machine, then every benchmark. Usage: bench [FOLDER [nets|ops|rt [CASE...]]].
- * Results go to FOLDER (build/bench) as JSON: machine.json, nets.json, ops.json, rt.json. A CASE is a pattern as in a shell, such as
- * "jan*" or "janner/forward/1@2" (two threads), and only nets knows them. */
+ * Results go to FOLDER (build/bench) as JSON: machine.json, nets.json, ops.json, rt.json. A CASE is a pattern as in a shell, such
+ * as "jan*" or "janner/forward/1@2" (two threads), and only nets knows them. */
 #include "bench_nets.h"
 #include "bench_ops.h"
 #include "bench_rt.h"
