@@ -519,6 +519,8 @@ static dmc_sampler_options varied(int i)
     o.weights = i / 2 % 3;
     o.horizon = i & 4 ? 8 : 0;
     o.sampler = i & 1 ? DMC_SAMPLER_DDIM : DMC_SAMPLER_DDPM;
+    o.guide = i % 3 == 1 ? DMC_GUIDE_CRITIC : DMC_GUIDE_NONE;
+    o.guide_scale = 0.1;
     return o;
 }
 
@@ -605,6 +607,8 @@ START_TEST(the_callers_mode_changes_nothing)
     static const int rounding[] = {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
     dmc_sampler_options o = world_sampling(1, 3, DMC_SELECT_EXPECTATION);
     o.weights = DMC_WEIGHTS_BF16;
+    o.grid = DMC_GRID_CUSTOM;
+    o.grid_times = "4,3,2,1,0";
     answer a, b, c;
     dmc_sampler *s = world_sampler(_i % 2 ? planner : policy, critic, &o), *t = NULL;
     ask(s, 1, &a);
