@@ -322,7 +322,7 @@ BENCH := $(O)/tests/bench
 BENCH_FOLDER := build/bench$(if $(CASES),/some)
 BENCH_TREE = DMC_COMMIT=$$(git describe --always --dirty --exclude='*' 2>/dev/null)
 
-.PHONY: bench bench-nets bench-ops bench-table bench-loops bench-peers
+.PHONY: bench bench-nets bench-ops bench-rt bench-table bench-loops bench-peers
 bench: bench-nets bench-ops ## timings of networks beside PyTorch and of operations, as JSON in build/bench
 
 bench-nets: $(BENCH) ## networks alone, a quarter of an hour; CASES="janner/* idql/forward/1@2" runs those (@2: two threads)
@@ -332,6 +332,10 @@ bench-nets: $(BENCH) ## networks alone, a quarter of an hour; CASES="janner/* id
 bench-ops: $(BENCH) ## operations alone
 	@mkdir -p build/bench
 	$(call run,$(BENCH_TREE) $(BENCH) build/bench ops)
+
+bench-rt: $(BENCH) ## latency of sampler calls and single steps, quiet and beside a busy process: docs/real-time.md
+	@mkdir -p build/bench
+	$(call run,$(BENCH_TREE) $(BENCH) build/bench rt)
 
 bench-table: ## write the results of bench-nets into docs/performance.md
 	$(call run,$(PYTHON) tests/bench/bench_table.py build/bench docs/performance.md)

@@ -1,8 +1,8 @@
-/* sampler.h — draw actions from a model, in real time.
+/* sampler.h — draw actions from a model, in real time (docs/real-time.md).
  *
  * Life:  create -> (reset, sample ...) -> destroy.  create takes all memory, packs weights and warms up. The calls
  * marked REAL-TIME allocate nothing, take no lock, make no system call (one thread) and do the same amount of
- * work every time; tests/rt proves it.
+ * work every time; tests/rt proves it. Calls compute in a floating-point mode of their own and put the caller's back.
  *
  * Threads: a sampler belongs to one thread at a time. Any number of samplers may share one model.
  */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "../base/fixed_alloc.h"
+#include "../base/fp_mode.h"
 #include "../config/number_list.h"
 #include "handles.h"
 
@@ -102,8 +103,8 @@ static dmc_status fill(dmc_sampler *s, const dmc__fixed_alloc *f, dmc_context *c
     return make_run(s, &ref, m, p, t, &table);
 }
 
-static dmc_status make(const dmc__allocator *a, const dmc__fixed_alloc *f, dmc_context *ctx, const dmc_model *m,
-                       const dmc_sampler_parts *from, const dmc_sampler_options *o, dmc_sampler **out)
+static dmc_status make_plainly(const dmc__allocator *a, const dmc__fixed_alloc *f, dmc_context *ctx, const dmc_model *m,
+                               const dmc_sampler_parts *from, const dmc_sampler_options *o, dmc_sampler **out)
 {
     dmc_sampler_options t;
     dmc_sampler_parts p;
@@ -115,6 +116,16 @@ static dmc_status make(const dmc__allocator *a, const dmc__fixed_alloc *f, dmc_c
     const dmc_status status = fill(s, f, ctx, m, &p, &t);
     if (status < 0) dmc_sampler_destroy(s);
     else *out = s;
+    return status;
+}
+
+/* Tables and maps are computed in the mode that answers are computed in. */
+static dmc_status make(const dmc__allocator *a, const dmc__fixed_alloc *f, dmc_context *ctx, const dmc_model *m,
+                       const dmc_sampler_parts *from, const dmc_sampler_options *o, dmc_sampler **out)
+{
+    const dmc__fp_mode host = dmc__fp_enter();
+    const dmc_status status = make_plainly(a, f, ctx, m, from, o, out);
+    dmc__fp_set(host);
     return status;
 }
 

@@ -176,10 +176,11 @@ static dmc_status make_parts(dmc__sampler *s, const dmc__sampler_parts *p)
     return bind_weights(s);
 }
 
-static dmc_status create(const dmc__context_ref *ref, const dmc__model *m, const dmc__sampler_parts *parts,
-                         const dmc__sampler_config *c, dmc__sampler **out)
+dmc_status dmc__sampler_create(const dmc__context_ref *ref, const dmc__model *m, const dmc__sampler_parts *parts,
+                               const dmc__sampler_config *c, dmc__sampler **out)
 {
     dmc__sampler *s;
+    *out = NULL;
     dmc_status status = check_config(c, m, parts);
     if (status >= 0) status = DMC_NEW(&ref->ctx->alloc, 1, &s);
     if (status < 0) {
@@ -197,16 +198,6 @@ static dmc_status create(const dmc__context_ref *ref, const dmc__model *m, const
     if (status >= 0) status = dmc__sampler_warm_up(s);
     if (status < 0) dmc__sampler_destroy(s);
     else *out = s;
-    return status;
-}
-
-dmc_status dmc__sampler_create(const dmc__context_ref *ref, const dmc__model *m, const dmc__sampler_parts *parts,
-                               const dmc__sampler_config *c, dmc__sampler **out)
-{
-    const dmc__fp_mode host = dmc__fp_enter();
-    *out = NULL;
-    const dmc_status status = create(ref, m, parts, c, out);
-    dmc__fp_set(host);
     return status;
 }
 

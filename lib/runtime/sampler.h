@@ -38,7 +38,8 @@ typedef struct dmc__sampler_parts {
     const dmc__model *value;      /* role value                                                                  */
 } dmc__sampler_parts;
 
-/* Takes the hold on the context over, even when it fails. */
+/* Takes the hold on the context over, even when it fails. In the caller's floating-point mode (base/fp_mode.h), as the calls
+ * that answer are not. */
 dmc_status dmc__sampler_create(const dmc__context_ref *ref, const dmc__model *m, const dmc__sampler_parts *parts,
                                const dmc__sampler_config *c, dmc__sampler **out);
 void dmc__sampler_destroy(dmc__sampler *s);

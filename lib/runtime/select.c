@@ -12,10 +12,10 @@ static int32_t best_candidate(const float *q, int32_t n)
     return best;
 }
 
-/* exp(beta (Q - max Q)), 0 where that is no number. */
+/* exp(beta (Q - max Q)), 0 where that is no number; if it is nowhere one, the best is taken. */
 static double softmax_weight(double beta, float q, float top)
 {
-    const double w = q == top ? 1 : exp(beta * ((double)q - top));
+    const double w = exp(beta * ((double)q - top));
     return w > 0 ? w : 0;
 }
 

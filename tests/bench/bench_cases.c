@@ -13,6 +13,7 @@ static const dmc_bench_net nets[] = {
     {"dd_dit", 8, 3, 0, "role=planner network=dit1d horizon=32 hidden=320 heads=10 blocks=2 emb_dim=128 time_embed=fourier "
                         "obs_norm=minmax"},
     {"idql", 11, 3, 0, "train_steps=5"},
+    {"idql_small", 11, 3, 0, "hidden=64 blocks=2 emb_dim=32 train_steps=5"}, /* for bench-rt alone */
     {"dql", 11, 3, 0, "network=dql_mlp train_steps=5"},
     {"twin_q", 11, 3, 0, NULL},
     {"resnet18", 2, 0, 84, NULL},

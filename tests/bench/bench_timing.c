@@ -51,13 +51,19 @@ double dmc_bench_median(dmc_bench_timing *t)
 
 /* ---- the busy neighbour ----------------------------------------------------------------------------- */
 
-static pid_t start_spinning(void)
+pid_t dmc_bench_start_spinning(void)
 {
     const pid_t parent = getpid(), pid = fork();
     if (pid != 0) return pid;
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* never outlives us */
     if (getppid() != parent) _exit(0);
     for (volatile unsigned i = 0;; i++) continue;
+}
+
+void dmc_bench_stop_spinning(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
 }
 
 enum { LEAST_RUNS = 50 }; /* of which the longest stands for the 99th percentile */
@@ -79,11 +85,10 @@ dmc_status dmc_bench_tail(dmc_bench_rig *r, double seconds, double *ratio)
     static dmc_bench_timing t;
     t.n = 0;
     *ratio = 0;
-    const pid_t pid = start_spinning();
+    const pid_t pid = dmc_bench_start_spinning();
     if (pid < 0) return dmc__fail(DMC_EINVAL, "could not start a process");
     const dmc_status status = take_single_runs(r, seconds, &t);
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
+    dmc_bench_stop_spinning(pid);
     const double middle = dmc_bench_median(&t);
     if (t.n >= LEAST_RUNS) *ratio = t.ms[(t.n * 99 + 99) / 100 - 1] / middle;
     return status;

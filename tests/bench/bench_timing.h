@@ -4,6 +4,8 @@
 
 #include "bench_rig.h"
 
+#include <sys/types.h>
+
 enum { DMC_BENCH_SAMPLES = 4096 };
 
 typedef struct dmc_bench_timing {
@@ -19,6 +21,10 @@ typedef dmc_status (*dmc_bench_run)(dmc_bench_rig *r);
 /* Adds samples for about `seconds`. One thread: CPU time of the process, which on an idle machine is time on the clock, while
  * on a busy one it leaves out waiting for a core. More threads: time on the clock. A sample is as many runs as fill 0.2 ms. */
 dmc_status dmc_bench_take(dmc_bench_rig *r, dmc_bench_run run, int threads, double seconds, dmc_bench_timing *t);
+
+/* A process that keeps a core busy, whichever it gets; negative: none. */
+pid_t dmc_bench_start_spinning(void);
+void dmc_bench_stop_spinning(pid_t pid);
 
 /* 99th percentile by median of single runs on the clock, while another process keeps a core busy; 0 = too few runs. */
 dmc_status dmc_bench_tail(dmc_bench_rig *r, double seconds, double *ratio);

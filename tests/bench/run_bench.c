@@ -1,8 +1,9 @@
-/* run_bench.c — `make bench`: the roofs of this machine, then every benchmark. Usage: bench [FOLDER [nets|ops [CASE...]]].
- * Results go to FOLDER (build/bench) as JSON: machine.json, nets.json, ops.json. A CASE is a pattern as in a shell, such as
- * "jan*" or "janner/forward/1@2" (two threads), and only nets knows them. */
+/* run_bench.c — `make bench`: the roofs of this machine, then every benchmark. Usage: bench [FOLDER [nets|ops|rt [CASE...]]].
+ * Results go to FOLDER (build/bench) as JSON: machine.json, nets.json, ops.json, rt.json. A CASE is a pattern as in a shell, such
+ * as "jan*" or "janner/forward/1@2" (two threads), and only nets knows them. */
 #include "bench_nets.h"
 #include "bench_ops.h"
+#include "bench_rt.h"
 
 #include "kernels/kernels.h"
 
@@ -15,7 +16,7 @@
 static const struct benchmark {
     const char *name;
     int (*run)(const dmc_bench_setup *s);
-} benchmarks[] = {{"nets", dmc_bench_nets}, {"ops", dmc_bench_ops}};
+} benchmarks[] = {{"nets", dmc_bench_nets}, {"ops", dmc_bench_ops}, {"rt", dmc_bench_rt}};
 
 int dmc_bench_wanted(const dmc_bench_setup *s, const char *name, int threads)
 {

@@ -21,6 +21,7 @@ TYPES = {
     "void": None,
     "int32_t": c.c_int32,
     "dmc_status": c.c_int32,
+    "int64_t": c.c_int64,
     "uint64_t": c.c_uint64,
     "size_t": c.c_size_t,
     "void *": c.c_void_p,

@@ -186,3 +186,54 @@ def test_weights_of_16_bits(model, obs, weights, allowed):
         assert half.memory > full.memory
     with pytest.raises(dmc.DmcKeyError, match="must be one of: float32 bf16 fp16"):
         dmc.Sampler(model, weights="float16")
+
+
+def test_steps_give_what_a_call_gives(model, obs):
+    with dmc.Sampler(model, batch=5, candidates=2) as a, dmc.Sampler(
+        model, batch=5, candidates=2
+    ) as b:
+        whole = a.sample(obs)
+        b.begin(obs)
+        assert [b.step() for _ in range(5)] == [4, 3, 2, 1, 0]
+        assert np.array_equal(b.finish(), whole)
+        assert (b.info().steps, b.info().planned, b.info().partial) == (5, 5, 0)
+        b.begin(obs)
+        b.step()
+        early = b.finish()
+        assert early.shape == whole.shape and np.isfinite(early).all()
+        assert b.info().partial == b.info().steps == 1 and b.info().partials == 1
+        b.prefault()
+        assert b.info().calls == 0
+        with pytest.raises(dmc.DmcStateError, match="nothing was begun"):
+            b.step()
+
+
+def test_one_observation_gives_one_answer(model, obs):
+    with dmc.Sampler(model) as sampler:
+        sampler.begin(obs[0])
+        sampler.step()
+        assert sampler.finish().shape == (1, ACT)
+        sampler.begin(obs[:1])
+        sampler.step()
+        assert sampler.finish(np.empty((1, 1, ACT), np.float32)).shape == (1, 1, ACT)
+
+
+def test_deadlines(model, obs):
+    with dmc.Sampler(model, batch=5) as a, dmc.Sampler(model, batch=5) as b:
+        first = b.sample(obs)
+        assert np.array_equal(a.sample_until(obs, 60), first)
+        assert a.info().partial == 0
+        held = np.zeros_like(first)
+        with pytest.raises(dmc.DmcDeadlineError, match="deadline_ns"):
+            a.sample_until(obs, -1, held)
+        assert np.array_equal(held, first) and a.info().held == 1 and a.info().holds == 1
+        assert issubclass(dmc.DmcDeadlineError, TimeoutError)
+
+
+def test_size_of_a_buffer(model, critic):
+    size = dmc.Sampler.size(model, critic, candidates=8, select="greedy")
+    with dmc.Sampler(model, critic, candidates=8, select="greedy") as sampler:
+        assert size > sampler.memory > 0
+    assert dmc.Sampler.size(model) < size
+    with pytest.raises(dmc.DmcArgumentError, match="greedy needs a critic"):
+        dmc.Sampler.size(model, select="greedy")

@@ -306,6 +306,7 @@ START_TEST(a_buffer_is_all_it_takes)
     o.select = selects[_i / 2 % 4];
     o.weights = _i % 3;
     o.majorities = "0";
+    o.guide = _i % 2 ? DMC_GUIDE_CRITIC : DMC_GUIDE_NONE;
     ck_assert_int_eq(dmc_sampler_size(r.model, &parts, &o, &bytes), DMC_OK);
     void *memory = malloc(bytes);
     counted = 0;

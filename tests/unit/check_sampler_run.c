@@ -244,6 +244,45 @@ START_TEST(a_pass_that_is_not_through_is_given_up)
 }
 END_TEST
 
+/* A critic that does not know at first. */
+static dmc_status no_number_then_one(void *self, const void *z, const void *cond, int32_t pessimistic, float *r, void *dz)
+{
+    int32_t *const asked = self;
+    (void)z, (void)cond, (void)pessimistic, (void)dz;
+    for (int32_t i = 0; i < 4; i++) r[i] = *asked ? (i == 1 ? NAN : (float)i) : (i == 2 ? 5 : NAN);
+    ++*asked;
+    return DMC_OK;
+}
+
+/* What has no worth is replaced, and never replaces what has one. */
+START_TEST(a_pass_replaces_what_has_no_worth)
+{
+    dmc_model *m = world_cascade(policy);
+    dmc_sampler_options o = world_sampling(1, 4, DMC_SELECT_GREEDY);
+    int32_t asked = 0;
+    answer before, after;
+    dmc_sampler *plain = world_sampler(m, critic, &o);
+    o.cascade_passes = 1;
+    dmc_sampler *s = world_sampler(m, critic, &o);
+    const dmc__reward judge = s->run->judge;
+    s->run->judge.self = &asked;
+    s->run->judge.eval = no_number_then_one;
+    ask(plain, 1, &before);
+    ask(s, 1, &after);
+    ck_assert_int_eq(asked, 2);
+    ck_assert_int_eq(after.info.chosen, 2);
+    ck_assert_double_eq(after.info.q, 5);
+    for (size_t i = 0; i < 4; i++) {
+        const int same = memcmp(before.all + i * after.elems, after.all + i * after.elems, after.elems * sizeof(float)) == 0;
+        ck_assert_int_eq(same, i == 2);
+    }
+    s->run->judge = judge;
+    dmc_sampler_destroy(s);
+    dmc_sampler_destroy(plain);
+    dmc_model_destroy(m);
+}
+END_TEST
+
 /* ---- the wrong order ---------------------------------------------------------------------------------- */
 
 START_TEST(what_was_not_begun_cannot_go_on)
@@ -474,18 +513,23 @@ END_TEST
 START_TEST(what_happened_is_counted)
 {
     const dmc_sampler_options o = world_sampling(1, 2, DMC_SELECT_FIRST);
-    dmc_sampler *s = world_sampler(policy, NULL, &o);
+    dmc_model_options mo = world_policy();
+    mo.clip = 0;
+    dmc_model *m = world_model(NULL, data, &mo), *wild = world_scaled(m, 2);
+    dmc_sampler *s = world_sampler(wild, NULL, &o);
     dmc_sampler_info i = {.struct_size = sizeof i};
     float obs[WORLD_S] = {NAN}, act[4];
     answer a;
-    int64_t clamped = 0;
+    int64_t clamped = 0, several = 0;
     expect_ok(dmc_sampler_get_info(s, &i)); /* warming up has left no trace */
     ck_assert(i.calls == 0 && i.longest_step == 0 && i.planned == 0 && i.chosen == -1 && i.seed == 21);
     set_clock(s);
     for (uint64_t call = 0; call < 30; call++) {
         ask(s, call, &a);
         clamped += a.info.clamped > 0;
+        several += a.info.clamped > 1;
     }
+    ck_assert_int_gt(several, 3);
     ask_in_steps(s, 1, 2, &a);
     clamped += a.info.clamped > 0;
     ck_assert_int_eq(a.info.nanoseconds, 1000 + 2 * 1000 + 2 * 1000); /* begin, steps, finish; not what lies between */
@@ -507,6 +551,8 @@ START_TEST(what_happened_is_counted)
     expect_ok(dmc_sampler_get_info(s, &i));
     ck_assert(i.calls + i.partials + i.holds + i.clampings + i.longest_step == 0 && i.seed == 5);
     dmc_sampler_destroy(s);
+    dmc_model_destroy(wild);
+    dmc_model_destroy(m);
 }
 END_TEST
 
@@ -519,6 +565,8 @@ static dmc_sampler_options varied(int i)
     o.weights = i / 2 % 3;
     o.horizon = i & 4 ? 8 : 0;
     o.sampler = i & 1 ? DMC_SAMPLER_DDIM : DMC_SAMPLER_DDPM;
+    o.guide = i % 3 == 1 ? DMC_GUIDE_CRITIC : DMC_GUIDE_NONE;
+    o.guide_scale = 0.1;
     return o;
 }
 
@@ -605,6 +653,8 @@ START_TEST(the_callers_mode_changes_nothing)
     static const int rounding[] = {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
     dmc_sampler_options o = world_sampling(1, 3, DMC_SELECT_EXPECTATION);
     o.weights = DMC_WEIGHTS_BF16;
+    o.grid = DMC_GRID_CUSTOM;
+    o.grid_times = "4,3,2,1,0";
     answer a, b, c;
     dmc_sampler *s = world_sampler(_i % 2 ? planner : policy, critic, &o), *t = NULL;
     ask(s, 1, &a);
@@ -691,6 +741,7 @@ Suite *dmc_suite_sampler_run(void)
     tcase_add_test(c, steps_are_not_rows);
     tcase_add_loop_test(c, an_early_finish_gives_the_prediction, 1, 6);
     tcase_add_test(c, a_pass_that_is_not_through_is_given_up);
+    tcase_add_test(c, a_pass_replaces_what_has_no_worth);
     c = tcase_create("order");
     add_case(s, c);
     tcase_add_test(c, what_was_not_begun_cannot_go_on);

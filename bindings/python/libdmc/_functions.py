@@ -5,7 +5,8 @@ tests/python/test_declarations.py compares this list with the headers.
 
 from __future__ import annotations
 
-from ctypes import POINTER, c_char_p, c_float, c_int32, c_size_t, c_uint8, c_uint64, c_void_p
+from ctypes import POINTER, c_char_p, c_float, c_int32, c_int64, c_size_t, c_uint8, c_uint64
+from ctypes import c_void_p
 from typing import Any
 
 from . import _records as rec
@@ -14,6 +15,7 @@ from ._array import BYTES, DOUBLES, FLOATS
 STATUS = INT = c_int32
 SIZE = c_size_t
 U64 = c_uint64
+I64 = c_int64
 TEXT = c_char_p
 HANDLE = OPTIONS = c_void_p
 OUT = POINTER(c_void_p)  # receives a new handle
@@ -103,9 +105,20 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "dmc_sampler_options_init": (STATUS, OPTIONS, SIZE),
     "dmc_sampler_create": (STATUS, HANDLE, HANDLE, HANDLE, OPTIONS, OUT),
     "dmc_sampler_create_with": (STATUS, HANDLE, HANDLE, POINTER(rec.SamplerParts), OPTIONS, OUT),
+    "dmc_sampler_size": (STATUS, HANDLE, POINTER(rec.SamplerParts), OPTIONS, NEED),
+    "dmc_sampler_create_in": (
+        *(STATUS, HANDLE, POINTER(rec.SamplerParts), OPTIONS),
+        *(c_void_p, SIZE, OUT),
+    ),
     "dmc_sampler_destroy": (None, HANDLE),
+    "dmc_sampler_prefault": (STATUS, HANDLE),
     "dmc_sampler_set_image": (STATUS, HANDLE, TEXT, BYTES, SIZE),
     "dmc_sampler_sample": (STATUS, HANDLE, FLOATS, SIZE, FLOATS, SIZE),
+    "dmc_clock_now": (I64,),
+    "dmc_sampler_sample_until": (STATUS, HANDLE, FLOATS, SIZE, I64, FLOATS, SIZE),
+    "dmc_sampler_begin": (STATUS, HANDLE, FLOATS, SIZE),
+    "dmc_sampler_step": (STATUS, HANDLE, INTS),
+    "dmc_sampler_finish": (STATUS, HANDLE, FLOATS, SIZE),
     "dmc_sampler_get_info": (STATUS, HANDLE, POINTER(rec.SamplerInfo)),
     "dmc_sampler_plan": (STATUS, HANDLE, INT, FLOATS, SIZE),
     "dmc_sampler_candidates": (STATUS, HANDLE, FLOATS, SIZE),

@@ -105,13 +105,28 @@ class SamplerParts(Record):
 
 @record
 class SamplerInfo(Record):
-    """What Sampler.info returns: `chosen` is -1 for the mean, `q` is NaN without a critic."""
+    """What Sampler.info returns: the last answer, and counts since the sampler was made or reset.
+
+    `chosen` is -1 for the mean and held actions, `q` is NaN without a critic; `held` and `partial`
+    are 0 or 1; from `calls` on all answers are counted.
+    """
 
     steps: Int
     chosen: Int
     clamped: Int
     q: Real
     nanoseconds: Long
+    planned: Int
+    held: Int
+    partial: Int
+    reserved0: Int
+    call: Count
+    seed: Count
+    calls: Long
+    partials: Long
+    holds: Long
+    clampings: Long
+    longest_step: Long
 
 
 @record

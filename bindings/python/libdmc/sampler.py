@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from ctypes import byref
+from ctypes import byref, c_int32, c_size_t
 from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._arguments import Floats, Small, flags, floats, small_floats, text, u64, whole
+from ._check import check
 from ._handle import Handle, used, used_or_null
 from ._lib import lib
 from ._records import SamplerInfo, SamplerParts
-from ._resource import Resource
+from ._resource import InUse, Resource
 from .context import Context, where
 from .critic import Critic
 from .model import Model
@@ -68,6 +69,28 @@ class Sampler(Handle):
         horizon = int(chosen["horizon"]) or model.sizes.horizon
         self.sizes = model.sizes._replace(horizon=horizon)
         self.batch, self.candidate_count = int(chosen["batch"]), int(chosen["candidates"])
+        self._begun = 2
+
+    @staticmethod
+    def size(
+        model: Model,
+        critic: Optional[Critic] = None,
+        *,
+        value: Optional[Model] = None,
+        **options: Value,
+    ) -> int:
+        """Bytes that dmc_sampler_create_in needs for these, for controllers written in C."""
+        bytes_ = c_size_t()
+        arguments = (
+            used("model", model, Model),
+            used_or_null("critic", critic, Critic),
+            used_or_null("value", value, Model),
+        )
+        with InUse(arguments):
+            parts = SamplerParts(critic=_pointer(arguments[1]), value=_pointer(arguments[2]))
+            chosen = Options("sampler", options)
+            check(lib.dmc_sampler_size(arguments[0], byref(parts), chosen, byref(bytes_)))
+        return bytes_.value
 
     def set_image(self, camera: str, pixels: NDArray[Any]) -> None:
         """Of a policy that sees: uint8 (batch,h,w,c), or (h,w,c) with batch = 1, for the next sample.
@@ -85,19 +108,61 @@ class Sampler(Handle):
         of a new array. After a DmcNumericError (an observation or a result is not finite) `out` holds
         the last good actions and is safe to send.
         """
-        s = self.sizes
-        rows = [(self.batch, s.obs_dim)] + [(s.obs_dim,)] * (self.batch == 1)
-        obs = small_floats("obs", obs, *rows)
-        shape = (self.batch, s.horizon, s.act_dim)[2 - obs.ndim :]
-        if out is None:
-            out = np.empty(shape, np.float32)
-        elif not floats("out", out, shape).flags.writeable:
-            raise TypeError("out is read-only")
+        obs = self._observation(obs)
+        out = self._room(obs.ndim, out)
         self._call(lib.dmc_sampler_sample, obs, obs.size, out, out.size)
         return out
 
+    def sample_until(self, obs: Small, seconds: float, out: Optional[Floats] = None) -> Floats:
+        """The same, finished `seconds` from now: steps that would end too late are left out.
+
+        Late by at most one denoising step. info().partial says whether steps were left out. With no
+        time at all: DmcDeadlineError, and `out` holds the last good actions.
+        """
+        deadline = lib.dmc_clock_now() + round(min(max(float(seconds), -1e9), 1e9) * 1e9)
+        obs = self._observation(obs)
+        out = self._room(obs.ndim, out)
+        self._call(lib.dmc_sampler_sample_until, obs, obs.size, deadline, out, out.size)
+        return out
+
+    def begin(self, obs: Small) -> None:
+        """Begin an answer that is made by step and finish; what was begun before is given up."""
+        obs = self._observation(obs)
+        self._call(lib.dmc_sampler_begin, obs, obs.size)
+        self._begun = obs.ndim
+
+    def step(self) -> int:
+        """One denoising step of all candidates; how many are left."""
+        left = c_int32()
+        self._call(lib.dmc_sampler_step, byref(left))
+        return left.value
+
+    def finish(self, out: Optional[Floats] = None) -> Floats:
+        """The actions, after the first step at any time; shaped as the observation of begin was."""
+        out = self._room(self._begun, out)
+        self._call(lib.dmc_sampler_finish, out, out.size)
+        return out
+
+    def prefault(self) -> None:
+        """Warm code and memory up on the calling thread, then reset."""
+        self._call(lib.dmc_sampler_prefault)
+
+    def _observation(self, obs: Small) -> Floats:
+        s = self.sizes
+        rows = [(self.batch, s.obs_dim)] + [(s.obs_dim,)] * (self.batch == 1)
+        return small_floats("obs", obs, *rows)
+
+    def _room(self, dims: int, out: Optional[Floats]) -> Floats:
+        """For actions: without the batch where the observation had none."""
+        shape = (self.batch, self.sizes.horizon, self.sizes.act_dim)[2 - dims :]
+        if out is None:
+            return np.empty(shape, np.float32)
+        if not floats("out", out, shape).flags.writeable:
+            raise TypeError("out is read-only")
+        return out
+
     def info(self) -> SamplerInfo:
-        """Of the last sample call: steps, candidate chosen, clamped entries, Q, nanoseconds."""
+        """Of the last answer: steps, candidate chosen, Q, nanoseconds ...; counts since the reset."""
         info = SamplerInfo()
         self._call(lib.dmc_sampler_get_info, byref(info))
         return info
