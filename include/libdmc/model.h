@@ -149,8 +149,8 @@ DMC_API uint64_t dmc_model_parameters(const dmc_model *m);
 /* One evaluation of the network f(z, t, c) on a batch, in normalised units, without any diffusion step:
  * z (batch,horizon,cols), t (batch) as the network receives it (0..T-1 for discrete processes), cond
  * (batch,n_obs*obs_dim) for policies, with cameras followed in each row by n_obs frames (h,w,c) of every camera, as numbers
- * from -1 to 1 (byte/255*2-1); (batch,2) for planners with returns, (return 0..1, 1) or (0, 0) for none; NULL otherwise; out (batch,horizon,cols), of role value (batch), of role inverse
- * (batch,act_dim).
+ * from -1 to 1 (byte/255*2-1); (batch,2) for planners with returns, (return 0..1, 1) or (0, 0) for none; NULL otherwise; out
+ * (batch,horizon,cols), of role value (batch), of role inverse (batch,act_dim).
  * Allocates; not real-time. Errors: DMC_EINVAL, DMC_ERANGE (batch), DMC_ENOMEM. */
 DMC_API DMC_NODISCARD dmc_status dmc_model_forward(const dmc_model *m, int32_t batch, const float *z, const float *t,
                                                    const float *cond, float *out);

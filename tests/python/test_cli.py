@@ -302,7 +302,8 @@ def test_guides(made):
     planner = ["model.role=planner", "model.network=unet1d_janner", "model.hidden=8", "model.mult=1,2",
                "model.obs_norm=minmax", "train.steps=5"]
     run(made, "train", "-c", "c.yaml", "-q", "-o", "planner.dmc", *planner, "model.returns=1", "model.cond_dropout=0.25")
-    run(made, "train", "-c", "c.yaml", "-q", "-o", "v.dmc", *planner, "model.role=value", "model.network=unet1d_half", "model.kernel=3")
+    run(made, "train", "-c", "c.yaml", "-q", "-o", "v.dmc", *planner, "model.role=value", "model.network=unet1d_half",
+        "model.kernel=3")
     ask = lambda *settings: sample(made, "-m", "planner.dmc", "--obs", "0.5,0", "sampler.guide_scale=5", *settings)[0]["actions"]
     plain = ask()
     guided = ask("sampler.guide=value", "run.value=v.dmc")

@@ -72,7 +72,8 @@ static size_t draw(dmc_sampler *s, uint64_t first, float *z)
 {
     const dmc_model *m = dmc__sampler_model(s->run);
     const dmc__sampler_config *c = dmc__sampler_get_config(s->run);
-    const size_t elems = (size_t)m->spec.net.horizon * (size_t)m->spec.net.cols, n = (size_t)c->batch * (size_t)c->candidates * elems;
+    const size_t elems = (size_t)m->spec.net.horizon * (size_t)m->spec.net.cols;
+    const size_t n = (size_t)c->batch * (size_t)c->candidates * elems;
     float obs[BATCH * WORLD_S], act[MOST];
     ck_assert_uint_le(n, MOST);
     for (int32_t b = 0; b < c->batch; b++) world_observe(first + (uint64_t)b, obs + b * WORLD_S);
@@ -228,7 +229,7 @@ static double worth(const dmc_model *m, const dmc_model *v, const dmc_sampler_op
     return sum;
 }
 
-/* The same noise, so the difference is the guide's alone: up with a positive scale, down with a negative one, more with a larger. */
+/* The same noise, so the difference is the guide's alone: up with a positive scale, down with a negative one. */
 START_TEST(guides_lead_uphill)
 {
     const dmc_model *m = _i == 0 ? policy : planner, *v = _i == 2 ? value : NULL;
@@ -290,7 +291,8 @@ START_TEST(guidance_needs_its_training)
     dmc_model *a = world_model(ctx, data, &p), *b = world_model(ctx, data, &q);
     dmc_sampler_options o = world_sampling(1, 1, DMC_SELECT_FIRST);
     o.guidance = 1.2;
-    refuse(a, NULL, &o, DMC_EINVAL, "guidance = 1.2 needs a model that was trained without its condition too; this one has cond_drop");
+    refuse(a, NULL, &o, DMC_EINVAL, "guidance = 1.2 needs a model that was trained without its condition too");
+    refuse(a, NULL, &o, DMC_EINVAL, "this one has cond_dropout = 0");
     refuse(b, NULL, &o, DMC_EINVAL, "this one has no condition");
     o.guidance = 0;
     refuse(a, NULL, &o, DMC_EINVAL, "guidance = 0 needs");
@@ -319,8 +321,8 @@ END_TEST
 START_TEST(values_of_other_plans_are_refused)
 {
     static const struct { dmc_status status; const char *part; } want[] = {
-        {DMC_ESHAPE, "takes plans of 8 rows, the sampler draws 4"}, {DMC_EINVAL, "another process"}, {DMC_EINVAL, "another process"},
-        {DMC_EINVAL, "another process"}, {DMC_EINVAL, "normalises"}};
+        {DMC_ESHAPE, "takes plans of 8 rows, the sampler draws 4"}, {DMC_EINVAL, "another process"},
+        {DMC_EINVAL, "another process"}, {DMC_EINVAL, "another process"}, {DMC_EINVAL, "normalises"}};
     dmc_sampler_options o = world_sampling(1, 1, DMC_SELECT_FIRST);
     dmc_model_options v = value_options();
     o.guide = DMC_GUIDE_VALUE;

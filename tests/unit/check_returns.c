@@ -1,5 +1,5 @@
-/* check_returns.c — planners that are asked for a return, and training without the condition: what the network is fed, what files keep,
- * what alignment asks for, and that asking helps. */
+/* check_returns.c — planners that are asked for a return, and training without the condition: what the network is fed, what files
+ * keep, what alignment asks for, and that asking helps. */
 #include "world_fixture.h"
 
 #include <math.h>
@@ -129,7 +129,8 @@ START_TEST(every_network_takes_a_return)
     ck_assert(horizon == 4 && cols == WORLD_S + WORLD_A && n_obs == 1 && obs_dim == WORLD_S && act_dim == WORLD_A);
     for (int i = 0; i < 2; i++, cond[0] = 0) expect_ok(dmc_model_forward(m, 1, z, &time, cond, f[i]));
     ck_assert_mem_ne(f[0], f[1], sizeof f[0]);
-    expect_failure(dmc_model_forward(m, 1, z, &time, NULL, f[0]), DMC_EINVAL, "cond is NULL, a planner with returns needs (batch,2)");
+    expect_failure(dmc_model_forward(m, 1, z, &time, NULL, f[0]), DMC_EINVAL,
+                   "cond is NULL, a planner with returns needs (batch,2)");
     expect_ok(dmc_model_save(m, fixture_path("m")));
     expect_ok(dmc_model_load(ctx, fixture_path("m"), &back));
     same_models(m, back);
