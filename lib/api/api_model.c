@@ -51,12 +51,19 @@ static double seen_scale(const dmc_model_options *o)
     return counts && !(o->compat & DMC_COMPAT_RAW_TIME) ? 1000 : 1;
 }
 
+/* By itself a bound is set only where the data have one. */
+static double clip_of(const dmc_model_options *o)
+{
+    const int32_t bounded = o->act_norm == DMC_NORM_MINMAX && (o->role != DMC_ROLE_PLANNER || o->obs_norm == DMC_NORM_MINMAX);
+    return o->clip < 0 ? bounded : o->clip;
+}
+
 static dmc__process_config process_of(const dmc_model_options *o)
 {
     const int32_t native = o->process == DMC_PROCESS_EDM    ? DMC_PREDICT_EDM
                            : o->process == DMC_PROCESS_FLOW ? DMC_PREDICT_VELOCITY
                                                             : DMC_PREDICT_EPSILON;
-    return (dmc__process_config){.kind = o->process, .schedule = o->schedule, .steps = o->train_steps, .clip = o->clip,
+    return (dmc__process_config){.kind = o->process, .schedule = o->schedule, .steps = o->train_steps, .clip = clip_of(o),
                                  .predict = o->predict == DMC_PREDICT_AUTO ? native : o->predict,
                                  .sigma_data = o->sigma_data, .sigma_min = o->sigma_min, .sigma_max = o->sigma_max,
                                  .log_mean = o->log_mean, .log_std = o->log_std, .logit_std = o->logit_std,

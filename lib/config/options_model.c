@@ -24,7 +24,7 @@
                "normalisation of observations")                                                   \
     X##_CHOICE(T, act_norm, DMC_NORM_MINMAX, "minmax", 2, "none gaussian minmax",                 \
                "normalisation of actions; minmax is to [-1,1]")                                   \
-    X##_REAL(T, clip, 1, 0, 1e6, "predicted samples are clipped to +-clip, normalised; 0 = off")  \
+    X##_REAL(T, clip, -1, -1, 1e6, "predicted samples are clipped to +-clip, normalised; 0 = off; -1 = 1 for minmax, else off") \
     X##_REAL(T, control_hz, 0, 0, 1e6, "rate the data was recorded at, Hz; 0 = not stated")       \
     X##_SEED(T, seed, "seed of the initial weights")                                              \
     X##_TEXT(T, mult, "1,2,2,2", "U-Net: channel multipliers per level, cumulative product")      \
