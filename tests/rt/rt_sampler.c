@@ -341,9 +341,11 @@ START_TEST(a_buffer_is_all_it_takes)
     dmc_sampler_options o;
     size_t bytes;
     rig_choose(&r, _i, DMC_WEIGHTS_BF16);
-    const dmc_sampler_parts parts = {.struct_size = sizeof parts, .critic = r.critic};
+    const dmc_sampler_parts parts = {.struct_size = sizeof parts, .critic = r.critic, .value = r.value};
     dmc_sampler_options_init(&o, sizeof o);
     o.candidates = 4;
+    o.guide = r.guide;
+    o.guidance = r.guidance;
     o.select = selects[_i / 2 % 4];
     o.weights = _i % 3;
     o.majorities = "0";
