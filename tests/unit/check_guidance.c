@@ -397,6 +397,7 @@ START_TEST(it_holds_what_it_says)
     dmc_context *own = world_context(&f, "cpu");
     const dmc_model_options po = free_policy(), lo = free_planner(), vo = value_options();
     dmc_model *m[2] = {world_model(own, data, &po), world_model(own, data, &lo)}, *v = world_model(own, data, &vo);
+    dmc_model *grown[2] = {world_cascade(m[0]), world_cascade(m[1])};
     for (int32_t i = 0; i < 2; i++)
         for (int32_t guide = 0; guide <= 1 + i; guide++)
             for (int j = 0; j < 9; j++) {
@@ -405,8 +406,9 @@ START_TEST(it_holds_what_it_says)
                 dmc_sampler *s;
                 float z[MOST];
                 o.weights = j / 3;
+                o.cascade_passes = j % 2;
                 const int64_t before = f.bytes;
-                expect_ok(dmc_sampler_create_with(own, m[i], &parts, &o, &s));
+                expect_ok(dmc_sampler_create_with(own, j % 2 ? grown[i] : m[i], &parts, &o, &s));
                 ck_assert_int_eq(f.bytes - before, (int64_t)dmc_sampler_memory(s));
                 draw(s, 0, z);
                 ck_assert_int_eq(f.bytes - before, (int64_t)dmc_sampler_memory(s));
@@ -414,7 +416,10 @@ START_TEST(it_holds_what_it_says)
                 ck_assert_int_eq(f.bytes, before);
             }
     dmc_model_destroy(v);
-    for (int i = 0; i < 2; i++) dmc_model_destroy(m[i]);
+    for (int i = 0; i < 2; i++) {
+        dmc_model_destroy(grown[i]);
+        dmc_model_destroy(m[i]);
+    }
     dmc_context_destroy(own);
     ck_assert_int_eq(f.live, 0);
 }
