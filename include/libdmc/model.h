@@ -90,7 +90,7 @@ typedef struct dmc_model_options {
     int32_t enc_hidden;    /* width inside the encoder; default 256                                   */
     int32_t enc_dim;       /* width behind the encoder; default 128                                   */
     double dropout;        /* probability while pre-training, 0..<1; default 0                        */
-    double discount;       /* role value: of the return, 0..1; default 0.99                           */
+    double discount;       /* role value, planner with returns: of the return, 0..1; default 0.99     */
     int32_t crop_h, crop_w; /* resnet18: window of an image that is seen; 0 = all; default 0          */
     int32_t crop_random;   /* resnet18: 1 = windows are drawn while pre-training, else the middle; default 1 */
     int32_t enc_width;     /* resnet18: channels of the first stage, 1, 2, 4, 8 or a multiple of 16; default 64 */
@@ -104,7 +104,7 @@ typedef struct dmc_model_options {
     double log_mean, log_std; /* edm: ln of a training sample's noise level is normal; default -1.2 and 1.2 */
     double logit_std;      /* flow: t of a training sample is the logistic of a normal of this deviation; 0 = uniform; default 0 */
     double cond_dropout;   /* share of training samples that learn without their condition (it is zeros), for classifier-free */
-                           /* guidance; 0..<1; default 0                                              */
+                           /* guidance; 0..<1; refused for a model without a condition; default 0     */
     int32_t returns;       /* planner: 1 = its condition is (return, 1), the discounted return of the rest of the episode scaled */
                            /* to 0..1 over the data, or (0, 0) where it is left out; default 0        */
     int32_t reserved0;     /* 0 */
@@ -150,8 +150,8 @@ DMC_API uint64_t dmc_model_parameters(const dmc_model *m);
 /* One evaluation of the network f(z, t, c) on a batch, in normalised units, without any diffusion step:
  * z (batch,horizon,cols), t (batch) as the network receives it (0..T-1 for discrete processes), cond
  * (batch,n_obs*obs_dim) for policies, with cameras followed in each row by n_obs frames (h,w,c) of every camera, as numbers
- * from -1 to 1 (byte/255*2-1); NULL otherwise; out (batch,horizon,cols), of role value (batch), of role inverse
- * (batch,act_dim).
+ * from -1 to 1 (byte/255*2-1); (batch,2) for planners with returns, (return 0..1, 1) or (0, 0) for none; NULL otherwise; out
+ * (batch,horizon,cols), of role value (batch), of role inverse (batch,act_dim).
  * Allocates; not real-time. Errors: DMC_EINVAL, DMC_ERANGE (batch), DMC_ENOMEM. */
 DMC_API DMC_NODISCARD dmc_status dmc_model_forward(const dmc_model *m, int32_t batch, const float *z, const float *t,
                                                    const float *cond, float *out);

@@ -87,9 +87,10 @@ typedef struct dmc_sampler_options {
     double std_floor;       /* least deviation of a step's noise, the last step's too; 0: that has none; default 0 */
     double warm_start;      /* 0, or the share of the way to noise that the last plan, moved up by `exec` rows, is noised */
                             /* to and denoised from, when there is one; 0..1; default 0                */
-    double guidance;        /* classifier-free: w f(z,t,c) + (1 - w) f(z,t,none); default 1            */
+    double guidance;        /* classifier-free: w f(z,t,c) + (1 - w) f(z,t,none); other than 1 needs a model trained with */
+                            /* cond_dropout > 0, and twice the work (0: the null alone); not of cascades; default 1 */
     double target_return;   /* planner with returns: the return asked for, 0 least .. 1 greatest of the data; default 1 */
-    double guide_scale;     /* guide: how far the predicted sample is moved; default 1                 */
+    double guide_scale;     /* guide: how far the predicted sample is moved (docs/math/guidance.md), not of cascades; default 1 */
     const char *grid_times; /* grid custom: `steps` places on the process's clock, noisiest first, commas between; default "" */
     const char *rotations;  /* expectation: first columns of six-number rotations (two columns of a rotation matrix) in the */
                             /* action, which are averaged and made orthonormal again; default ""       */

@@ -23,16 +23,17 @@ typedef struct dmc__view {
 } dmc__view;
 
 int32_t dmc__view_cols(const dmc__view *v);      /* A or S+A              */
-int32_t dmc__view_cond(const dmc__view *v);      /* n_obs*(S+cameras*frame); planner: 0, or 2 with returns */
+int32_t dmc__view_cond(const dmc__view *v);      /* n_obs*(S+cameras*frame); planners: 0, with returns 2 */
 size_t dmc__view_elems(const dmc__view *v);      /* horizon*cols          */
 
-/* One training sample at p. z (T,cols) normalised; cond (may be NULL for planners without returns); mask (T,cols) 1 = known; weight (T,cols)
- * 1 where the loss counts, 0 where known or past the episode's end. mask and weight may be NULL. */
+/* One training sample at p. z (T,cols) normalised; cond (may be NULL for planners without returns); mask (T,cols) 1 = known; weight
+ * (T,cols) 1 where the loss counts, 0 where known or past the episode's end. mask and weight may be NULL. */
 void dmc__view_sample(const dmc__view *v, dmc__position p, float *z, float *cond, float *mask, float *weight);
 /* A pair of states (2,S) and the action between them (A), all normalised, for inverse dynamics: rows p, p+1, or the last two of
  * an episode that ends at p. */
 void dmc__view_transition(const dmc__view *v, dmc__position p, float *states, float *action);
-/* Only what sampling needs: cond (policies) or mask and known (planners), with returns cond too: it asks for the best, (1, 1). */
+/* Only what sampling needs: cond (policies) or mask and known (planners); with returns a planner's cond asks for the best,
+ * (1, 1). */
 void dmc__view_condition(const dmc__view *v, dmc__position p, float *cond, float *mask, float *known);
 /* The condition of a planner or policy from the newest n_obs raw observations (n_obs*S; planners use the last row). */
 void dmc__view_observe(const dmc__view *v, const float *raw, float *cond, float *mask, float *known);

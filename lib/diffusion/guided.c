@@ -154,16 +154,15 @@ double dmc__guide_coefficient(const dmc__guide *g, const dmc__row *row)
     return g->scale * var / (g->of_sample ? var + al * al : al) / row->Q;
 }
 
-/* The mask lets known entries be what they were. */
-static dmc_status push(dmc__guided *g, const dmc__affine *a, const dmc__row *row, const void *z)
+/* What is known of z' does not come from f, so that it may be moved too. */
+static dmc_status push(dmc__guided *g, const dmc__affine *a, const dmc__affine *bare, const dmc__row *row, const void *z)
 {
     const dmc__row clean = {.P = row->P, .Q = row->Q, .a = 1};
-    const dmc__affine unknown = {.device = a->device, .batch = a->batch, .elems = a->elems, .mask = a->mask, .known = g->out};
     const double coefficient = dmc__guide_coefficient(&g->guide, row);
     if (coefficient == 0) return DMC_OK;
     if (g->x) DMC_TRY(dmc__affine_step(a, &clean, z, g->out, NULL, g->x));
     DMC_TRY(g->guide.gradient(g->guide.self, row, g->x ? g->x : z, dmc__guided_cond(g), g->gradient));
-    DMC_TRY(dmc__affine_mix(&unknown, 1, g->out, coefficient, g->gradient, g->f));
+    DMC_TRY(dmc__affine_mix(bare, 1, g->out, coefficient, g->gradient, g->f));
     g->out = g->f;
     return DMC_OK;
 }
@@ -178,7 +177,7 @@ dmc_status dmc__guided_forward(dmc__guided *g, const dmc__affine *a, const dmc__
         DMC_TRY(dmc__hoist_forward(g->hoist, k, z, extra));
         g->out = dmc__hoist_output(g->hoist);
     }
-    return has_guide(&g->guide) ? push(g, a, row, z) : DMC_OK;
+    return has_guide(&g->guide) ? push(g, a, &bare, row, z) : DMC_OK;
 }
 
 /* ---- what it holds ------------------------------------------------------------------------------------ */

@@ -10,7 +10,7 @@
  *     of_sample 0, g at (z, t):        x += scale sigma^2/alpha g                   rows with alpha = 0: not at all
  *     of_sample 1, g at clip(x):       x += scale sigma^2/(sigma^2 + alpha^2) g
  *
- * Known entries are not moved. Nothing is allocated after create.
+ * Known entries of z' are known all the same. Nothing is allocated after create.
  */
 #ifndef DMC_DIFFUSION_GUIDED_H
 #define DMC_DIFFUSION_GUIDED_H

@@ -261,7 +261,8 @@ dmc_status dmc__sampler_rebind(dmc__sampler *s, const dmc__model *m)
                          "dmc_sampler_rebind: the new model's architecture, process, normalisation or device differs from the old "
                                      "one's");
     if (s->config.guidance != 1 && m->spec.cond_dropout == 0)
-        return dmc__fail(DMC_EINVAL, "dmc_sampler_rebind: guidance = %g, but the new model has cond_dropout = 0", s->config.guidance);
+        return dmc__fail(DMC_EINVAL, "dmc_sampler_rebind: guidance = %g, but the new model has cond_dropout = 0",
+                         s->config.guidance);
     const dmc__fp_mode host = dmc__fp_enter();
     use_model(s, m);
     s->run.open = 0;

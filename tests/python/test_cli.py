@@ -297,6 +297,23 @@ def test_sample(made):
     assert chosen[0]["q"] is not None and 0 <= chosen[0]["chosen"] < 8
 
 
+def test_guides(made):
+    """A planner guided by the value model that run.value names, by a critic, and by the return it is asked for."""
+    planner = ["model.role=planner", "model.network=unet1d_janner", "model.hidden=8", "model.mult=1,2",
+               "model.obs_norm=minmax", "train.steps=5"]
+    run(made, "train", "-c", "c.yaml", "-q", "-o", "planner.dmc", *planner, "model.returns=1", "model.cond_dropout=0.25")
+    run(made, "train", "-c", "c.yaml", "-q", "-o", "v.dmc", *planner, "model.role=value", "model.network=unet1d_half",
+        "model.kernel=3")
+    ask = lambda *settings: sample(made, "-m", "planner.dmc", "--obs", "0.5,0", "sampler.guide_scale=5", *settings)[0]["actions"]
+    plain = ask()
+    guided = ask("sampler.guide=value", "run.value=v.dmc")
+    assert guided != plain and guided == ask("sampler.guide=value", "run.value=v.dmc")
+    assert ask("sampler.guide=critic") != plain and ask("sampler.guidance=3") != plain
+    assert "value.dmc" in run(made, "sample", "-m", "planner.dmc", "--obs", "0,0", "sampler.guide=value", code=3).stderr
+    assert "role = value" in run(made, "sample", "--obs", "0,0", "sampler.guide=value", "run.value=v.dmc", code=3).stderr
+    run(made, "eval", "-m", "planner.dmc", "-c", "c.yaml", "-n", "8", "sampler.guide=value", "run.value=v.dmc")
+
+
 def test_another_horizon(made):
     """The policy flattens its sample and refuses; a U-Net answers with as many rows as asked for, and is evaluated with them."""
     assert "must be the model's 4" in run(made, "sample", "--obs", "0,0", "sampler.horizon=8", code=3).stderr

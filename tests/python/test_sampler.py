@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import libdmc as dmc
-from conftest import ACT, OBS
+from conftest import ACT, OBS, SMALL
 
 
 def test_equal_seeds_give_equal_actions(model, obs):
@@ -237,3 +237,33 @@ def test_size_of_a_buffer(model, critic):
     assert dmc.Sampler.size(model) < size
     with pytest.raises(dmc.DmcArgumentError, match="greedy needs a critic"):
         dmc.Sampler.size(model, select="greedy")
+
+
+def test_guides(dataset, critic, obs):
+    """By the critic, by a value model, by the condition that was left out in training; parts outlive their handles."""
+    small = {**SMALL, "horizon": 4, "obs_norm": "minmax", "mult": "1,2"}
+    planner = dmc.Model.create(dataset, role="planner", returns=1, cond_dropout=0.2, **small)
+    value = dmc.Model.create(dataset, role="value", network="unet1d_half", kernel=3, **small)
+    plain = dmc.Sampler(planner, seed=1, batch=5).sample(obs)
+
+    def guided(scale=1.0, **options):
+        with dmc.Sampler(
+            planner, critic, value=value, seed=1, batch=5, guide_scale=scale, **options
+        ) as s:
+            return s.sample(obs)
+
+    assert np.array_equal(guided(), plain)
+    for options in ({"guide": "critic"}, {"guide": "value"}, {"guidance": 2}, {"target_return": 0}):
+        assert not np.array_equal(guided(scale=5, **options), plain), options
+    assert np.array_equal(guided(scale=0, guide="value"), plain)
+    kept = dmc.Sampler(planner, value=value, guide="value", seed=1, batch=5, guide_scale=5)
+    want = guided(scale=5, guide="value")
+    value.close()
+    assert np.array_equal(kept.sample(obs), want)
+    with pytest.raises(dmc.DmcArgumentError, match="guide = critic needs a critic"):
+        dmc.Sampler(planner, guide="critic")
+    with pytest.raises(TypeError, match="value must be a libdmc.Model"):
+        dmc.Sampler(planner, value=critic)
+    cond = np.array([[1, 1]], np.float32)
+    z, t = np.zeros((1, 4, OBS + 1), np.float32), np.zeros(1, np.float32)
+    assert planner.forward(z, t, cond).shape == z.shape

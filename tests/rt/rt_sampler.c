@@ -2,7 +2,7 @@
  *
  * malloc and its kin, and the pthread locks, are replaced in this program and counted; a seccomp filter kills a child at
  * its first system call but exit. 10,000 calls each, policy, planner and a policy that sees, every selection rule, with a
- * critic; a million single steps; page faults after warming up; lateness by the real clock.
+ * critic, and every kind of guidance; a million single steps; page faults after warming up; lateness by the real clock.
  */
 #include <check.h>
 #include <dlfcn.h>
@@ -84,9 +84,11 @@ typedef struct rig {
     dmc_dataset *data;
     dmc_model *model;
     dmc_critic *critic;
+    dmc_model *value;       /* where it guides */
     dmc_sampler *sampler;
     size_t n_out;
-    int32_t sees;
+    int32_t sees, guide;
+    double guidance;        /* 1: none */
 } rig;
 
 static dmc_dataset *make_data(void)
@@ -127,18 +129,37 @@ static void make_model(rig *r, int32_t role)
     m.mult = "1,2";
     m.train_steps = 5;
     m.obs_norm = DMC_NORM_MINMAX;
+    m.returns = planner && r->guidance != 1;
+    m.cond_dropout = r->guidance != 1 ? 0.25 : 0;
     ck_assert_msg(dmc_model_create(NULL, r->data, &m, &r->model) == DMC_OK, "%s", dmc_last_error());
     r->n_out = (size_t)m.horizon * A;
+    r->value = NULL;
+    if (r->guide != DMC_GUIDE_VALUE) return;
+    m.role = DMC_ROLE_VALUE;
+    m.network = DMC_NETWORK_UNET1D_HALF;
+    m.kernel = 3;
+    m.returns = 0;
+    m.cond_dropout = 0;
+    ck_assert_msg(dmc_model_create(NULL, r->data, &m, &r->value) == DMC_OK, "%s", dmc_last_error());
 }
 
-static void rig_open_as(rig *r, int32_t role, int32_t threads, int32_t select, int32_t weights)
+static void make_critic(rig *r)
+{
+    dmc_critic_options o;
+    dmc_critic_options_init(&o, sizeof o);
+    if (r->guide == DMC_GUIDE_CRITIC) o.hidden = 32; /* it has a backward pass in every step */
+    ck_assert_msg(dmc_critic_create(NULL, r->data, &o, &r->critic) == DMC_OK, "%s", dmc_last_error());
+}
+
+static void rig_open_guided(rig *r, int32_t role, int32_t threads, int32_t select, int32_t weights)
 {
     dmc_sampler_options o;
     dmc_context_options c;
     r->data = make_data();
     r->sees = role == SEEING;
     make_model(r, role);
-    ck_assert_msg(dmc_critic_create(NULL, r->data, NULL, &r->critic) == DMC_OK, "%s", dmc_last_error());
+    make_critic(r);
+    const dmc_sampler_parts parts = {.struct_size = sizeof parts, .critic = r->critic, .value = r->value};
     dmc_context_options_init(&c, sizeof c);
     c.threads = threads;
     ck_assert_int_eq(dmc_context_create(&c, &r->ctx), DMC_OK);
@@ -146,7 +167,17 @@ static void rig_open_as(rig *r, int32_t role, int32_t threads, int32_t select, i
     o.candidates = 4;
     o.select = select;
     o.weights = weights;
-    ck_assert_msg(dmc_sampler_create(r->ctx, r->model, r->critic, &o, &r->sampler) == DMC_OK, "%s", dmc_last_error());
+    o.guide = r->guide;
+    o.guide_scale = 0.1;
+    o.guidance = r->guidance;
+    ck_assert_msg(dmc_sampler_create_with(r->ctx, r->model, &parts, &o, &r->sampler) == DMC_OK, "%s", dmc_last_error());
+}
+
+static void rig_open_as(rig *r, int32_t role, int32_t threads, int32_t select, int32_t weights)
+{
+    r->guide = DMC_GUIDE_NONE;
+    r->guidance = 1;
+    rig_open_guided(r, role, threads, select, weights);
 }
 
 static void rig_open(rig *r, int32_t role, int32_t threads, int32_t select)
@@ -157,6 +188,7 @@ static void rig_open(rig *r, int32_t role, int32_t threads, int32_t select)
 static void rig_close(rig *r)
 {
     dmc_sampler_destroy(r->sampler);
+    dmc_model_destroy(r->value);
     dmc_critic_destroy(r->critic);
     dmc_model_destroy(r->model);
     dmc_dataset_destroy(r->data);
@@ -166,11 +198,20 @@ static void rig_close(rig *r)
 static const int32_t roles[] = {DMC_ROLE_POLICY, DMC_ROLE_PLANNER};
 static const int32_t selects[] = {DMC_SELECT_FIRST, DMC_SELECT_EXPECTATION, DMC_SELECT_GREEDY, DMC_SELECT_SOFTMAX};
 
-/* Kind number i of CHOICES: every role with every selection, and one that sees. */
-enum { CHOICES = 9 };
+static const struct { int32_t role, guide; double guidance; } guided[] = {
+    {DMC_ROLE_POLICY, DMC_GUIDE_NONE, 2},  {DMC_ROLE_POLICY, DMC_GUIDE_NONE, 0},     {DMC_ROLE_POLICY, DMC_GUIDE_CRITIC, 1},
+    {DMC_ROLE_PLANNER, DMC_GUIDE_NONE, 2}, {DMC_ROLE_PLANNER, DMC_GUIDE_CRITIC, 1}, {DMC_ROLE_PLANNER, DMC_GUIDE_VALUE, 1.5},
+};
+
+/* Kind number i of CHOICES: every role with every selection, one that sees, and those that are guided. */
+enum { SIGHT = 8, GUIDED = sizeof guided / sizeof *guided, CHOICES = SIGHT + 1 + GUIDED };
 static void rig_choose(rig *r, int i, int32_t weights)
 {
-    if (i == CHOICES - 1) rig_open_as(r, SEEING, 1, DMC_SELECT_GREEDY, weights);
+    if (i > SIGHT) {
+        r->guide = guided[i - SIGHT - 1].guide;
+        r->guidance = guided[i - SIGHT - 1].guidance;
+        rig_open_guided(r, guided[i - SIGHT - 1].role, 1, DMC_SELECT_FIRST, weights);
+    } else if (i == SIGHT) rig_open_as(r, SEEING, 1, DMC_SELECT_GREEDY, weights);
     else rig_open_as(r, roles[i % 2], 1, selects[i / 2], weights);
 }
 
@@ -300,9 +341,11 @@ START_TEST(a_buffer_is_all_it_takes)
     dmc_sampler_options o;
     size_t bytes;
     rig_choose(&r, _i, DMC_WEIGHTS_BF16);
-    const dmc_sampler_parts parts = {.struct_size = sizeof parts, .critic = r.critic};
+    const dmc_sampler_parts parts = {.struct_size = sizeof parts, .critic = r.critic, .value = r.value};
     dmc_sampler_options_init(&o, sizeof o);
     o.candidates = 4;
+    o.guide = r.guide;
+    o.guidance = r.guidance;
     o.select = selects[_i / 2 % 4];
     o.weights = _i % 3;
     o.majorities = "0";

@@ -166,7 +166,8 @@ START_TEST(the_null_alone)
     small_model m;
     open_on(&m, float_devices[_i]);
     for (int32_t group = 1; group <= GROUP; group++) {
-        const dmc__rollout_config plain = {.batch = BATCH, .group = group}, null = {.batch = BATCH, .group = group, .null_share = 1};
+        const dmc__rollout_config plain = {.batch = BATCH, .group = group};
+        const dmc__rollout_config null = {.batch = BATCH, .group = group, .null_share = 1};
         float *a = sample_with(&m, null, 0, 0), *b = sample_with(&m, plain, 0, 1), *c = sample_with(&m, plain, 0, 0);
         ck_assert_mem_eq(a, b, TOTAL * sizeof *a);
         ck_assert_mem_ne(a, c, TOTAL * sizeof *a);
@@ -299,7 +300,8 @@ END_TEST
 /* Rows at pure noise say nothing of the sample: a classifier of z leaves them alone. */
 START_TEST(rows_without_signal_are_left_alone)
 {
-    const dmc__guide g = {.scale = 2, .gradient = spring_gradient}, of_sample = {.scale = 2, .of_sample = 1, .gradient = spring_gradient};
+    const dmc__guide g = {.scale = 2, .gradient = spring_gradient};
+    const dmc__guide of_sample = {.scale = 2, .of_sample = 1, .gradient = spring_gradient};
     const dmc__row noise = {.at = {.alpha = 0, .sigma = 1}, .Q = -1}, half = {.at = {.alpha = .5, .sigma = .5}, .Q = -.5};
     ck_assert_double_eq(dmc__guide_coefficient(&g, &noise), 0);
     ck_assert_double_eq(dmc__guide_coefficient(&of_sample, &noise), -2);

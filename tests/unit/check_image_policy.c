@@ -302,6 +302,40 @@ START_TEST(frames_are_kept_as_observations_are)
 }
 END_TEST
 
+/* Guidance leaves out images too: guidance 0 is a network that is fed zeros, and learns from them. */
+START_TEST(no_condition_is_no_image)
+{
+    dmc_model_options mo = seeing();
+    dmc_sampler_options o = world_sampling(BATCH, 1, DMC_SELECT_FIRST);
+    dmc_train_metrics metrics = {.struct_size = sizeof metrics};
+    dmc_trainer *t;
+    mo.cond_dropout = .5;
+    dmc_model *const m = world_model(ctx, data, &mo);
+    static const float zeros[BATCH * ROW];
+    static float want[BATCH * OUT], got[2][BATCH * OUT], act[BATCH * OUT], obs[BATCH * WORLD_S];
+    o.sampler = DMC_SAMPLER_DDIM;
+    o.steps = 5;
+    for (int i = 0; i < 2; i++) {
+        o.guidance = 2 * i;
+        dmc_sampler *const s = world_sampler(m, NULL, &o);
+        show(s, 1);
+        observe(1, obs);
+        ck_assert_int_ge(dmc_sampler_sample(s, obs, BATCH * WORLD_S, act, BATCH * OUT), DMC_OK);
+        expect_ok(dmc_sampler_candidates(s, got[i], BATCH * OUT));
+        dmc_sampler_destroy(s);
+    }
+    world_denoise(m, &o, BATCH, zeros, want);
+    for (int i = 0; i < BATCH * 2; i++) dmc__normaliser_invert(&m->act, want + i * WORLD_A, 1, want + i * WORLD_A);
+    for (int i = 0; i < BATCH * OUT; i++) ck_assert_float_eq_tol(got[0][i], want[i], 1e-4f);
+    ck_assert_mem_ne(got[0], got[1], sizeof want);
+    expect_ok(dmc_trainer_create(NULL, m, data, NULL, &t));
+    expect_ok(dmc_trainer_step(t, 1, &metrics));
+    ck_assert(isfinite(metrics.loss));
+    dmc_trainer_destroy(t);
+    dmc_model_destroy(m);
+}
+END_TEST
+
 START_TEST(a_missing_image_holds_the_last_actions)
 {
     const dmc_model_options mo = seeing();
@@ -618,6 +652,7 @@ Suite *dmc_suite_image_policy(void)
     tcase_add_loop_test(t, every_network_sees, 0, NETWORKS);
     tcase_add_test(t, images_may_be_ignored);
     tcase_add_test(t, frames_are_kept_as_observations_are);
+    tcase_add_test(t, no_condition_is_no_image);
     tcase_add_test(t, a_missing_image_holds_the_last_actions);
     tcase_add_test(t, the_blind_have_no_camera);
     tcase_add_test(t, evaluation_is_refused);

@@ -345,6 +345,8 @@ START_TEST(forged_models)
         {{"\"train_steps\": 5", "\"train_steps\": 0", NULL, NULL}, DMC_EFORMAT, "must be 1..1000"},
         {{"\"n_obs\"", "\"m_obs\"", NULL, NULL}, DMC_EFORMAT, "no \"n_obs\""},
         {{"\"cascade\": 1", "\"cascade\": 0", NULL, NULL}, DMC_EFORMAT, "its contract describes"},
+        {{"\"returns\": 0", "\"returns\": 1", NULL, NULL}, DMC_EFORMAT, "no \"return_min\""},
+        {{"\"returns\": 0", "\"returns\": 1, \"return_min\": 0, \"return_max\": 1", NULL, NULL}, DMC_EINVAL, "role = planner"},
         {{"\"levels\": 4", "\"levels\": 9", NULL, NULL}, DMC_EFORMAT, "\"levels\" = 9, must be 1..8"},
         {{NULL, NULL, "affine_in.weight", NULL}, DMC_EFORMAT, "the file holds"},
         {{NULL, NULL, "cascade.affine_out.bias", NULL}, DMC_EFORMAT, "the file holds"},

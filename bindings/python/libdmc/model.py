@@ -117,7 +117,8 @@ class Model(Handle):
         """The network alone, f(z, t, cond), in normalised units.
 
         z (B,horizon,z_cols); t (B,), 0..T-1; cond (B,n_obs*obs_dim) for a policy, in each row
-        followed by n_obs frames of every camera as numbers from -1 to 1; None for a planner.
+        followed by n_obs frames of every camera as numbers from -1 to 1; (B,2) for a planner with
+        returns, (return, 1) or (0, 0); None for other planners.
         Returns (B,horizon,z_cols).
         """
         sizes = self.sizes
@@ -125,7 +126,8 @@ class Model(Handle):
         floats("t", t, (batch,))
         if cond is not None:
             frame = sum(h * w * c for h, w, c in self.cameras.values())
-            floats("cond", cond, (batch, sizes.n_obs * (sizes.obs_dim + frame)))
+            width = sizes.n_obs * (sizes.obs_dim + frame)
+            floats("cond", cond, (batch, 2 if self.describe()["returns"] else width))
         out = np.empty(z.shape, np.float32)
         self._call(lib.dmc_model_forward, batch, z, t, cond, out)
         return out
