@@ -371,7 +371,7 @@ demo-run: $(filter %/nav1d,$(EXAMPLES))
 
 # Models are kept in the folder: remove it to train them again.
 .PHONY: samplers-table
-samplers-table: $(filter %/nav1d,$(EXAMPLES)) ## nav1d: return and coherency of every sampler by steps, into docs/results.md; ten minutes
+samplers-table: $(filter %/nav1d,$(EXAMPLES)) ## nav1d: return and coherency of every sampler by steps, into docs/results.md; minutes
 	@mkdir -p build/samplers
 	$(call run,$(O)/examples/nav1d samplers build/samplers examples/nav1d > build/samplers/table.md)
 	$(call run,$(PYTHON) examples/nav1d/put_table.py samplers-table docs/results.md < build/samplers/table.md)

@@ -12,6 +12,8 @@ static const dmc_bench_net nets[] = {
                         "enc_hidden=256 enc_dim=128 train_steps=5"},
     {"dd_dit", 8, 3, 0, "role=planner network=dit1d horizon=32 hidden=320 heads=10 blocks=2 emb_dim=128 time_embed=fourier "
                         "obs_norm=minmax"},
+    {"dd_cfg", 8, 3, 0, "role=planner network=dit1d horizon=32 hidden=320 heads=10 blocks=2 emb_dim=128 time_embed=fourier "
+                        "encoder=mlp enc_hidden=256 enc_dim=128 returns=1 cond_dropout=0.25 obs_norm=minmax"},
     {"idql", 11, 3, 0, "train_steps=5"},
     {"idql_small", 11, 3, 0, "hidden=64 blocks=2 emb_dim=32 train_steps=5"}, /* for bench-rt alone */
     {"dql", 11, 3, 0, "network=dql_mlp train_steps=5"},
@@ -43,6 +45,7 @@ const dmc_bench_case dmc_bench_cases[] = {
     {"dd_dit", DMC_BENCH_FORWARD, 64, 0},
     {"dd_dit", DMC_BENCH_TRAIN, 64, 70},
     {"dd_dit", DMC_BENCH_SAMPLE, 1, 0},
+    {"dd_cfg", DMC_BENCH_SAMPLE_GUIDED, 1, 0},
     {"chi_tf", DMC_BENCH_FORWARD, 1, 0},
     {"chi_tf", DMC_BENCH_FORWARD, 16, 0},
     {"chi_tf", DMC_BENCH_FORWARD, 64, 0},
@@ -68,7 +71,8 @@ const size_t dmc_bench_case_count = sizeof dmc_bench_cases / sizeof *dmc_bench_c
 
 const char *dmc_bench_kind_name(dmc_bench_kind kind)
 {
-    static const char *const names[DMC_BENCH_KINDS] = {"forward", "train", "sample", "sample-bf16", "sample-greedy"};
+    static const char *const names[DMC_BENCH_KINDS] = {"forward",     "train",         "sample",
+                                                       "sample-bf16", "sample-greedy", "sample-guided"};
     return names[kind];
 }
 

@@ -28,13 +28,14 @@ NETS = {
     "chi_tf": peers.ChiTransformer,
     "dp_dit": lambda: peers.DiT(cols=2, horizon=10, cond=10),
     "dd_dit": lambda: peers.DiT(cols=11, horizon=32),
+    "dd_cfg": lambda: peers.DiT(cols=11, horizon=32, cond=2),
     "idql": peers.IdqlMlp,
     "dql": peers.DqlMlp,
     "twin_q": peers.TwinQ,
     "resnet18": peers.ResNetEncoder,
 }
-STEPS = {"janner": 20, "dd_dit": 20}  # of a sampler call; 5 if not named
-PLANNERS = {"janner": 11, "dd_dit": 8}  # columns of row 0 that are observed, and in-painted
+STEPS = {"janner": 20, "dd_dit": 20, "dd_cfg": 20}  # of a sampler call; 5 if not named
+PLANNERS = {"janner": 11, "dd_dit": 8, "dd_cfg": 8}  # columns of row 0 that are observed, and in-painted
 VALUES = {"half_janner"}  # regress one number
 
 
@@ -64,6 +65,17 @@ def sample_once(name, net, inputs):
                     z = z + 0.1 * torch.randn_like(z)
             return z
     return work
+
+
+def sample_guided_once(name, net, inputs):
+    """Classifier-free guidance: with and without the condition, as one batch."""
+    z, t, cond = inputs
+    both = torch.cat([cond, torch.zeros_like(cond)])
+
+    def guided(z, t, _):
+        yes, no = net(torch.cat([z, z]), torch.cat([t, t]), both).chunk(2)
+        return no + 1.2 * (yes - no)
+    return sample_once(name, guided, inputs)
 
 
 def sample_best_once(name, net, inputs):
@@ -132,6 +144,8 @@ def make_work(kind, name, net, inputs):
         return evaluate_once(net, inputs)
     if kind == "sample":
         return sample_once(name, net, inputs)
+    if kind == "sample-guided":
+        return sample_guided_once(name, net, inputs)
     if kind == "sample-greedy":
         return sample_best_once(name, net, inputs)
     return train_critic_once(net, inputs) if name == "twin_q" else train_once(name, net, inputs)
@@ -174,7 +188,8 @@ class Case:
     def candidates(self, style):
         if style == "eager":
             return [self.net]
-        return scripts(self.net, self.inputs) if self.kind != "train" else []
+        inputs = tuple(torch.cat([x, x]) for x in self.inputs) if self.kind == "sample-guided" else self.inputs
+        return scripts(self.net, inputs) if self.kind != "train" else []
 
     def work(self, style, threads):
         """Warmed up; of two candidates the one that is faster here."""

@@ -155,19 +155,26 @@ static dmc_status make_trainer(dmc_bench_rig *r, int32_t batch)
     return dmc_trainer_create(r->context, r->model, r->data, &o, &r->trainer);
 }
 
+/* Samples of one call of a sampler's network: without its condition each is there once more. */
+static int32_t network_batch(const dmc_bench_case *c)
+{
+    return c->batch * (c->kind == DMC_BENCH_SAMPLE_GUIDED ? 2 : 1);
+}
+
 static dmc_status make_sampler(dmc_bench_rig *r, const dmc_bench_case *c, const dmc_bench_net *net)
 {
     dmc_sampler_options o;
     DMC_TRY(dmc_sampler_options_init(&o, sizeof o));
     o.candidates = c->batch;
     if (c->kind == DMC_BENCH_SAMPLE_BF16) o.weights = DMC_WEIGHTS_BF16;
+    if (c->kind == DMC_BENCH_SAMPLE_GUIDED) o.guidance = 1.2;
     if (c->kind == DMC_BENCH_SAMPLE_GREEDY) {
         o.select = DMC_SELECT_GREEDY;
         DMC_TRY(make_critic(r, c->batch, &r->judge));
     }
     DMC_TRY(dmc_sampler_create(r->context, r->model, r->judge, &o, &r->sampler));
     if (c->kind != DMC_BENCH_SAMPLE_BF16)
-        DMC_TRY(dmc_bench_loop_open(&r->loop, r->context, r->model, c->batch, c->batch));
+        DMC_TRY(dmc_bench_loop_open(&r->loop, r->context, r->model, network_batch(c), c->batch));
     r->n_obs = (size_t)net->obs;
     r->n_act = (size_t)r->model->spec.net.horizon * (size_t)net->act;
     r->obs = calloc(r->n_obs, sizeof *r->obs);
@@ -211,7 +218,8 @@ static dmc_status count_sampling(dmc_bench_rig *r, const dmc_bench_case *c)
     dmc_bench_work w;
     const double steps = r->model->spec.process.steps, width = c->kind == DMC_BENCH_SAMPLE_BF16 ? 0.5 : 1;
     DMC_TRY(dmc_bench_count_work(r->model->net->graph, r->model->net, &w));
-    r->flop = w.flop[DMC_BENCH_COND] + steps * (w.flop[DMC_BENCH_BOTH] + c->batch * w.flop[DMC_BENCH_REST]);
+    const double batch = network_batch(c), conds = batch / c->batch;
+    r->flop = conds * w.flop[DMC_BENCH_COND] + steps * (conds * w.flop[DMC_BENCH_BOTH] + batch * w.flop[DMC_BENCH_REST]);
     if (r->judge) r->flop += c->batch * dmc__graph_flops(dmc__iql_graph(r->judge->iql, DMC__IQL_Q));
     r->set = width * (w.bytes[DMC_BENCH_BOTH] + w.bytes[DMC_BENCH_REST]);
     r->bytes = steps * r->set;
