@@ -37,7 +37,8 @@ static dmc_status make_rollout(dmc__align *a)
 {
     dmc__table table;
     DMC_TRY(dmc__align_table(a, 0, &table));
-    const dmc__rollout_config c = {.batch = a->config.batch, .group = 1, .keep_chain = 1};
+    const dmc__rollout_config c = {.batch = a->config.batch, .group = 1, .keep_chain = 1,
+                                   .noised_known = a->config.noised_known};
     const dmc_status status = dmc__rollout_create(a->net, a->device, &table, &c, &a->sample);
     dmc__table_free(&table);
     return status;

@@ -13,6 +13,7 @@
 
 typedef struct dmc__align_config {
     int32_t lora_rank, batch, candidates, eval_every, eval_conditions;
+    int32_t noised_known; /* the model's convention of in-painting: rollout.h */
     double lora_alpha, lr, weight_decay, grad_clip, std_floor;
     uint64_t seed;
     const char *lora_targets;

@@ -77,7 +77,8 @@ static dmc_status make_rollout(dmc__sampler *s, const dmc__net *like, const dmc_
 {
     DMC_TRY(dmc__net_stretch(&s->ref.ctx->alloc, like, s->view.horizon, net));
     DMC_TRY(dmc__dev_alloc(s->ref.ctx->device, half_elems(s, *net), half));
-    const dmc__rollout_config c = {.batch = (int32_t)s->total, .group = s->config.candidates};
+    const dmc__rollout_config c = {.batch = (int32_t)s->total, .group = s->config.candidates,
+                                   .noised_known = s->model->spec.inpaint};
     return dmc__rollout_create(*net, s->ref.ctx->device, table, &c, out);
 }
 

@@ -172,7 +172,7 @@ START_TEST(causal_masks)
         float z[T * C], mask[T * C], weight[T * C];
         int32_t known = 0;
         dmc__view_sample(&v, (dmc__position){0, 2}, z, NULL, mask, weight); /* two rows are padding */
-        dmc__view_causal_mask(&v, &s, mask, weight);
+        dmc__view_causal_mask(&v, 0, &s, mask, weight);
         while (known < T * C && mask[known] == 1) known++;
         ck_assert_int_eq(known % C, S);
         count[known / C]++;
@@ -191,8 +191,8 @@ START_TEST(no_causal_mask_without_rows_or_states)
     const dmc__stream s = {5, DMC_STREAM_MASK, 0, 0};
     const dmc__view p = view(0, 4, 1), q = view(1, 1, 1);
     float mask[4] = {0, 1, 2, 3}, weight[4] = {4, 5, 6, 7};
-    dmc__view_causal_mask(&p, &s, mask, weight);
-    dmc__view_causal_mask(&q, &s, mask, weight);
+    dmc__view_causal_mask(&p, 0, &s, mask, weight);
+    dmc__view_causal_mask(&q, 0, &s, mask, weight);
     expect_floats(mask, 4, 0, 1, 2, 3);
     expect_floats(weight, 4, 4, 5, 6, 7);
 }
