@@ -23,6 +23,12 @@ static size_t averaged(const dmc__sampler *s)
     return s->config.select == DMC__SELECT_EXPECTATION ? (size_t)s->config.candidates * s->elems : 0;
 }
 
+/* What a warm start begins with. */
+static size_t warm_elems(const dmc__sampler *s)
+{
+    return s->config.warm_start > 0 ? s->total * s->elems : 0;
+}
+
 static dmc_status make_host(dmc__sampler *s)
 {
     const dmc__allocator *a = &s->ref.ctx->alloc;
@@ -30,7 +36,8 @@ static dmc_status make_host(dmc__sampler *s)
     const size_t out = batch * (size_t)s->view.horizon * (size_t)s->view.act->n;
     struct { float **p; size_t n; } const want[] = {
         {&s->history, batch * (size_t)s->view.n_obs * obs}, {&s->conds, batch * s->cond},
-        {&s->mask, s->view.planner ? s->total * s->elems : 0}, {&s->known, s->view.planner ? s->total * s->elems : 0},
+        {&s->mask, s->total * s->elems}, {&s->known, s->total * s->elems}, {&s->given, batch * s->elems},
+        {&s->given_z, batch * s->elems}, {&s->placed, batch * s->elems}, {&s->moved, warm_elems(s)},
         {&s->z, s->total * s->elems}, {&s->previous, s->cascade ? s->total * s->elems : 0}, {&s->q, s->total},
         {&s->q_previous, s->total}, {&s->weight, (size_t)s->config.candidates}, {&s->raw, averaged(s)},
         {&s->chosen, batch * s->elems}, {&s->good, out}};
@@ -41,7 +48,9 @@ static dmc_status make_host(dmc__sampler *s)
     DMC_TRY(DMC_NEW(a, frame_bytes(s) * (size_t)s->view.n_obs, &s->frames));
     DMC_TRY(DMC_NEW(a, frame_bytes(s), &s->image));
     DMC_TRY(DMC_NEW(a, s->view.act->n, &s->column));
-    s->host_bytes += frame_bytes(s) * ((size_t)s->view.n_obs + 1) + (size_t)s->view.act->n;
+    DMC_TRY(DMC_NEW(a, batch * s->elems, &s->given_mask));
+    DMC_TRY(DMC_NEW(a, batch * s->elems, &s->placed_mask));
+    s->host_bytes += 2 * batch * s->elems + frame_bytes(s) * ((size_t)s->view.n_obs + 1) + (size_t)s->view.act->n;
     return DMC_OK;
 }
 
@@ -62,6 +71,12 @@ static void free_host(dmc__sampler *s)
     DMC_FREE(a, s->weight, (size_t)s->config.candidates);
     DMC_FREE(a, s->raw, averaged(s));
     DMC_FREE(a, s->column, s->view.act->n);
+    DMC_FREE(a, s->given, batch * s->elems);
+    DMC_FREE(a, s->given_z, batch * s->elems);
+    DMC_FREE(a, s->given_mask, batch * s->elems);
+    DMC_FREE(a, s->placed, batch * s->elems);
+    DMC_FREE(a, s->placed_mask, batch * s->elems);
+    DMC_FREE(a, s->moved, warm_elems(s));
     DMC_FREE(a, s->chosen, batch * s->elems);
     DMC_FREE(a, s->good, batch * (size_t)s->view.horizon * (size_t)s->view.act->n);
 }
@@ -124,6 +139,7 @@ static dmc_status bind_weights(dmc__sampler *s)
 
 static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m, const dmc__iql *q)
 {
+    const int32_t rows = c->horizon > 0 ? c->horizon : m->spec.net.horizon;
     DMC_TRY(dmc__model_draws(m, "dmc_sampler_create"));
     if (m->process.discrete && c->table.steps > m->process.steps)
         return dmc__fail(DMC_ERANGE, "dmc_sampler_create: steps = %d, must be 0..%d (the model's train_steps)", c->table.steps,
@@ -131,6 +147,9 @@ static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m
     if (c->select >= DMC__SELECT_GREEDY && !q)
         return dmc__fail(DMC_EINVAL, "dmc_sampler_create: select = %s needs a critic, critic is NULL",
                          c->select == DMC__SELECT_GREEDY ? "greedy" : "softmax");
+    if (c->warm_start > 0 && c->exec >= rows)
+        return dmc__fail(DMC_ERANGE, "dmc_sampler_create: exec = %d, must be 1..%d (horizon - 1) with warm_start: a row of the plan "
+                         "before must be left", c->exec, rows - 1);
     if ((int64_t)c->batch * c->candidates > 1 << 20)
         return dmc__fail(DMC_ERANGE, "dmc_sampler_create: batch * candidates = %d * %d, must be at most %d", c->batch,
                          c->candidates, 1 << 20);
@@ -151,6 +170,7 @@ static dmc_status make_parts(dmc__sampler *s, const dmc__sampler_parts *p)
                          s->model->ref.ctx->name);
     DMC_TRY(make_rollouts(s));
     DMC_TRY(make_host(s));
+    s->warm_row = dmc__sampler_warm_row(s);
     DMC_TRY(dmc__sampler_mark_columns(s, s->config.rotations, s->config.majorities));
     s->config.rotations = s->config.majorities = NULL; /* the caller's */
     if (p->q) DMC_TRY(make_judge(s, p->q, p->q_map));
@@ -223,6 +243,7 @@ void dmc__sampler_reset(dmc__sampler *s, uint64_t seed)
     s->call = 0;
     s->seen = 0;
     s->have_good = 0;
+    s->have_plan = 0;
     s->run = (dmc__sampler_run){0};
     s->facts = (dmc__sampler_facts){.chosen = -1, .q = NAN, .seed = seed};
 }
@@ -269,7 +290,10 @@ const float *dmc__sampler_chosen(const dmc__sampler *s, int32_t b)
 void dmc__sampler_candidates(const dmc__sampler *s, float *out)
 {
     const dmc__fp_mode host = dmc__fp_enter();
-    for (size_t i = 0; i < s->total; i++) dmc__view_denormalise(&s->view, s->z + i * s->elems, out + i * s->elems);
+    for (size_t i = 0; i < s->total; i++) {
+        dmc__view_denormalise(&s->view, s->z + i * s->elems, out + i * s->elems);
+        dmc__sampler_restore_known(s, i / (size_t)s->config.candidates, out + i * s->elems);
+    }
     dmc__fp_set(host);
 }
 

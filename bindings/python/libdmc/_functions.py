@@ -105,6 +105,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "dmc_sampler_create_with": (STATUS, HANDLE, HANDLE, POINTER(rec.SamplerParts), OPTIONS, OUT),
     "dmc_sampler_destroy": (None, HANDLE),
     "dmc_sampler_set_image": (STATUS, HANDLE, TEXT, BYTES, SIZE),
+    "dmc_sampler_set_known": (STATUS, HANDLE, BYTES, FLOATS, SIZE),
     "dmc_sampler_sample": (STATUS, HANDLE, FLOATS, SIZE, FLOATS, SIZE),
     "dmc_sampler_get_info": (STATUS, HANDLE, POINTER(rec.SamplerInfo)),
     "dmc_sampler_plan": (STATUS, HANDLE, INT, FLOATS, SIZE),
