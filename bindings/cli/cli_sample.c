@@ -25,7 +25,7 @@ static int prepare(job *j)
                             j->s.set.sampler.batch);
     CLI_TRY(cli_session_model(&j->s));
     if (j->s.set.critic_path) CLI_TRY(cli_session_critic(&j->s));
-    CLI_CALL(dmc_sampler_create(j->s.ctx, j->s.model, j->s.critic, &j->s.set.sampler, &j->sampler));
+    CLI_TRY(cli_session_sampler(&j->s, &j->s.set.sampler, &j->sampler));
     CLI_CALL(dmc_model_sizes(j->s.model, &j->horizon, NULL, NULL, &j->obs_dim, &j->act_dim));
     if (j->s.set.sampler.horizon > 0) j->horizon = j->s.set.sampler.horizon;
     j->obs = calloc((size_t)j->obs_dim, sizeof *j->obs);

@@ -19,10 +19,10 @@ static const struct kind {
     const char *role, *process, *config, *setting[3], *preferred;
     int32_t candidates;
 } kinds[] = {
-    {"planner", "vp", "planner.yaml", {"model.train_steps=20"}, "ddpm", 16},
-    {"planner", "vp_sde", "planner.yaml", {"model.process=vp_sde"}, "ddpm", 16},
-    {"planner", "edm", "planner-edm.yaml", {NULL}, "heun", 16},
-    {"planner", "flow", "planner-flow.yaml", {NULL}, "euler", 16},
+    {"planner", "vp", "planner.yaml", {"model.train_steps=20"}, "ddpm", NAV1D_MOST_CANDIDATES},
+    {"planner", "vp_sde", "planner.yaml", {"model.process=vp_sde"}, "ddpm", NAV1D_MOST_CANDIDATES},
+    {"planner", "edm", "planner-edm.yaml", {NULL}, "heun", NAV1D_MOST_CANDIDATES},
+    {"planner", "flow", "planner-flow.yaml", {NULL}, "euler", NAV1D_MOST_CANDIDATES},
     {"policy", "vp", "policy.yaml", {"model.train_steps=20"}, "ddpm", 8},
     {"policy", "edm", "policy.yaml", {"model.process=edm", "model.predict=edm", "model.sigma_data=0.58"}, "heun", 8},
     {"policy", "flow", "policy.yaml", {"model.process=flow", "model.predict=velocity"}, "euler", 8},
@@ -249,9 +249,22 @@ static dmc_status measure_kind(work *w, const struct kind *k)
     return status;
 }
 
+static dmc_status measure_uniform(work *w)
+{
+    static const int32_t candidates[3] = {1, 8, NAV1D_MOST_CANDIDATES};
+    double returns[NAV1D_SEEDS];
+    dmc_status status = DMC_OK;
+    for (int32_t i = 0; status >= 0 && i < 3; i++) {
+        status = nav1d_uniform_returns(w->critic, candidates[i], returns);
+        w->cells.uniform[i] = nav1d_summary(returns, NAV1D_SEEDS);
+    }
+    return status;
+}
+
 static dmc_status measure_all(work *w)
 {
     dmc_status status = find_critic(w);
+    if (status >= 0) status = measure_uniform(w);
     for (size_t i = 0; status >= 0 && i < sizeof kinds / sizeof *kinds; i++) status = measure_kind(w, &kinds[i]);
     return status;
 }

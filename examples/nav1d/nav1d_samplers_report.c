@@ -48,23 +48,69 @@ static void print_value(const nav1d_cell *c, int32_t what, FILE *f)
     else fprintf(f, " %.3f |", c->coherency);
 }
 
-static int32_t same_row(const nav1d_cell *a, const nav1d_cell *b)
+static int32_t same_model(const nav1d_cell *a, const nav1d_cell *b)
 {
-    return strcmp(a->role, b->role) == 0 && strcmp(a->process, b->process) == 0 && strcmp(a->sampler, b->sampler) == 0;
+    return strcmp(a->role, b->role) == 0 && strcmp(a->process, b->process) == 0;
 }
 
-/* Cells from i on that share a row; returns the first that does not. */
-static int32_t print_row(const nav1d_cells *all, int32_t i, int32_t what, FILE *f)
+static int32_t same_row(const nav1d_cell *a, const nav1d_cell *b)
 {
-    const nav1d_cell *const head = &all->cell[i];
-    fprintf(f, "| %s | %s | %s%s |", head->role, head->process, head->sampler, head->preferred ? " *" : "");
-    for (int32_t k = 0; k < NAV1D_STEP_COUNTS; k++)
-        if (i < all->n && same_row(head, &all->cell[i]) && all->cell[i].steps == nav1d_step_counts[k])
-            print_value(&all->cell[i++], what, f);
-        else
-            fputs(" - |", f);
-    fputc('\n', f);
+    return same_model(a, b) && strcmp(a->sampler, b->sampler) == 0;
+}
+
+/* Where the row that begins at i ends. */
+static int32_t row_end(const nav1d_cells *all, int32_t i)
+{
+    const int32_t first = i;
+    while (i < all->n && same_row(&all->cell[first], &all->cell[i])) i++;
     return i;
+}
+
+static int32_t close_to(double a, double b)
+{
+    return fabs(a - b) < 5e-4 || (isnan(a) && isnan(b));
+}
+
+/* The rows at i and j, of one model, say the same as far as they are printed: some samplers are one in theory. */
+static int32_t rows_agree(const nav1d_cells *all, int32_t i, int32_t j)
+{
+    const int32_t n = row_end(all, i) - i;
+    if (!same_model(&all->cell[i], &all->cell[j]) || row_end(all, j) - j != n) return 0;
+    for (int32_t k = 0; k < n; k++) {
+        const nav1d_cell *a = &all->cell[i + k], *b = &all->cell[j + k];
+        if (a->steps != b->steps || !close_to(a->single.mean, b->single.mean) || !close_to(a->greedy.mean, b->greedy.mean) ||
+            !close_to(a->coherency, b->coherency) || !close_to(a->rms, b->rms))
+            return 0;
+    }
+    return 1;
+}
+
+static int32_t has_twin_above(const nav1d_cells *all, int32_t i)
+{
+    for (int32_t j = 0; j < i; j = row_end(all, j))
+        if (rows_agree(all, j, i)) return 1;
+    return 0;
+}
+
+/* The samplers of the row at i, and of those below that agree with it. */
+static void print_names(const nav1d_cells *all, int32_t i, FILE *f)
+{
+    for (int32_t j = i; j < all->n; j = row_end(all, j)) {
+        if (!rows_agree(all, i, j)) continue;
+        fprintf(f, "%s%s%s", j > i ? ", " : "", all->cell[j].sampler, all->cell[j].preferred ? " *" : "");
+    }
+}
+
+static void print_row(const nav1d_cells *all, int32_t i, int32_t what, FILE *f)
+{
+    const int32_t end = row_end(all, i);
+    fprintf(f, "| %s | %s | ", all->cell[i].role, all->cell[i].process);
+    print_names(all, i, f);
+    fputs(" |", f);
+    for (int32_t k = 0; k < NAV1D_STEP_COUNTS; k++)
+        if (i < end && all->cell[i].steps == nav1d_step_counts[k]) print_value(&all->cell[i++], what, f);
+        else fputs(" - |", f);
+    fputc('\n', f);
 }
 
 static void print_table(const nav1d_cells *all, int32_t what, const char *title, FILE *f)
@@ -74,12 +120,16 @@ static void print_table(const nav1d_cells *all, int32_t what, const char *title,
     fputs("\n|---|---|---|", f);
     for (int32_t k = 0; k < NAV1D_STEP_COUNTS; k++) fputs("---|", f);
     fputc('\n', f);
-    for (int32_t i = 0; i < all->n;) i = print_row(all, i, what, f);
+    for (int32_t i = 0; i < all->n; i = row_end(all, i))
+        if (!has_twin_above(all, i)) print_row(all, i, what, f);
     fputc('\n', f);
 }
 
 void nav1d_samplers_markdown(const nav1d_cells *c, FILE *f)
 {
+    fprintf(f, "Actions drawn uniformly, as the data have them: one %.2f ± %.2f, the best of 8 by the critic %.2f ± %.2f, of 16 "
+               "%.2f ± %.2f.\n\n",
+            c->uniform[0].mean, c->uniform[0].se, c->uniform[1].mean, c->uniform[1].se, c->uniform[2].mean, c->uniform[2].se);
     print_table(c, GREEDY, "**Return, the best of 16 plans (8 actions of a policy) by the critic:**", f);
     print_table(c, COHERENCY, "**Coherency (root mean square error of a planned transition), of a policy the overlap:**", f);
     print_table(c, SINGLE, "**Return, one sample:**", f);

@@ -81,6 +81,7 @@ static dmc_status fill_spec(const dmc_model_options *o, const dmc__trajectories 
     s->cond_dropout = o->cond_dropout;
     s->control_hz = o->control_hz;
     s->discount = o->discount;
+    if (s->returns) dmc__trajectories_return_range(t, s->discount, &s->return_min, &s->return_max);
     s->memory = o->memory;
     s->net = (dmc__net_config){.kind = o->network, .horizon = o->horizon, .hidden = o->hidden, .blocks = o->blocks,
                                .emb_dim = o->emb_dim, .kernel = o->kernel, .n_obs = s->n_obs, .heads = o->heads,
@@ -227,8 +228,9 @@ dmc_status dmc_model_forward(const dmc_model *m, int32_t batch, const float *z, 
     DMC_NEED("dmc_model_forward", t);
     DMC_NEED("dmc_model_forward", out);
     if (batch < 1 || batch > 65536) return dmc__fail(DMC_ERANGE, "dmc_model_forward: batch = %d, must be 1..65536", batch);
-    if (m->spec.net.cond && !cond) return dmc__fail(DMC_EINVAL, "dmc_model_forward: cond is NULL, a policy needs (batch,%d)",
-                                                    m->spec.net.cond);
+    if (m->spec.net.cond && !cond)
+        return dmc__fail(DMC_EINVAL, "dmc_model_forward: cond is NULL, a %s needs (batch,%d)",
+                         m->spec.returns ? "planner with returns" : "policy", m->spec.net.cond);
     DMC_TRY(dmc__plan_create(m->net->graph, m->ref.ctx->device, batch, DMC__PLAN_INFER, NULL, &p));
     const dmc_status status = run_forward(m, p, batch, z, t, cond, out);
     dmc__plan_destroy(p);

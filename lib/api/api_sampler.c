@@ -58,7 +58,8 @@ static dmc_status make_run(dmc_sampler *s, const dmc__context_ref *ref, const dm
                                    .temperature = t->temperature, .beta = t->beta, .seed = t->seed,
                                    .warm_start = t->warm_start, .exec = t->exec,
                                    .weights = t->weights, .horizon = t->horizon, .rotations = t->rotations,
-                                   .majorities = t->majorities};
+                                   .majorities = t->majorities, .guide = t->guide, .guide_scale = t->guide_scale,
+                                   .guidance = t->guidance, .target_return = t->target_return};
     const dmc_critic *critic = p->critic;
     dmc__critic_map map;
     dmc__sampler_parts parts = {.value = p->value};

@@ -38,7 +38,7 @@
     X##_INT(T, enc_hidden, 256, 1, 8192, "width inside the encoder")                              \
     X##_INT(T, enc_dim, 128, 1, 8192, "width behind the encoder")                                 \
     X##_REAL(T, dropout, 0, 0, DMC__BELOW_ONE, "probability of dropout while pre-training")       \
-    X##_REAL(T, discount, 0.99, 0, 1, "role value: discount of the return")                       \
+    X##_REAL(T, discount, 0.99, 0, 1, "role value, planner with returns: discount of the return")                       \
     X##_INT(T, crop_h, 0, 0, 2048, "resnet18: rows of an image that are seen; 0 = all")           \
     X##_INT(T, crop_w, 0, 0, 2048, "resnet18: columns of an image that are seen; 0 = all")        \
     X##_INT(T, crop_random, 1, 0, 1, "resnet18: 1 = the window is drawn while pre-training, 0 = the middle") \

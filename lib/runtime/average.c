@@ -20,8 +20,9 @@ static dmc_status mark(dmc__sampler *s, const column_text *t, long first)
 {
     const int32_t last = s->view.act->n - t->width;
     if (first < 0 || first > last)
-        return dmc__fail(DMC_ERANGE, "dmc_sampler_create: %s = \"%.64s\": column %ld, must be 0..%d (%d of %d columns of an action)",
-                         t->name, t->text, first, last, t->width, s->view.act->n);
+        return dmc__fail(DMC_ERANGE,
+                         "dmc_sampler_create: %s = \"%.64s\": column %ld, must be 0..%d (%d of %d columns of an action)", t->name,
+                         t->text, first, last, t->width, s->view.act->n);
     for (int32_t i = 0; i < t->width; i++) {
         if (s->column[first + i] != MEAN)
             return dmc__fail(DMC_EINVAL, "dmc_sampler_create: %s = \"%.64s\": column %ld has a meaning already", t->name, t->text,

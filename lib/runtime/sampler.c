@@ -86,14 +86,18 @@ static size_t half_elems(const dmc__sampler *s, const dmc__net *net)
     return s->config.weights && net ? dmc__dev_half(s->ref.ctx->device, dmc__graph_param_elems(net->graph)) : 0;
 }
 
-/* A network like `like`, room for its weights in 16 bits, and a roll-out of it. */
+/* A network like `like`, room for its weights in 16 bits, and a roll-out of it; a cascade's is not guided. */
 static dmc_status make_rollout(dmc__sampler *s, const dmc__net *like, const dmc__table *table, dmc__net **net, void **half,
                                dmc__rollout **out)
 {
+    const int32_t guided = out == &s->rollout;
     DMC_TRY(dmc__net_stretch(&s->ref.ctx->alloc, like, s->view.horizon, net));
     DMC_TRY(dmc__dev_alloc(s->ref.ctx->device, half_elems(s, *net), half));
-    const dmc__rollout_config c = {.batch = (int32_t)s->total, .group = s->config.candidates,
-                                   .noised_known = s->model->spec.inpaint};
+    dmc__rollout_config c = {.batch = (int32_t)s->total, .group = s->config.candidates, .noised_known = s->model->spec.inpaint};
+    if (guided) {
+        c.null_share = 1 - s->config.guidance;
+        c.guide = s->guide.guide;
+    }
     return dmc__rollout_create(*net, s->ref.ctx->device, table, &c, out);
 }
 
@@ -137,14 +141,15 @@ static dmc_status bind_weights(dmc__sampler *s)
     return bind_rollout(s, s->cascade, s->cascade_net, s->model->cascade_weights, s->cascade_half);
 }
 
-static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m, const dmc__iql *q)
+static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m, const dmc__sampler_parts *p)
 {
     const int32_t rows = c->horizon > 0 ? c->horizon : m->spec.net.horizon;
     DMC_TRY(dmc__model_draws(m, "dmc_sampler_create"));
+    DMC_TRY(dmc__sampler_guide_check(c, m, p));
     if (m->process.discrete && c->table.steps > m->process.steps)
         return dmc__fail(DMC_ERANGE, "dmc_sampler_create: steps = %d, must be 0..%d (the model's train_steps)", c->table.steps,
                          m->process.steps);
-    if (c->select >= DMC__SELECT_GREEDY && !q)
+    if (c->select >= DMC__SELECT_GREEDY && !p->q)
         return dmc__fail(DMC_EINVAL, "dmc_sampler_create: select = %s needs a critic, critic is NULL",
                          c->select == DMC__SELECT_GREEDY ? "greedy" : "softmax");
     if (c->warm_start > 0 && c->exec >= rows)
@@ -163,14 +168,28 @@ static dmc_status make_judge(dmc__sampler *s, const dmc__iql *q, const dmc__crit
     return dmc__reward_critic_create(q, s->ref.ctx->device, &m, (int32_t)s->total, 0, 0, &s->judge);
 }
 
+/* A planner's condition is the return asked for, in every call the same: (return, 1). */
+static dmc_status ask_return(dmc__sampler *s)
+{
+    for (size_t i = 0; s->view.returns && i < (size_t)s->config.batch; i++) {
+        s->conds[2 * i] = (float)s->config.target_return;
+        s->conds[2 * i + 1] = 1;
+    }
+    if (!s->view.returns) return DMC_OK;
+    if (s->cascade) DMC_TRY(dmc__rollout_set_cond(s->cascade, s->conds));
+    return dmc__rollout_set_cond(s->rollout, s->conds);
+}
+
 static dmc_status make_parts(dmc__sampler *s, const dmc__sampler_parts *p)
 {
     if (s->ref.ctx->device->backend != s->model->ref.ctx->device->backend)
         return dmc__fail(DMC_EINVAL, "dmc_sampler_create: the context's device is %s, the model lives on %s", s->ref.ctx->name,
                          s->model->ref.ctx->name);
+    DMC_TRY(dmc__sampler_guide_create(&s->config, &s->view, s->ref.ctx->device, p, s->total, &s->guide));
     DMC_TRY(make_rollouts(s));
     DMC_TRY(make_host(s));
     s->warm_row = dmc__sampler_warm_row(s);
+    DMC_TRY(ask_return(s));
     DMC_TRY(dmc__sampler_mark_columns(s, s->config.rotations, s->config.majorities));
     s->config.rotations = s->config.majorities = NULL; /* the caller's */
     if (p->q) DMC_TRY(make_judge(s, p->q, p->q_map));
@@ -181,7 +200,7 @@ static dmc_status create(const dmc__context_ref *ref, const dmc__model *m, const
                          const dmc__sampler_config *c, dmc__sampler **out)
 {
     dmc__sampler *s;
-    dmc_status status = check_config(c, m, parts->q);
+    dmc_status status = check_config(c, m, parts);
     if (status >= 0) status = DMC_NEW(&ref->ctx->alloc, 1, &s);
     if (status < 0) {
         dmc__context_release(&(dmc__context_ref){ref->ctx, ref->owned});
@@ -218,6 +237,7 @@ void dmc__sampler_destroy(dmc__sampler *s)
     if (s->judge.self) dmc__reward_critic_free(&s->judge);
     dmc__rollout_destroy(s->cascade);
     dmc__rollout_destroy(s->rollout);
+    dmc__sampler_guide_free(&s->guide, &ref.ctx->alloc);
     dmc__dev_free(ref.ctx->device, s->cascade_half, half_elems(s, s->cascade_net));
     dmc__dev_free(ref.ctx->device, s->half, half_elems(s, s->net));
     dmc__net_destroy(s->cascade_net);
@@ -259,6 +279,7 @@ static int32_t same_contract(const dmc__model *a, const dmc__model *b)
     return memcmp(&a->spec.net, &b->spec.net, sizeof a->spec.net) == 0 && a->spec.role == b->spec.role &&
            a->spec.n_obs == b->spec.n_obs && a->spec.memory == b->spec.memory &&
            memcmp(&a->spec.process, &b->spec.process, sizeof a->spec.process) == 0 && a->spec.returns == b->spec.returns &&
+           a->spec.return_min == b->spec.return_min && a->spec.return_max == b->spec.return_max &&
            a->spec.inpaint == b->spec.inpaint && same_units(&a->obs, &b->obs) &&
            same_units(&a->act, &b->act) && !a->cascade == !b->cascade;
 }
@@ -269,6 +290,8 @@ dmc_status dmc__sampler_rebind(dmc__sampler *s, const dmc__model *m)
         return dmc__fail(DMC_ESHAPE,
                          "dmc_sampler_rebind: the new model's architecture, process, normalisation or device differs from the old "
                                      "one's");
+    if (s->config.guidance != 1 && m->spec.cond_dropout == 0)
+        return dmc__fail(DMC_EINVAL, "dmc_sampler_rebind: guidance = %g, but the new model has cond_dropout = 0", s->config.guidance);
     const dmc__fp_mode host = dmc__fp_enter();
     use_model(s, m);
     s->run.open = 0;
@@ -323,5 +346,5 @@ size_t dmc__sampler_bytes(const dmc__sampler *s)
     return sizeof *s + s->host_bytes + halves * s->ref.ctx->device->backend->elem + dmc__net_bytes(s->net) +
            dmc__net_bytes(s->cascade_net) + dmc__rollout_bytes(s->rollout) +
            (s->cascade ? dmc__rollout_bytes(s->cascade) : 0) + (s->judge.self ? dmc__reward_critic_bytes(&s->judge) : 0) +
-           dmc__context_bytes(&s->ref);
+           dmc__sampler_guide_bytes(&s->guide) + dmc__context_bytes(&s->ref);
 }

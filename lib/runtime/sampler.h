@@ -7,6 +7,7 @@
 #include "../model/model.h"
 
 enum { DMC__SELECT_FIRST = 0, DMC__SELECT_EXPECTATION = 1, DMC__SELECT_GREEDY = 2, DMC__SELECT_SOFTMAX = 3 };
+enum { DMC__GUIDE_NONE = 0, DMC__GUIDE_CRITIC = 1, DMC__GUIDE_VALUE = 2 };
 
 typedef struct dmc__sampler_config {
     dmc__table_config table; /* steps 0 = T */
@@ -16,6 +17,8 @@ typedef struct dmc__sampler_config {
     int32_t exec;      /* rows executed between answers, for it */
     uint64_t seed;
     int32_t weights; /* DMC_WEIGHT_*: what matrix weights are read as */
+    int32_t guide;   /* DMC__GUIDE_* */
+    double guide_scale, guidance /* 1: the condition alone */, target_return;
     const char *rotations, *majorities; /* texts of column numbers; read at creation only */
 } dmc__sampler_config;
 

@@ -3,6 +3,7 @@
 #define DMC_RUNTIME_SAMPLER_STATE_H
 
 #include "sampler.h"
+#include "sampler_guide.h"
 
 /* The answer that is being made. */
 typedef struct dmc__sampler_run {
@@ -21,6 +22,7 @@ struct dmc__sampler {
     dmc__net *net, *cascade_net;     /* own ones: the model they are like may go after a rebind */
     dmc__rollout *rollout, *cascade; /* cascade NULL unless the model has one and passes > 0 */
     void *half, *cascade_half;       /* their weights in 16 bits; NULL with weights = float32 */
+    dmc__sampler_guide guide;        /* of the first roll-out, not of the cascade */
     dmc__reward judge;               /* judge.self NULL without a critic */
     size_t elems, cond, total;       /* of one sample, one condition; batch*candidates */
     uint64_t call;
