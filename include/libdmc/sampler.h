@@ -100,7 +100,8 @@ typedef struct dmc_sampler_options {
     int32_t guide;          /* DMC_GUIDE_*; default none                                               */
     int32_t exec;           /* rows a controller executes between calls, for warm_start: then below the horizon; default 1 */
     int32_t jump;           /* RePaint: length of a jump back, in steps; default 5                     */
-    int32_t jumps;          /* RePaint: how often each stretch of `jump` steps is walked; 1 = once; default 1 */
+    int32_t jumps;          /* RePaint: how often each stretch of `jump` steps is walked; 1 = once; default 1. Of use with known */
+                            /* entries and a model of inpaint = noised; an aligner's own chains never jump back */
     int32_t table_compat;   /* 1 = tables as CleanDiffuser has them; default 0                         */
     int32_t reserved0;      /* 0                                                                       */
 } dmc_sampler_options;
@@ -172,8 +173,8 @@ DMC_API DMC_NODISCARD dmc_status dmc_sampler_set_image(dmc_sampler *s, const cha
  * executed already, a state to come by, a goal. mask (batch,horizon,columns), not 0 where known, and values in dataset units, where
  * columns are those of dmc_sampler_plan; mask NULL: nothing. In plans and candidates known entries are these floats bit for bit;
  * actions are clamped to the limits all the same. What a planner knows without being told, its first state, comes out as it was
- * observed; a value given here goes before it. dmc_sampler_reset and _rebind keep what is known. A model fills the rest in well if it
- * was trained with such masks (mask_share, window_share), or has inpaint = noised and is sampled with jumps.
+ * observed; a value given here goes before it. dmc_sampler_reset and _rebind keep what is known. A model fills the rest in well if
+ * it was trained with such masks (mask_share, window_share), or has inpaint = noised and is sampled with jumps.
  * Errors: DMC_ESHAPE; DMC_ENUMERIC if a known value is not finite; what was known stays known then. REAL-TIME. Ownership: both
  * are copied. */
 DMC_API DMC_NODISCARD dmc_status dmc_sampler_set_known(dmc_sampler *s, const uint8_t *mask, const float *values, size_t n);

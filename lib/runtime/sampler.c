@@ -143,18 +143,15 @@ static dmc_status bind_weights(dmc__sampler *s)
 
 static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m, const dmc__sampler_parts *p)
 {
-    const int32_t rows = c->horizon > 0 ? c->horizon : m->spec.net.horizon;
     DMC_TRY(dmc__model_draws(m, "dmc_sampler_create"));
     DMC_TRY(dmc__sampler_guide_check(c, m, p));
+    DMC_TRY(dmc__sampler_warm_check(c, m));
     if (m->process.discrete && c->table.steps > m->process.steps)
         return dmc__fail(DMC_ERANGE, "dmc_sampler_create: steps = %d, must be 0..%d (the model's train_steps)", c->table.steps,
                          m->process.steps);
     if (c->select >= DMC__SELECT_GREEDY && !p->q)
         return dmc__fail(DMC_EINVAL, "dmc_sampler_create: select = %s needs a critic, critic is NULL",
                          c->select == DMC__SELECT_GREEDY ? "greedy" : "softmax");
-    if (c->warm_start > 0 && c->exec >= rows)
-        return dmc__fail(DMC_ERANGE, "dmc_sampler_create: exec = %d, must be 1..%d (horizon - 1) with warm_start: a row of the plan "
-                         "before must be left", c->exec, rows - 1);
     if ((int64_t)c->batch * c->candidates > 1 << 20)
         return dmc__fail(DMC_ERANGE, "dmc_sampler_create: batch * candidates = %d * %d, must be at most %d", c->batch,
                          c->candidates, 1 << 20);

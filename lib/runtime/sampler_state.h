@@ -68,6 +68,8 @@ dmc_status dmc__sampler_place_known(dmc__sampler *s, dmc__rollout *r);
 void dmc__sampler_restore_known(const dmc__sampler *s, size_t b, float *plan);
 /* Begin the roll-out: with the plan before if there is one and it is wanted, else with noise. */
 dmc_status dmc__sampler_start(dmc__sampler *s, const dmc__rollout_draw *draw);
+/* DMC_ERANGE unless a row of the plan before is left. */
+dmc_status dmc__sampler_warm_check(const dmc__sampler_config *c, const dmc__model *m);
 /* Row of the table a warm start begins with. */
 int32_t dmc__sampler_warm_row(const dmc__sampler *s);
 /* Choose among the candidates in s->z; actions (batch,horizon,A), NULL: only kept as the last good ones. DMC_ENUMERIC if the

@@ -1,4 +1,4 @@
-/* check_inpaint.c — known entries in roll-outs and in training: both conventions, every process, and what in-painting makes of the rest. */
+/* check_inpaint.c — known entries in roll-outs and in training: both conventions, every process, and what becomes of the rest. */
 #include "linear_net.h"
 
 #include "../../lib/diffusion/denoise.h"

@@ -297,6 +297,33 @@ START_TEST(an_answer_keeps_what_it_began_with)
 }
 END_TEST
 
+/* An aligner's chains and losses have the model's convention: known entries of a latent in between are clean, or are not. */
+START_TEST(aligners_follow_the_model)
+{
+    dmc_model *m = model_on(ctx, 1, DMC_PROCESS_VP, _i);
+    dmc_critic *critic = world_critic(ctx, data, 0);
+    dmc_align_options o;
+    dmc_aligner *a;
+    float z[ROWS * (WORLD_S + WORLD_A)], known[WORLD_S];
+    dmc_align_options_init(&o, sizeof o);
+    o.batch = o.candidates = 4;
+    expect_ok(dmc_aligner_create(NULL, m, data, critic, &o, &a));
+    dmc__rollout *r = a->run->sample;
+    const uint64_t draw = dmc__align_draw(a->run);
+    expect_ok(dmc__align_condition(a->run, r, 1, 4, draw, 0));
+    dmc__rollout_bind(r, m->weights, NULL, dmc__rollout_rows(r));
+    expect_ok(dmc__rollout_run(r, 1, draw, 0, 1));
+    expect_ok(dmc__dev_out(m->ref.ctx->device, known, dmc__rollout_known(r), WORLD_S));
+    for (int32_t k = 0; k <= dmc__rollout_rows(r); k++) {
+        expect_ok(dmc__dev_out(m->ref.ctx->device, z, dmc__rollout_latent(r, k), elems_of(m)));
+        ck_assert_int_eq(memcmp(z, known, sizeof known) == 0, !_i || k == dmc__rollout_rows(r));
+    }
+    dmc_aligner_destroy(a);
+    dmc_critic_destroy(critic);
+    dmc_model_destroy(m);
+}
+END_TEST
+
 /* ---- refusals ----------------------------------------------------------------------------------------- */
 
 /* What was known before stays so. */
@@ -338,6 +365,7 @@ Suite *dmc_suite_known(void)
     tcase_add_loop_test(c, conditions_do_not_mix, 0, 4);
     tcase_add_test(c, a_goal_bends_the_plan);
     tcase_add_loop_test(c, an_answer_keeps_what_it_began_with, 0, 2);
+    tcase_add_loop_test(c, aligners_follow_the_model, 0, 2);
     tcase_add_test(c, refusals);
     suite_add_tcase(s, c);
     return s;

@@ -401,7 +401,8 @@ START_TEST(mask_options_are_refused)
     ck_assert_ptr_null(t);
     o.window_share = 0.25;
     o.mask_rows = 4;
-    expect_failure(dmc_trainer_create(NULL, planner, data, &o, &t), DMC_ERANGE, "mask_rows = 4, must be 0..3 (the model's horizon - 1)");
+    expect_failure(dmc_trainer_create(NULL, planner, data, &o, &t), DMC_ERANGE,
+                   "mask_rows = 4, must be 0..3 (the model's horizon - 1)");
     o.mask_rows = 3;
     o.window_share = -0.5;
     expect_failure(dmc_trainer_create(NULL, planner, data, &o, &t), DMC_ERANGE, "window_share = -0.5");

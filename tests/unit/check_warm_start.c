@@ -84,8 +84,8 @@ static void denoise_by_hand(const dmc_model *m, int32_t row, const float *cond, 
     dmc__table_free(&table);
 }
 
-/* The second answer is a function of the plan before, here a mean, and of its own noise: rows exec..3 of the plan stand in rows 0..,
- * the last is repeated; all that is noised to the step that is half the way to noise, number 2 of 5. */
+/* The second answer is a function of the plan before, here a mean, and of its own noise: rows exec..3 of the plan stand in rows
+ * 0.., the last is repeated; all that is noised to the step that is half the way to noise, number 2 of 5. */
 START_TEST(old_rows_move_up)
 {
     const int32_t exec = _i + 1;

@@ -1,4 +1,4 @@
-/* linear_net.h — a network of two entries that computes f(z, i) = L_i z exactly for every time index i: exact denoisers of Gaussians.
+/* linear_net.h — a network of two entries that computes f(z, i) = L_i z for every time index i: exact denoisers of Gaussians.
  *
  *     f_j = relu(L_ij z + B) - relu(B) at t = i; units of other times are 0, as their arguments are below B + |L z| - 32 |t-i|.
  */
