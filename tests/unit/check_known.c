@@ -35,7 +35,8 @@ static int32_t cols_of(const dmc_model *m)
     return m->spec.net.cols;
 }
 
-/* The first rows of condition 0, a window's surroundings of condition 1; values in dataset units that scaling would change. */
+/* The first rows of condition 0, a window's surroundings of condition 1; values in dataset units, among them small ones,
+ * which do not come back from scaling. */
 static void make_known(const dmc_model *m, uint8_t mask[MOST], float values[MOST])
 {
     const int32_t cols = cols_of(m), shift = cols - WORLD_A;
@@ -43,7 +44,7 @@ static void make_known(const dmc_model *m, uint8_t mask[MOST], float values[MOST
         const int32_t b = i / (ROWS * cols), row = i / cols % ROWS, j = i % cols;
         mask[i] = b ? (row != 2) * 200 : row < 2;
         values[i] = j < shift ? world_centre[j] + world_span[j] * world_uniform(50, (uint64_t)i)
-                              : (j == shift ? 0 : 7) + (j == shift ? 1 : 3) * world_uniform(51, (uint64_t)i);
+                              : (j == shift ? 1e-3f : 7 + 3 * world_uniform(52, (uint64_t)i)) * world_uniform(51, (uint64_t)i);
         if (!mask[i]) values[i] = NAN; /* is not read */
     }
 }
