@@ -8,8 +8,8 @@ dmc_status dmc__sampler_warm_check(const dmc__sampler_config *c, const dmc__mode
 {
     const int32_t rows = c->horizon > 0 ? c->horizon : m->spec.net.horizon;
     if (c->warm_start == 0 || c->exec < rows) return DMC_OK;
-    return dmc__fail(DMC_ERANGE, "dmc_sampler_create: exec = %d, must be 1..%d (horizon - 1) with warm_start: a row of the plan before "
-                     "must be left", c->exec, rows - 1);
+    return dmc__fail(DMC_ERANGE, "dmc_sampler_create: exec = %d, must be 1..%d (horizon - 1) with warm_start: a row of the plan "
+                     "before must be left", c->exec, rows - 1);
 }
 
 /* Times up to this are not noisier than `share` of the way to noise: of the clock; on EDM, whose clock spans five powers of ten, of
