@@ -178,6 +178,13 @@ dmc_status dmc__align_condition(dmc__align *a, dmc__rollout *r, int32_t groups, 
     return dmc__align_give_condition(a, r);
 }
 
+dmc_status dmc__align_denoise(const dmc__align *a, dmc__chain *c, const dmc__net *net, int32_t batch, dmc__denoise **out)
+{
+    DMC_TRY(dmc__denoise_create(c, net, a->device, a->process, batch, out));
+    dmc__denoise_noise_known(*out, a->config.noised_known);
+    return DMC_OK;
+}
+
 dmc_status dmc__align_snapshot(const dmc__align *a, void **weights)
 {
     const size_t n = dmc__graph_param_elems(a->net->graph);

@@ -111,8 +111,7 @@ static dmc_status make_networks(casc *s)
     DMC_TRY(dmc__chain_create(a->net, a->device, s->batch, 0, NULL, &s->ref));
     dmc__chain_bind(s->now, dmc__learner_weights(s->cascade->learner), dmc__learner_grads(s->cascade->learner));
     dmc__chain_bind(s->ref, a->foundation, NULL);
-    DMC_TRY(dmc__denoise_create(s->now, s->cascade->net, a->device, a->process, s->batch, &s->noise));
-    dmc__denoise_noise_known(s->noise, a->config.noised_known);
+    DMC_TRY(dmc__align_denoise(a, s->now, s->cascade->net, s->batch, &s->noise));
     return dmc__candidates_create(a, s->c.conditions, s->c.pool, &s->pool);
 }
 

@@ -109,7 +109,9 @@ START_TEST(what_is_known_comes_out)
         co.device = devices[j % 2];
         expect_ok(dmc_context_create(&co, &own));
         dmc_model *m = model_on(own, planner, process, j / 2 % 2);
-        const dmc_sampler_options o = world_sampling(B, C, j / 4 ? DMC_SELECT_EXPECTATION : DMC_SELECT_FIRST);
+        dmc_sampler_options o = world_sampling(B, C, j / 4 ? DMC_SELECT_EXPECTATION : DMC_SELECT_FIRST);
+        o.jump = 2;
+        o.jumps = process == DMC_PROCESS_EDM ? 1 : 2; /* whose sampler, Heun's, does not jump */
         dmc_sampler *s = world_sampler(m, NULL, &o);
         make_known(m, mask, values);
         expect_ok(dmc_sampler_set_known(s, mask, values, B * elems_of(m)));
@@ -298,6 +300,28 @@ START_TEST(an_answer_keeps_what_it_began_with)
 }
 END_TEST
 
+/* The first state of one sample, known, as the loss noises it. */
+static void assert_loss_follows(const dmc__align *a, int32_t noised)
+{
+    const size_t n = dmc__align_elems(a);
+    const uint64_t zero = 0;
+    const double time = 4;
+    float x0[ROWS * (WORLD_S + WORLD_A)] = {.5f, .25f, -.5f}, mask[ROWS * (WORLD_S + WORLD_A)] = {1, 1, 1}, seen[WORLD_S];
+    const void *z;
+    dmc__chain *chain;
+    dmc__denoise *loss;
+    ck_assert_uint_eq(n, ROWS * (WORLD_S + WORLD_A));
+    expect_ok(dmc__chain_create(a->net, a->device, 1, 0, NULL, &chain));
+    expect_ok(dmc__align_denoise(a, chain, a->net, 1, &loss));
+    expect_ok(dmc__denoise_set(loss, x0, NULL, NULL, mask, NULL));
+    expect_ok(dmc__denoise_noise(loss, &time, &zero, 1, DMC_STREAM_NOISE, 0));
+    dmc__denoise_batch(loss, &z, NULL, NULL, NULL);
+    expect_ok(dmc__dev_out(a->device, seen, z, WORLD_S));
+    ck_assert_int_eq(memcmp(seen, x0, sizeof seen) != 0, noised);
+    dmc__denoise_destroy(loss);
+    dmc__chain_destroy(chain);
+}
+
 /* An aligner's chains and losses have the model's convention: known entries of a latent in between are clean, or are not. */
 START_TEST(aligners_follow_the_model)
 {
@@ -319,6 +343,7 @@ START_TEST(aligners_follow_the_model)
         expect_ok(dmc__dev_out(m->ref.ctx->device, z, dmc__rollout_latent(r, k), elems_of(m)));
         ck_assert_int_eq(memcmp(z, known, sizeof known) == 0, !_i || k == dmc__rollout_rows(r));
     }
+    assert_loss_follows(a->run, _i);
     dmc_aligner_destroy(a);
     dmc_critic_destroy(critic);
     dmc_model_destroy(m);
