@@ -94,7 +94,8 @@ enum dmc_stream {
     DMC_STREAM_SPLIT = 9,    /* train / held-out split                     */
     DMC_STREAM_MASK = 10,    /* random in-painting masks                   */
     DMC_STREAM_ENV = 11,     /* environment resets                         */
-    DMC_STREAM_DROPOUT = 12  /* what dropout keeps while training          */
+    DMC_STREAM_DROPOUT = 12, /* what dropout keeps while training          */
+    DMC_STREAM_KNOWN = 13    /* noise of known entries in a sampling chain */
 };
 
 #endif

@@ -28,7 +28,8 @@ typedef struct dmc_env {
 /* Run episodes seeds first_seed .. first_seed+episodes-1 and write each undiscounted return to returns[episodes].
  * The sampler's batch must be env->count. It is reset before each group of `count` episodes, with `seed` + the number of the
  * group's first episode, so equal calls give equal numbers (paired comparisons). `exec` rows of each answer are executed before
- * the next call. Errors: DMC_ESHAPE, DMC_ERANGE, DMC_ECALLBACK. Allocates once. */
+ * the next call; a sampler with warm_start must have the same exec. Errors: DMC_ESHAPE, DMC_ERANGE, DMC_EINVAL, DMC_ECALLBACK.
+ * Allocates once. */
 DMC_API DMC_NODISCARD dmc_status dmc_evaluate(dmc_sampler *s, const dmc_env *env, int32_t episodes, int32_t exec,
                                               uint64_t first_seed, uint64_t seed, double *returns);
 

@@ -85,8 +85,11 @@ typedef struct dmc_sampler_options {
     double sde_noise;       /* flow_sde: a of Flow-GRPO; default 0.7                                   */
     double step_noise;      /* reinflow: deviation of the noise of every step; default 0.1             */
     double std_floor;       /* least deviation of a step's noise, the last step's too; 0: that has none; default 0 */
-    double warm_start;      /* 0, or the share of the way to noise that the last plan, moved up by `exec` rows, is noised */
-                            /* to and denoised from, when there is one; 0..1; default 0                */
+    double warm_start;      /* 0, or the share of the way to noise that the last plan, moved up by `exec` rows (its last row is */
+                            /* repeated), is noised to and denoised from: at the first step whose time is at most this share of */
+                            /* the clock's end; on edm: of the way from sigma_min to sigma_max in sigma^(1/rho). After a reset, */
+                            /* and after held actions, an answer begins with noise. Passes through a cascade do too. 0..1;      */
+                            /* default 0                                                               */
     double guidance;        /* classifier-free: w f(z,t,c) + (1 - w) f(z,t,none); other than 1 needs a model trained with */
                             /* cond_dropout > 0, and twice the work (0: the null alone); not of cascades; default 1 */
     double target_return;   /* planner with returns: the return asked for, 0 least .. 1 greatest of the data; default 1 */
@@ -96,9 +99,10 @@ typedef struct dmc_sampler_options {
                             /* action, which are averaged and made orthonormal again; default ""       */
     const char *majorities; /* expectation: columns of the action (grippers) of which the median is taken; default "" */
     int32_t guide;          /* DMC_GUIDE_*; default none                                               */
-    int32_t exec;           /* rows a controller executes between calls, for warm_start; default 1     */
+    int32_t exec;           /* rows a controller executes between calls, for warm_start: then below the horizon; default 1 */
     int32_t jump;           /* RePaint: length of a jump back, in steps; default 5                     */
-    int32_t jumps;          /* RePaint: how often each stretch of `jump` steps is walked; 1 = once; default 1 */
+    int32_t jumps;          /* RePaint: how often each stretch of `jump` steps is walked; 1 = once; default 1. Of use with known */
+                            /* entries and a model of inpaint = noised; an aligner's own chains never jump back */
     int32_t table_compat;   /* 1 = tables as CleanDiffuser has them; default 0                         */
     int32_t reserved0;      /* 0                                                                       */
 } dmc_sampler_options;
@@ -166,6 +170,16 @@ DMC_API DMC_NODISCARD dmc_status dmc_sampler_prefault(dmc_sampler *s);
  * Ownership: the pixels are copied. */
 DMC_API DMC_NODISCARD dmc_status dmc_sampler_set_image(dmc_sampler *s, const char *camera, const uint8_t *pixels, size_t n);
 
+/* In-painting: what is known of the samples from the next answer on, until it is set again: a chunk's first rows, which are being
+ * executed already, a state to come by, a goal. mask (batch,horizon,columns), not 0 where known, and values in dataset units, where
+ * columns are those of dmc_sampler_plan; mask NULL: nothing. In plans and candidates known entries are these floats bit for bit;
+ * actions are clamped to the limits all the same. What a planner knows without being told, its first state, comes out as it was
+ * observed; a value given here goes before it. dmc_sampler_reset and _rebind keep what is known. A model fills the rest in well if
+ * it was trained with such masks (mask_share, window_share), or has inpaint = noised and is sampled with jumps.
+ * Errors: DMC_ESHAPE; DMC_ENUMERIC if a known value is not finite; what was known stays known then. REAL-TIME. Ownership: both
+ * are copied. */
+DMC_API DMC_NODISCARD dmc_status dmc_sampler_set_known(dmc_sampler *s, const uint8_t *mask, const float *values, size_t n);
+
 /* One control step: obs (batch,obs_dim) in dataset units is the newest observation; a policy's older ones are
  * kept inside (the first is replicated). out receives the actions (batch,horizon,act_dim) in dataset units,
  * clamped to the model's action limits; a controller executes the first rows of it.
@@ -212,7 +226,7 @@ DMC_API DMC_NODISCARD dmc_status dmc_sampler_plan(const dmc_sampler *s, int32_t 
  * REAL-TIME. */
 DMC_API DMC_NODISCARD dmc_status dmc_sampler_candidates(const dmc_sampler *s, float *out, size_t n);
 
-/* Forget the observation history and start the noise over at call 0 with this seed. REAL-TIME. */
+/* Forget the observation history and the last plan and start the noise over at call 0 with this seed. REAL-TIME. */
 DMC_API dmc_status dmc_sampler_reset(dmc_sampler *s, uint64_t seed);
 
 /* Use the weights of another model with the same contract, normalisation included. The old model may be destroyed then; the

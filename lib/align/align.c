@@ -37,7 +37,8 @@ static dmc_status make_rollout(dmc__align *a)
 {
     dmc__table table;
     DMC_TRY(dmc__align_table(a, 0, &table));
-    const dmc__rollout_config c = {.batch = a->config.batch, .group = 1, .keep_chain = 1};
+    const dmc__rollout_config c = {.batch = a->config.batch, .group = 1, .keep_chain = 1,
+                                   .noised_known = a->config.noised_known};
     const dmc_status status = dmc__rollout_create(a->net, a->device, &table, &c, &a->sample);
     dmc__table_free(&table);
     return status;
@@ -175,6 +176,13 @@ dmc_status dmc__align_condition(dmc__align *a, dmc__rollout *r, int32_t groups, 
         stage_condition(a, dmc__trajectories_draw(a->view.data, held != 0, &s), (size_t)g * (size_t)copies, copies);
     }
     return dmc__align_give_condition(a, r);
+}
+
+dmc_status dmc__align_denoise(const dmc__align *a, dmc__chain *c, const dmc__net *net, int32_t batch, dmc__denoise **out)
+{
+    DMC_TRY(dmc__denoise_create(c, net, a->device, a->process, batch, out));
+    dmc__denoise_noise_known(*out, a->config.noised_known);
+    return DMC_OK;
 }
 
 dmc_status dmc__align_snapshot(const dmc__align *a, void **weights)

@@ -13,6 +13,7 @@
 
 typedef struct dmc__align_config {
     int32_t lora_rank, batch, candidates, eval_every, eval_conditions;
+    int32_t noised_known; /* the model's convention of in-painting: rollout.h */
     double lora_alpha, lr, weight_decay, grad_clip, std_floor;
     uint64_t seed;
     const char *lora_targets;
@@ -90,6 +91,8 @@ dmc_status dmc__align_condition(dmc__align *a, dmc__rollout *r, int32_t groups, 
 dmc_status dmc__align_give_condition(const dmc__align *a, dmc__rollout *r);
 /* Device copy of the learner's present effective weights; free with dmc__dev_free(elems of the graph). */
 dmc_status dmc__align_snapshot(const dmc__align *a, void **weights);
+/* A denoising loss over a chain, in the model's convention of in-painting. */
+dmc_status dmc__align_denoise(const dmc__align *a, dmc__chain *c, const dmc__net *net, int32_t batch, dmc__denoise **out);
 /* Mean and standard deviation of the reward of foundation samples on dataset conditions: the scale of every method. */
 dmc_status dmc__align_reward_scale(dmc__align *a, double *mean, double *std);
 

@@ -46,7 +46,7 @@ static dmc_status make_cascade(const dmc__align *a, const void *weights, dmc__ca
     dmc__dev_free(a->device, grown, n);
     DMC_TRY(status);
     DMC_TRY(dmc__align_table(a, 0, &table));
-    const dmc__rollout_config draws = {.batch = a->config.batch, .group = 1};
+    const dmc__rollout_config draws = {.batch = a->config.batch, .group = 1, .noised_known = a->config.noised_known};
     status = dmc__rollout_create(c->net, a->device, &table, &draws, &c->sample);
     dmc__table_free(&table);
     return status;
@@ -111,7 +111,7 @@ static dmc_status make_networks(casc *s)
     DMC_TRY(dmc__chain_create(a->net, a->device, s->batch, 0, NULL, &s->ref));
     dmc__chain_bind(s->now, dmc__learner_weights(s->cascade->learner), dmc__learner_grads(s->cascade->learner));
     dmc__chain_bind(s->ref, a->foundation, NULL);
-    DMC_TRY(dmc__denoise_create(s->now, s->cascade->net, a->device, a->process, s->batch, &s->noise));
+    DMC_TRY(dmc__align_denoise(a, s->now, s->cascade->net, s->batch, &s->noise));
     return dmc__candidates_create(a, s->c.conditions, s->c.pool, &s->pool);
 }
 

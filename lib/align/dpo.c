@@ -55,8 +55,8 @@ static dmc_status make_networks(dpo *s)
     DMC_TRY(dmc__chain_create(a->net, a->device, n, 0, NULL, &s->ref));
     dmc__chain_bind(s->now, dmc__learner_weights(a->learner), dmc__learner_grads(a->learner));
     dmc__chain_bind(s->ref, s->ref_weights, NULL);
-    DMC_TRY(dmc__denoise_create(s->now, a->net, a->device, a->process, n, &s->noise_now));
-    DMC_TRY(dmc__denoise_create(s->ref, a->net, a->device, a->process, n, &s->noise_ref));
+    DMC_TRY(dmc__align_denoise(a, s->now, a->net, n, &s->noise_now));
+    DMC_TRY(dmc__align_denoise(a, s->ref, a->net, n, &s->noise_ref));
     DMC_TRY(dmc__dev_alloc(a->device, 6 * (size_t)s->pairs, &s->memory));
     return dmc__candidates_create(a, s->pairs, s->c.pool, &s->pool);
 }

@@ -81,7 +81,7 @@ static dmc_status make_chains(rl *s)
     const int32_t qvpg = s->c.method == DMC__RL_QVPG;
     DMC_TRY(dmc__align_table(a, qvpg ? 0 : a->config.std_floor, &table));
     const int32_t group = qvpg ? 1 : a->config.candidates;
-    const dmc__rollout_config c = {.batch = s->batch, .group = group, .keep_chain = 1};
+    const dmc__rollout_config c = {.batch = s->batch, .group = group, .keep_chain = 1, .noised_known = a->config.noised_known};
     const dmc_status status = dmc__rollout_create(a->net, a->device, &table, &c, &s->chain);
     dmc__table_free(&table);
     DMC_TRY(status);

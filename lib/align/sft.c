@@ -61,8 +61,8 @@ static dmc_status make_networks(sft *s)
     DMC_TRY(dmc__chain_create(a->net, a->device, s->batch, 0, NULL, &s->judge));
     dmc__chain_bind(s->now, dmc__learner_weights(a->learner), dmc__learner_grads(a->learner));
     dmc__chain_bind(s->judge, a->foundation, NULL);
-    DMC_TRY(dmc__denoise_create(s->now, a->net, a->device, a->process, s->batch, &s->noise));
-    DMC_TRY(dmc__denoise_create(s->judge, a->net, a->device, a->process, s->batch, &s->elbo));
+    DMC_TRY(dmc__align_denoise(a, s->now, a->net, s->batch, &s->noise));
+    DMC_TRY(dmc__align_denoise(a, s->judge, a->net, s->batch, &s->elbo));
     return dmc__candidates_create(a, s->c.conditions, s->c.pool, &s->pool);
 }
 

@@ -67,7 +67,8 @@ static dmc_status make_run(dmc_aligner *a, const dmc_align_options *o)
     const dmc__align_config c = {.lora_rank = o->lora_rank, .batch = o->batch, .candidates = o->candidates,
                                  .eval_every = o->eval_every, .eval_conditions = o->eval_conditions, .lora_alpha = o->lora_alpha,
                                  .lr = o->lr, .weight_decay = o->weight_decay, .grad_clip = o->grad_clip,
-                                 .std_floor = o->std_floor, .seed = o->seed, .lora_targets = o->lora_targets};
+                                 .std_floor = o->std_floor, .seed = o->seed, .lora_targets = o->lora_targets,
+                                 .noised_known = a->model->spec.inpaint};
     const dmc__align_hooks hooks = {.user = a, .make_reward = make_reward, .free_reward = free_reward, .progress = progress_hook};
     const dmc__view view = dmc__model_view(a->model, a->data->data);
     DMC_TRY(use_critic(a));

@@ -57,6 +57,7 @@ static dmc_status make_run(dmc_sampler *s, const dmc__context_ref *ref, const dm
     const dmc__sampler_config c = {.table = *table, .batch = t->batch,
                                    .candidates = t->candidates, .select = t->select, .cascade_passes = t->cascade_passes,
                                    .temperature = t->temperature, .beta = t->beta, .seed = t->seed,
+                                   .warm_start = t->warm_start, .exec = t->exec,
                                    .weights = t->weights, .horizon = t->horizon, .rotations = t->rotations,
                                    .majorities = t->majorities, .guide = t->guide, .guide_scale = t->guide_scale,
                                    .guidance = t->guidance, .target_return = t->target_return};
@@ -203,6 +204,17 @@ dmc_status dmc_sampler_set_image(dmc_sampler *s, const char *camera, const uint8
                          c->image_h, c->image_w, c->image_c);
     dmc__sampler_set_image(s->run, i, pixels);
     return DMC_OK;
+}
+
+dmc_status dmc_sampler_set_known(dmc_sampler *s, const uint8_t *mask, const float *values, size_t n)
+{
+    DMC_NEED("dmc_sampler_set_known", s);
+    if (!mask) return dmc__sampler_set_known(s->run, NULL, NULL);
+    DMC_NEED("dmc_sampler_set_known", values);
+    const size_t want = (size_t)dmc__sampler_get_config(s->run)->batch * elems_of(s);
+    if (n != want)
+        return dmc__fail(DMC_ESHAPE, "dmc_sampler_set_known: n = %zu, must be batch * horizon * columns = %zu", n, want);
+    return dmc__sampler_set_known(s->run, mask, values);
 }
 
 dmc_status dmc_sampler_get_info(const dmc_sampler *s, dmc_sampler_info *info)

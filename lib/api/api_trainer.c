@@ -7,7 +7,8 @@ static dmc_status take_options(const dmc_train_options *o, dmc__pretrain_config 
     DMC_TRY(dmc__field_take(DMC_OPTIONS_TRAIN, o, &t));
     *c = (dmc__pretrain_config){.steps = t.steps, .batch = t.batch, .warmup = t.warmup, .lr = t.lr, .weight_decay = t.weight_decay,
                                 .grad_clip = t.grad_clip, .ema = t.ema, .action_weight = t.action_weight,
-                                .mask_share = t.mask_share, .seed = t.seed};
+                                .mask_share = t.mask_share, .window_share = t.window_share, .mask_rows = t.mask_rows,
+                                .seed = t.seed};
     return DMC_OK;
 }
 

@@ -11,7 +11,11 @@
     X##_REAL(T, grad_clip, 1, 0, 1e6, "bound of the gradient's norm; 0 = off")                    \
     X##_REAL(T, ema, 0.995, 0, DMC__BELOW_ONE, "decay of the averaged weights per update")        \
     X##_REAL(T, action_weight, 10, 0, 1e6, "planner: loss weight of the first row's action")      \
-    X##_REAL(T, mask_share, 0, 0, 1, "planner: share of samples with a random causal mask")       \
-    X##_SEED(T, seed, "seed of batches, times and noise")
+    X##_REAL(T, mask_share, 0, 0, 1, "share of samples whose first rows, a random number, are known") \
+    X##_SEED(T, seed, "seed of batches, times and noise")                                         \
+    X##_REAL(T, window_share, 0, 0, 1, "share of samples with a random window of unknown rows, all others known") \
+    X##_INT(T, mask_rows, 0, 0, 1023, "most rows mask_share makes known; 0 = all but the last")   \
+    X##_OTHER(T, reserved0)
 
-DMC__OPTIONS_TABLE(dmc__options_train, DMC_OPTIONS_TRAIN, dmc_train_options, TRAIN_FIELDS, 0);
+DMC__OPTIONS_TABLE(dmc__options_train, DMC_OPTIONS_TRAIN, dmc_train_options, TRAIN_FIELDS,
+                   offsetof(dmc_train_options, reserved0));

@@ -19,16 +19,6 @@ size_t dmc__view_elems(const dmc__view *v)
     return (size_t)v->horizon * (size_t)dmc__view_cols(v);
 }
 
-/* Normalise rows [state | action] in place: z (rows, S+A). */
-static void normalise_plan(const dmc__view *v, float *z, int32_t rows)
-{
-    const int32_t s = v->obs->n, c = s + v->act->n;
-    for (int32_t h = 0; h < rows; h++) {
-        dmc__normaliser_apply(v->obs, z + (size_t)h * c, 1, z + (size_t)h * c);
-        dmc__normaliser_apply(v->act, z + (size_t)h * c + s, 1, z + (size_t)h * c + s);
-    }
-}
-
 /* Row 0's state is known to a planner; a policy knows nothing of z. */
 static void base_mask(const dmc__view *v, float *mask)
 {
@@ -100,7 +90,7 @@ void dmc__view_sample(const dmc__view *v, dmc__position p, float *z, float *cond
     uint8_t valid[1024]; /* the public bound on horizon */
     if (v->planner) {
         dmc__window_plan(v->data, p, v->horizon, z, valid);
-        normalise_plan(v, z, v->horizon);
+        dmc__view_normalise(v, z, z);
         if (v->returns) take_return(v, p, cond);
     } else {
         dmc__window_actions(v->data, p, v->horizon, z, valid);
@@ -156,6 +146,16 @@ void dmc__view_see(const dmc__view *v, const uint8_t *frames, float *cond)
     dmc__images_convert(frames, (size_t)v->cameras * (size_t)v->n_obs * (size_t)v->frame, frames_of(v, cond));
 }
 
+void dmc__view_normalise(const dmc__view *v, const float *raw, float *z)
+{
+    const int32_t s = v->planner ? v->obs->n : 0, c = dmc__view_cols(v);
+    for (int32_t h = 0; h < v->horizon; h++) {
+        const size_t row = (size_t)h * (size_t)c;
+        if (s) dmc__normaliser_apply(v->obs, raw + row, 1, z + row);
+        dmc__normaliser_apply(v->act, raw + row + s, 1, z + row + s);
+    }
+}
+
 void dmc__view_denormalise(const dmc__view *v, const float *z, float *out)
 {
     const int32_t s = v->planner ? v->obs->n : 0, c = dmc__view_cols(v);
@@ -166,14 +166,27 @@ void dmc__view_denormalise(const dmc__view *v, const float *z, float *out)
     }
 }
 
-void dmc__view_causal_mask(const dmc__view *v, const dmc__stream *s, float *mask, float *weight)
+/* Entries from..to-1 are known. */
+static void know(float *mask, float *weight, size_t from, size_t to)
 {
-    if (!v->planner || v->horizon < 2) return;
-    const int32_t c = dmc__view_cols(v);
-    const int32_t rows = 1 + (int32_t)dmc__rng_below(s, 0, (uint64_t)(v->horizon - 1));
-    const size_t known = (size_t)rows * (size_t)c + (size_t)v->obs->n; /* rows before, and this row's state */
-    for (size_t j = 0; j < known; j++) {
+    for (size_t j = from; j < to; j++) {
         mask[j] = 1;
         weight[j] = 0;
     }
+}
+
+void dmc__view_causal_mask(const dmc__view *v, int32_t most, const dmc__stream *s, float *mask, float *weight)
+{
+    if (v->horizon < 2) return;
+    const uint64_t bound = (uint64_t)(most > 0 && most < v->horizon ? most : v->horizon - 1);
+    const size_t rows = 1 + (size_t)dmc__rng_below(s, 0, bound), state = v->planner ? (size_t)v->obs->n : 0;
+    know(mask, weight, 0, rows * (size_t)dmc__view_cols(v) + state); /* rows before, and this row's state */
+}
+
+void dmc__view_window_mask(const dmc__view *v, const dmc__stream *s, float *mask, float *weight)
+{
+    const uint64_t rows = (uint64_t)v->horizon;
+    const size_t c = (size_t)dmc__view_cols(v), x = (size_t)dmc__rng_below(s, 2, rows), y = (size_t)dmc__rng_below(s, 3, rows);
+    know(mask, weight, 0, (x < y ? x : y) * c);
+    know(mask, weight, ((x < y ? y : x) + 1) * c, (size_t)rows * c);
 }

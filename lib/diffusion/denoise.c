@@ -15,6 +15,7 @@ struct dmc__denoise {
     const dmc__net *net;
     const dmc__process *process;
     dmc__affine affine;             /* device and shape; mask while a batch has one */
+    int32_t noised_known;           /* known entries are noised like the rest */
     size_t total;                   /* elements of (batch,T,cols) */
     int32_t outputs;                /* of a network that regresses, per sample; 0: its output is like z */
     size_t compared;                /* elements of the larger of z and the output */
@@ -99,6 +100,11 @@ void dmc__denoise_destroy(dmc__denoise *n)
     DMC_FREE(d->alloc, n, 1);
 }
 
+void dmc__denoise_noise_known(dmc__denoise *n, int32_t on)
+{
+    n->noised_known = on;
+}
+
 /* Loss weights with known entries taken out, and where they count, to the device. */
 static dmc_status set_weights(dmc__denoise *n, const float *mask, const float *weight)
 {
@@ -171,7 +177,7 @@ dmc_status dmc__denoise_noise(dmc__denoise *n, const double *time, const uint64_
     const dmc__noise_key key = {.seed = seed, .step = step, .sample = sample, .purpose = purpose};
     DMC_TRY(set_levels(n, time));
     DMC_TRY(dmc__affine_noise(&n->affine, &key, n->noise));
-    dmc_kargs k = {.in = {n->x0, n->noise, n->affine.mask},
+    dmc_kargs k = {.in = {n->x0, n->noise, n->noised_known ? NULL : n->affine.mask},
                    .par = {n->coef},
                    .out = n->z,
                    .out2 = n->target,

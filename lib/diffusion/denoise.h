@@ -11,10 +11,13 @@ dmc_status dmc__denoise_create(dmc__chain *c, const dmc__net *net, dmc__device *
                                dmc__denoise **out);
 void dmc__denoise_destroy(dmc__denoise *n);
 
-/* Host inputs, normalised: x0 (batch,T,cols), cond (batch,cond) or NULL, extra or NULL, mask (batch,T,cols) 1 = known (kept
- * clean, no loss) or NULL, weight (batch,T,cols) loss weights or NULL (0 = no loss, e.g. padding). */
+/* Host inputs, normalised: x0 (batch,T,cols), cond (batch,cond) or NULL, extra or NULL, mask (batch,T,cols) 1 = known (no
+ * loss) or NULL, weight (batch,T,cols) loss weights or NULL (0 = no loss, e.g. padding). */
 dmc_status dmc__denoise_set(dmc__denoise *n, const float *x0, const float *cond, const float *extra, const float *mask,
                             const float *weight);
+/* From here on: 1 = known entries are noised like the rest, 0 = clean, as at first (rollout.h: noised_known). Either way they have
+ * no loss. */
+void dmc__denoise_noise_known(dmc__denoise *n, int32_t on);
 /* A network that regresses: what its output (batch, outputs) must be, host; after dmc__denoise_noise or _clean. */
 dmc_status dmc__denoise_set_target(dmc__denoise *n, const float *target);
 /* Leave the batch as it is, at time 0. */

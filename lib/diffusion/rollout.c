@@ -13,7 +13,7 @@ struct dmc__rollout {
     dmc__affine affine;
     dmc__table table;           /* a copy */
     size_t elems, stride;       /* of one sample; of one latent (batch,T,cols), 64-byte aligned */
-    int32_t group, keep_chain, last_k, half_type;
+    int32_t group, keep_chain, noised_known, last_k, half_type;
     const void *weights, *early, *half;
     const void *bound;          /* which of the weights the network has; NULL: what they hold has changed */
     dmc__rollout_draw draw;     /* of the run, with: */
@@ -24,6 +24,7 @@ struct dmc__rollout {
     void *latent;               /* (2 or K+1, stride): two that take turns, or all */
     void *carry;                /* (1 or K+1, stride); NULL: the table hands nothing on */
     void *noise, *mask, *known; /* (batch,T,cols) */
+    void *noised;               /* (batch,T,cols) known entries at the level of one latent; NULL: they are clean everywhere */
     void *extra;                /* (batch,T,extra); NULL: the network has none */
 };
 
@@ -45,6 +46,7 @@ static dmc_status take_memory(dmc__rollout *r)
         {&r->noise, b * r->elems},
         {&r->mask, b * r->elems},
         {&r->known, b * r->elems},
+        {&r->noised, r->noised_known ? b * r->elems : 0},
         {&r->extra, b * dmc__feed_extra_elems(r->net)},
     };
     return dmc__block_alloc(r->affine.device, part, sizeof part / sizeof *part, &r->memory);
@@ -64,6 +66,7 @@ dmc_status dmc__rollout_create(const dmc__net *net, dmc__device *d, const dmc__t
     r->affine = (dmc__affine){.device = d, .batch = c->batch, .elems = (int32_t)r->elems, .clip = table->clip};
     r->group = c->group;
     r->keep_chain = c->keep_chain;
+    r->noised_known = c->noised_known;
     r->next = table->k;
     r->ran = -1;
     DMC_TRY_GOTO(status, copy_table(d->alloc, table, &r->table), fail);
@@ -158,20 +161,41 @@ static dmc_status hand_on(dmc__rollout *r, int32_t k)
     return dmc__dev_copy(r->affine.device, carry_at(r, k + 1), carry_at(r, k), r->stride);
 }
 
-/* Row k of call c draws noise number c*4096 + k. */
+/* Row k of call c draws noise number c*4096 + k, latent k that of its known entries with the same number. */
+static dmc__noise_key noise_of(const dmc__rollout *r, uint32_t purpose, int32_t k)
+{
+    return (dmc__noise_key){.seed = r->draw.seed, .first = r->draw.first_sample, .purpose = purpose,
+                            .step = r->draw.call * 4096 + (uint64_t)k};
+}
+
+/* What is in-painted in latent k: x, or alpha x + sigma xi of the level the network will see it at (Lugmayr et al. 2022). In the
+ * last latent, which is the sample, always x. */
+static dmc_status in_paint(const dmc__rollout *r, int32_t k, dmc__affine *at)
+{
+    const dmc__affine all = {.device = r->affine.device, .batch = r->affine.batch, .elems = r->affine.elems};
+    *at = r->affine;
+    if (!at->mask || !r->noised_known || k >= r->table.k) return DMC_OK;
+    const dmc__level *l = &r->table.row[k].at;
+    const dmc__noise_key key = noise_of(r, DMC_STREAM_KNOWN, k);
+    at->known = r->noised;
+    DMC_TRY(dmc__affine_noise(&all, &key, r->noised));
+    return dmc__affine_mix(&all, l->sigma, r->noised, l->alpha, r->known, r->noised);
+}
+
 static dmc_status run_row(dmc__rollout *r, int32_t k)
 {
-    const dmc__row *row = dmc__rollout_row(r, k);
-    const dmc__noise_key key = {.seed = r->draw.seed, .first = r->draw.first_sample, .purpose = DMC_STREAM_STEP,
-                                .step = r->draw.call * 4096 + (uint64_t)k};
+    const dmc__row row = *dmc__rollout_row(r, k);
+    const dmc__noise_key key = noise_of(r, DMC_STREAM_STEP, k);
     void *z = latent_at(r, k);
-    if (row->network) {
+    dmc__affine to;
+    if (row.network) {
         use_weights(r, k < r->table.k - r->last_k ? r->early : r->weights);
-        DMC_TRY(dmc__guided_forward(r->network, &r->affine, row, k, z, r->extra));
+        DMC_TRY(dmc__guided_forward(r->network, &r->affine, &row, k, z, r->extra));
     }
-    if (row->S > 0) DMC_TRY(dmc__affine_noise(&r->affine, &key, r->noise));
+    if (row.S > 0) DMC_TRY(dmc__affine_noise(&r->affine, &key, r->noise));
     DMC_TRY(hand_on(r, k));
-    return dmc__affine_step(&r->affine, row, z, row->network ? dmc__guided_output(r->network) : z, row->S > 0 ? r->noise : NULL,
+    DMC_TRY(in_paint(r, k + 1, &to));
+    return dmc__affine_step(&to, &row, z, row.network ? dmc__guided_output(r->network) : z, row.S > 0 ? r->noise : NULL,
                             latent_at(r, k + 1));
 }
 
@@ -205,13 +229,15 @@ dmc_status dmc__rollout_begin(dmc__rollout *r, const dmc__rollout_draw *draw, do
 {
     const dmc__noise_key key = {.seed = draw->seed, .step = draw->call, .first = draw->first_sample,
                                 .purpose = DMC_STREAM_LATENT};
+    dmc__affine at;
     DMC_TRY(start(r, draw, 0));
     DMC_TRY(dmc__affine_noise(&r->affine, &key, r->noise));
-    return dmc__affine_mix(&r->affine, 0, r->noise, temperature * r->table.start, r->noise, latent_at(r, 0));
+    DMC_TRY(in_paint(r, 0, &at));
+    return dmc__affine_mix(&at, 0, r->noise, temperature * r->table.start, r->noise, latent_at(r, 0));
 }
 
 dmc_status dmc__rollout_begin_from(dmc__rollout *r, const void *x0, int32_t from, const dmc__rollout_draw *draw,
-                                   const uint64_t *noise_sample)
+                                   const uint64_t *noise_sample, double temperature)
 {
     const dmc__noise_key key = {.seed = draw->seed, .step = draw->call, .first = draw->first_sample, .sample = noise_sample,
                                 .purpose = DMC_STREAM_LATENT};
@@ -219,10 +245,12 @@ dmc_status dmc__rollout_begin_from(dmc__rollout *r, const void *x0, int32_t from
         return dmc__fail(DMC_ERANGE, "rollout: from = %d, must be 0..%d", from, r->table.k - 1);
     if (from > 0 && !r->table.row[from - 1].ends)
         return dmc__fail(DMC_EINVAL, "rollout: from = %d is within a step, which begins with row %d", from, from - 1);
-    const dmc__level *at = &r->table.row[from].at;
+    const dmc__level *l = &r->table.row[from].at;
+    dmc__affine at;
     DMC_TRY(start(r, draw, from));
     DMC_TRY(dmc__affine_noise(&r->affine, &key, r->noise));
-    return dmc__affine_mix(&r->affine, at->alpha, x0, at->sigma, r->noise, latent_at(r, from));
+    DMC_TRY(in_paint(r, from, &at));
+    return dmc__affine_mix(&at, l->alpha, x0, temperature * l->sigma, r->noise, latent_at(r, from));
 }
 
 /* The network's output is still that of the last row; its latent is the other of the two that take turns. */
@@ -251,7 +279,7 @@ dmc_status dmc__rollout_run(dmc__rollout *r, uint64_t seed, uint64_t call, uint6
 dmc_status dmc__rollout_run_from(dmc__rollout *r, const void *x0, int32_t from, uint64_t seed, uint64_t call,
                                  uint64_t first_sample, const uint64_t *noise_sample)
 {
-    DMC_TRY(dmc__rollout_begin_from(r, x0, from, &(dmc__rollout_draw){seed, call, first_sample}, noise_sample));
+    DMC_TRY(dmc__rollout_begin_from(r, x0, from, &(dmc__rollout_draw){seed, call, first_sample}, noise_sample, 1));
     return run_steps(r);
 }
 

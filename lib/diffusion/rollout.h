@@ -15,7 +15,8 @@ typedef struct dmc__rollout_config {
     int32_t batch;
     int32_t group;         /* neighbouring samples that share a condition; divides batch */
     int32_t keep_chain;    /* all latents, one more than rows, stay readable             */
-    int32_t noised_known;  /* known entries are noised like the rest (RePaint) until the end; 0: they are clean everywhere */
+    int32_t noised_known;  /* known entries are noised like the rest (RePaint) until the end; 0: they are clean everywhere. Must */
+                           /* be what the network was trained with */
     double null_share;     /* classifier-free guidance: f = (1 - null_share) f(z,t,cond) + null_share f(z,t,0); 0: off     */
     dmc__guide guide;      /* guide.gradient NULL: none                                  */
 } dmc__rollout_config;
@@ -33,8 +34,9 @@ void dmc__rollout_bind_half(dmc__rollout *r, const void *half, int32_t type);
 /* Host floats, normalised: conditions (batch/group,cond); side input (batch,T,extra). */
 dmc_status dmc__rollout_set_cond(dmc__rollout *r, const float *cond);
 dmc_status dmc__rollout_set_extra(dmc__rollout *r, const float *extra);
-/* In-painting: mask (batch,T,cols) 1 = known, known values likewise; NULL mask = none. Known entries stay clean at every
- * step (Diffuser's convention). */
+/* In-painting: mask (batch,T,cols) 1 = known, known values likewise; NULL mask = none. In the sample known entries are these
+ * floats. Before, they are the same (Diffuser's convention), or with noised_known alpha x + sigma xi of the level the network sees
+ * them at, xi drawn anew for every latent (purpose DMC_STREAM_KNOWN, numbered like row noise). */
 dmc_status dmc__rollout_set_known(dmc__rollout *r, const float *mask, const float *known);
 /* Which numbers a run draws: noise keyed by (seed, call, first_sample + b). */
 typedef struct dmc__rollout_draw {
@@ -44,10 +46,11 @@ typedef struct dmc__rollout_draw {
 /* Begin a run with pure noise times `temperature`. */
 dmc_status dmc__rollout_begin(dmc__rollout *r, const dmc__rollout_draw *draw, double temperature);
 /* Begin with given clean samples x0 (device (batch,T,cols)), noised to the level of row `from`: pairs share a latent when
- * `noise_sample` is the same for several b (host (batch), sample number of the forward noise; NULL: each its own).
- * DMC_EINVAL where row from - 1 does not end a step. */
+ * `noise_sample` is the same for several b (host (batch), sample number of the forward noise; NULL: each its own). The noise is
+ * taken times `temperature`. x0 may be dmc__rollout_latent of the last row. DMC_EINVAL where row from - 1 does not
+ * end a step. */
 dmc_status dmc__rollout_begin_from(dmc__rollout *r, const void *x0, int32_t from, const dmc__rollout_draw *draw,
-                                   const uint64_t *noise_sample);
+                                   const uint64_t *noise_sample, double temperature);
 /* One denoising step: the rows up to the next that ends one. DMC_ESTATE when there is none left. */
 dmc_status dmc__rollout_step(dmc__rollout *r);
 /* Row that comes next; the number of rows when all are done. */
@@ -73,7 +76,7 @@ void *dmc__rollout_sample(const dmc__rollout *r);
 /* What row k takes up, device (batch,T,cols): with keep_chain, and a table that carries; else NULL. */
 const void *dmc__rollout_carry(const dmc__rollout *r, int32_t k);
 const void *dmc__rollout_mask(const dmc__rollout *r);      /* device, NULL = none */
-const void *dmc__rollout_known(const dmc__rollout *r);
+const void *dmc__rollout_known(const dmc__rollout *r);     /* as set: clean */
 const void *dmc__rollout_cond(const dmc__rollout *r);      /* device (batch,cond) */
 const void *dmc__rollout_extra(const dmc__rollout *r);
 double dmc__rollout_clip(const dmc__rollout *r);

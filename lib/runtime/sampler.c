@@ -23,6 +23,12 @@ static size_t averaged(const dmc__sampler *s)
     return s->config.select == DMC__SELECT_EXPECTATION ? (size_t)s->config.candidates * s->elems : 0;
 }
 
+/* What a warm start begins with. */
+static size_t warm_elems(const dmc__sampler *s)
+{
+    return s->config.warm_start > 0 ? s->total * s->elems : 0;
+}
+
 static dmc_status make_host(dmc__sampler *s)
 {
     const dmc__allocator *a = &s->ref.ctx->alloc;
@@ -30,7 +36,8 @@ static dmc_status make_host(dmc__sampler *s)
     const size_t out = batch * (size_t)s->view.horizon * (size_t)s->view.act->n;
     struct { float **p; size_t n; } const want[] = {
         {&s->history, batch * (size_t)s->view.n_obs * obs}, {&s->conds, batch * s->cond},
-        {&s->mask, s->view.planner ? s->total * s->elems : 0}, {&s->known, s->view.planner ? s->total * s->elems : 0},
+        {&s->mask, s->total * s->elems}, {&s->known, s->total * s->elems}, {&s->given, batch * s->elems},
+        {&s->given_z, batch * s->elems}, {&s->placed, batch * s->elems}, {&s->moved, warm_elems(s)},
         {&s->z, s->total * s->elems}, {&s->previous, s->cascade ? s->total * s->elems : 0}, {&s->q, s->total},
         {&s->q_previous, s->total}, {&s->weight, (size_t)s->config.candidates}, {&s->raw, averaged(s)},
         {&s->chosen, batch * s->elems}, {&s->good, out}};
@@ -41,7 +48,9 @@ static dmc_status make_host(dmc__sampler *s)
     DMC_TRY(DMC_NEW(a, frame_bytes(s) * (size_t)s->view.n_obs, &s->frames));
     DMC_TRY(DMC_NEW(a, frame_bytes(s), &s->image));
     DMC_TRY(DMC_NEW(a, s->view.act->n, &s->column));
-    s->host_bytes += frame_bytes(s) * ((size_t)s->view.n_obs + 1) + (size_t)s->view.act->n;
+    DMC_TRY(DMC_NEW(a, batch * s->elems, &s->given_mask));
+    DMC_TRY(DMC_NEW(a, batch * s->elems, &s->placed_mask));
+    s->host_bytes += 2 * batch * s->elems + frame_bytes(s) * ((size_t)s->view.n_obs + 1) + (size_t)s->view.act->n;
     return DMC_OK;
 }
 
@@ -62,6 +71,12 @@ static void free_host(dmc__sampler *s)
     DMC_FREE(a, s->weight, (size_t)s->config.candidates);
     DMC_FREE(a, s->raw, averaged(s));
     DMC_FREE(a, s->column, s->view.act->n);
+    DMC_FREE(a, s->given, batch * s->elems);
+    DMC_FREE(a, s->given_z, batch * s->elems);
+    DMC_FREE(a, s->given_mask, batch * s->elems);
+    DMC_FREE(a, s->placed, batch * s->elems);
+    DMC_FREE(a, s->placed_mask, batch * s->elems);
+    DMC_FREE(a, s->moved, warm_elems(s));
     DMC_FREE(a, s->chosen, batch * s->elems);
     DMC_FREE(a, s->good, batch * (size_t)s->view.horizon * (size_t)s->view.act->n);
 }
@@ -78,7 +93,7 @@ static dmc_status make_rollout(dmc__sampler *s, const dmc__net *like, const dmc_
     const int32_t guided = out == &s->rollout;
     DMC_TRY(dmc__net_stretch(&s->ref.ctx->alloc, like, s->view.horizon, net));
     DMC_TRY(dmc__dev_alloc(s->ref.ctx->device, half_elems(s, *net), half));
-    dmc__rollout_config c = {.batch = (int32_t)s->total, .group = s->config.candidates};
+    dmc__rollout_config c = {.batch = (int32_t)s->total, .group = s->config.candidates, .noised_known = s->model->spec.inpaint};
     if (guided) {
         c.null_share = 1 - s->config.guidance;
         c.guide = s->guide.guide;
@@ -130,6 +145,7 @@ static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m
 {
     DMC_TRY(dmc__model_draws(m, "dmc_sampler_create"));
     DMC_TRY(dmc__sampler_guide_check(c, m, p));
+    DMC_TRY(dmc__sampler_warm_check(c, m));
     if (m->process.discrete && c->table.steps > m->process.steps)
         return dmc__fail(DMC_ERANGE, "dmc_sampler_create: steps = %d, must be 0..%d (the model's train_steps)", c->table.steps,
                          m->process.steps);
@@ -169,6 +185,7 @@ static dmc_status make_parts(dmc__sampler *s, const dmc__sampler_parts *p)
     DMC_TRY(dmc__sampler_guide_create(&s->config, &s->view, s->ref.ctx->device, p, s->total, &s->guide));
     DMC_TRY(make_rollouts(s));
     DMC_TRY(make_host(s));
+    s->warm_row = dmc__sampler_warm_row(s);
     DMC_TRY(ask_return(s));
     DMC_TRY(dmc__sampler_mark_columns(s, s->config.rotations, s->config.majorities));
     s->config.rotations = s->config.majorities = NULL; /* the caller's */
@@ -234,6 +251,7 @@ void dmc__sampler_reset(dmc__sampler *s, uint64_t seed)
     s->call = 0;
     s->seen = 0;
     s->have_good = 0;
+    s->have_plan = 0;
     s->run = (dmc__sampler_run){0};
     s->facts = (dmc__sampler_facts){.chosen = -1, .q = NAN, .seed = seed};
 }
@@ -284,7 +302,10 @@ const float *dmc__sampler_chosen(const dmc__sampler *s, int32_t b)
 void dmc__sampler_candidates(const dmc__sampler *s, float *out)
 {
     const dmc__fp_mode host = dmc__fp_enter();
-    for (size_t i = 0; i < s->total; i++) dmc__view_denormalise(&s->view, s->z + i * s->elems, out + i * s->elems);
+    for (size_t i = 0; i < s->total; i++) {
+        dmc__view_denormalise(&s->view, s->z + i * s->elems, out + i * s->elems);
+        dmc__sampler_restore_known(s, i / (size_t)s->config.candidates, out + i * s->elems);
+    }
     dmc__fp_set(host);
 }
 

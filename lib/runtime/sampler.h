@@ -13,6 +13,8 @@ typedef struct dmc__sampler_config {
     dmc__table_config table; /* steps 0 = T */
     int32_t batch, candidates, select, cascade_passes, horizon /* 0 = the model's */;
     double temperature, beta;
+    double warm_start; /* share of the way to noise; 0 = from noise */
+    int32_t exec;      /* rows executed between answers, for it */
     uint64_t seed;
     int32_t weights; /* DMC_WEIGHT_*: what matrix weights are read as */
     int32_t guide;   /* DMC__GUIDE_* */
@@ -54,6 +56,8 @@ int32_t dmc__sampler_is_open(const dmc__sampler *s);
 dmc_status dmc__sampler_prefault(dmc__sampler *s);
 /* Frames (batch,h,w,c) of camera i for the next sample. */
 void dmc__sampler_set_image(dmc__sampler *s, int32_t camera, const uint8_t *pixels);
+/* What is known (batch,elems), raw, from the next answer on; mask NULL: nothing. DMC_ENUMERIC: nothing changes. */
+dmc_status dmc__sampler_set_known(dmc__sampler *s, const uint8_t *mask, const float *values);
 void dmc__sampler_reset(dmc__sampler *s, uint64_t seed);
 dmc_status dmc__sampler_rebind(dmc__sampler *s, const dmc__model *m);
 const dmc__sampler_facts *dmc__sampler_get_facts(const dmc__sampler *s);

@@ -77,9 +77,11 @@ dmc_status dmc__sampler_set_conditions(dmc__sampler *s)
         dmc__view_observe(&s->view, s->history + b * raw, s->conds + b * s->cond, NULL, NULL);
     for (size_t b = 0; b < (size_t)s->config.batch && s->view.cameras; b++)
         dmc__view_see(&s->view, s->frames + b * frames, s->conds + b * s->cond);
+    dmc__sampler_gather_known(s);
     for (int32_t j = 0; j < (s->cascade ? 2 : 1); j++) {
         dmc__rollout *r = j ? s->cascade : s->rollout;
-        DMC_TRY(s->view.planner ? dmc__rollout_set_known(r, s->mask, s->known) : dmc__rollout_set_cond(r, s->conds));
+        DMC_TRY(dmc__sampler_place_known(s, r));
+        if (!s->view.planner) DMC_TRY(dmc__rollout_set_cond(r, s->conds));
     }
     return DMC_OK;
 }
@@ -109,6 +111,7 @@ void dmc__sampler_hold(dmc__sampler *s, float *out)
 {
     const size_t a = (size_t)s->view.act->n;
     s->facts.held = 1;
+    s->have_plan = 0; /* time has gone on without one */
     s->facts.chosen = -1;
     s->facts.clamped = 0;
     s->facts.q = NAN;
@@ -123,7 +126,7 @@ dmc_status dmc__sampler_conclude(dmc__sampler *s, float *actions)
         return dmc__fail(DMC_ENUMERIC, "%s: the sample of call %llu is not finite; the last good actions are held", s->run.who,
                          (unsigned long long)s->facts.call);
     extract_actions(s, s->good);
-    s->have_good = 1;
+    s->have_good = s->have_plan = 1;
     if (actions) memcpy(actions, s->good, action_count(s) * sizeof *actions);
     return DMC_OK;
 }

@@ -98,7 +98,7 @@ static dmc_status begin(dmc__sampler *s)
 {
     DMC_TRY(dmc__sampler_set_conditions(s));
     const dmc__rollout_draw draw = numbers(s);
-    DMC_TRY(dmc__rollout_begin(s->rollout, &draw, s->config.temperature));
+    DMC_TRY(dmc__sampler_start(s, &draw));
     s->run.open = 1;
     s->run.left = steps_of(s->rollout, dmc__rollout_next(s->rollout));
     if (s->cascade) s->run.left += s->config.cascade_passes * steps_of(s->cascade, 0);

@@ -28,6 +28,9 @@ struct dmc__sampler {
     uint64_t call;
     int32_t seen;                    /* the history holds at least one observation */
     int32_t have_good;
+    int32_t have_plan;               /* chosen is of the answer before: a warm start may begin with it */
+    int32_t have_given;              /* the caller said what is known */
+    int32_t warm_row;                /* of the table: where warm starts begin */
     dmc__sampler_run run;
     int64_t (*clock)(void);          /* dmc__clock_ns, but for tests */
     int64_t step_ns, finish_ns;      /* what a step after the first and a finish are expected to take */
@@ -43,6 +46,9 @@ struct dmc__sampler {
     float *weight;                   /* (candidates) softmax; median      */
     float *raw;                      /* (candidates, elems) of one condition, for their mean; else NULL */
     uint8_t *column;                 /* (A) what stands in it, for the mean (average.c) */
+    uint8_t *given_mask, *placed_mask; /* (batch, elems) 1 = known: by the caller; in this answer */
+    float *given, *given_z, *placed; /* (batch, elems) raw, normalised; raw */
+    float *moved;                    /* (total, elems) normalised: what a warm start begins with; else NULL */
     float *chosen;                   /* (batch, elems) raw                */
     float *good;                     /* (batch, horizon, A) last good     */
     size_t host_bytes;               /* of these */
@@ -54,6 +60,18 @@ dmc_status dmc__sampler_see(dmc__sampler *s, const float *obs);
 void dmc__sampler_see_anything(dmc__sampler *s);
 /* Condition the roll-outs on what was seen. */
 dmc_status dmc__sampler_set_conditions(dmc__sampler *s);
+/* What is known in the answer to come: note it, after dmc__view_observe has filled s->mask and s->known of a planner; */
+void dmc__sampler_gather_known(dmc__sampler *s);
+/* tell a roll-out; */
+dmc_status dmc__sampler_place_known(dmc__sampler *s, dmc__rollout *r);
+/* write it, as it was given, over a raw sample (elems) of condition b. */
+void dmc__sampler_restore_known(const dmc__sampler *s, size_t b, float *plan);
+/* Begin the roll-out: with the plan before if there is one and it is wanted, else with noise. */
+dmc_status dmc__sampler_start(dmc__sampler *s, const dmc__rollout_draw *draw);
+/* DMC_ERANGE unless a row of the plan before is left. */
+dmc_status dmc__sampler_warm_check(const dmc__sampler_config *c, const dmc__model *m);
+/* Row of the table a warm start begins with. */
+int32_t dmc__sampler_warm_row(const dmc__sampler *s);
 /* Choose among the candidates in s->z; actions (batch,horizon,A), NULL: only kept as the last good ones. DMC_ENUMERIC if the
  * sample is not finite. */
 dmc_status dmc__sampler_conclude(dmc__sampler *s, float *actions);

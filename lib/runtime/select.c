@@ -61,6 +61,7 @@ void dmc__sampler_choose(dmc__sampler *s)
         const int32_t pick = pick_candidate(s, b);
         if (pick < 0) dmc__sampler_average(s, z, c);
         else dmc__view_denormalise(&s->view, z + (size_t)pick * s->elems, c);
+        dmc__sampler_restore_known(s, (size_t)b, c);
         if (b > 0) continue;
         s->facts.chosen = pick;
         s->facts.q = s->judge.self && pick >= 0 ? s->q[first + (size_t)pick] : NAN;

@@ -59,6 +59,7 @@ static dmc_status run_group(group *g, uint64_t first_seed, uint64_t seed)
 static dmc_status check(const dmc__sampler *s, const dmc__env *e, int32_t episodes, int32_t exec)
 {
     const dmc__model *m = dmc__sampler_model(s);
+    const dmc__sampler_config *c = dmc__sampler_get_config(s);
     if (e->obs_dim != m->obs.n || e->act_dim != m->act.n)
         return dmc__fail(DMC_ESHAPE, "dmc_evaluate: env has observations of %d and actions of %d, the model wants %d and %d",
                          e->obs_dim,
@@ -66,14 +67,16 @@ static dmc_status check(const dmc__sampler *s, const dmc__env *e, int32_t episod
     if (dmc__net_sees(&m->spec.net))
         return dmc__fail(DMC_EINVAL, "dmc_evaluate: the model sees by %d cameras, a dmc_env gives no images; call "
                          "dmc_sampler_set_image and dmc_sampler_sample in a loop of your own", m->spec.net.cameras);
-    if (e->count != dmc__sampler_get_config(s)->batch)
-        return dmc__fail(DMC_ESHAPE, "dmc_evaluate: env->count = %d, the sampler's batch is %d", e->count,
-                         dmc__sampler_get_config(s)->batch);
+    if (e->count != c->batch)
+        return dmc__fail(DMC_ESHAPE, "dmc_evaluate: env->count = %d, the sampler's batch is %d", e->count, c->batch);
     if (e->max_steps < 1) return dmc__fail(DMC_ERANGE, "dmc_evaluate: env->max_steps = %d, must be at least 1", e->max_steps);
     if (episodes < 1) return dmc__fail(DMC_ERANGE, "dmc_evaluate: episodes = %d, must be at least 1", episodes);
     if (exec < 1 || exec > dmc__sampler_horizon(s))
         return dmc__fail(DMC_ERANGE, "dmc_evaluate: exec = %d, must be 1..%d (the sampler's horizon)", exec,
                          dmc__sampler_horizon(s));
+    if (c->warm_start > 0 && exec != c->exec)
+        return dmc__fail(DMC_EINVAL, "dmc_evaluate: exec = %d, but with warm_start the sampler's plans move up by its own exec = "
+                         "%d", exec, c->exec);
     return DMC_OK;
 }
 

@@ -63,7 +63,20 @@ static dmc_status make_parts(dmc__pretrain *p)
     DMC_TRY(make_host(p));
     DMC_TRY(dmc__learner_create(m->net->graph, d, m->weights, NULL, 1, &p->learner));
     DMC_TRY(dmc__chain_create(m->net, d, p->config.batch, 0, NULL, &p->chain));
-    return dmc__denoise_create(p->chain, m->net, d, &m->process, p->config.batch, &p->denoise);
+    DMC_TRY(dmc__denoise_create(p->chain, m->net, d, &m->process, p->config.batch, &p->denoise));
+    dmc__denoise_noise_known(p->denoise, m->spec.inpaint);
+    return DMC_OK;
+}
+
+static dmc_status check_masks(const dmc__model *m, const dmc__pretrain_config *c)
+{
+    if (c->mask_share + c->window_share > 1)
+        return dmc__fail(DMC_ERANGE, "dmc_trainer_create: mask_share + window_share = %g + %g, must be at most 1", c->mask_share,
+                         c->window_share);
+    if (c->mask_rows >= m->spec.net.horizon && c->mask_rows > 0)
+        return dmc__fail(DMC_ERANGE, "dmc_trainer_create: mask_rows = %d, must be 0..%d (the model's horizon - 1)", c->mask_rows,
+                         m->spec.net.horizon - 1);
+    return DMC_OK;
 }
 
 dmc_status dmc__pretrain_create(dmc__context *ctx, const dmc__model *m, const dmc__trajectories *data,
@@ -73,6 +86,7 @@ dmc_status dmc__pretrain_create(dmc__context *ctx, const dmc__model *m, const dm
     dmc__pretrain *p;
     *out = NULL;
     DMC_TRY(dmc__model_fits(m, data, "dmc_trainer_create"));
+    DMC_TRY(check_masks(m, c));
     DMC_TRY(ctx ? dmc__context_acquire(ctx, &ref) : dmc__context_share(&m->ref, &ref));
     dmc_status status = DMC_NEW(&ref.ctx->alloc, 1, &p);
     if (status < 0) {
@@ -127,7 +141,22 @@ typedef struct draw {
     uint32_t purpose;
 } draw;
 
-/* Numbers 0 and 1 of the stream are the mask's (view.h). */
+/* One draw, number 1, says which mask it is. */
+static void mask_window(const dmc__pretrain *p, const dmc__stream *s, float *mask, float *weight)
+{
+    const dmc__pretrain_config *c = &p->config;
+    const double u = dmc__rng_uniform(s, 1);
+    if (u < c->mask_share) dmc__view_causal_mask(&p->view, c->mask_rows, s, mask, weight);
+    else if (u < c->mask_share + c->window_share) dmc__view_window_mask(&p->view, s, mask, weight);
+}
+
+/* A policy knows nothing of z unless masks make it so. */
+static int32_t has_masks(const dmc__pretrain *p)
+{
+    return p->view.planner || p->config.mask_share > 0 || p->config.window_share > 0;
+}
+
+/* Numbers 0 to 3 of the stream are the masks' (view.h). */
 enum { DROPOUT_NUMBER = 16 };
 
 /* While learning, a share of the samples sees zeros: what guidance takes for no condition. */
@@ -151,8 +180,8 @@ static void stage_window(dmc__pretrain *p, const draw *d, size_t i)
     }
     dmc__view_sample(&p->view, at, z, p->conds + i * p->cond, m, w);
     weigh_first_action(p, w);
+    mask_window(p, &mask, m, w);
     leave_out_condition(p, d, i);
-    if (dmc__rng_uniform(&mask, 1) < p->config.mask_share) dmc__view_causal_mask(&p->view, &mask, m, w);
     if (p->returns) p->target[i] = p->returns[p->view.data->start[at.episode] + (size_t)at.row];
 }
 
@@ -165,7 +194,7 @@ static dmc_status stage_batch(dmc__pretrain *p, const draw *d)
         p->time[i] = dmc__process_draw_time(&p->model->process, &time);
         p->sample[i] = (size_t)i;
     }
-    const float *known = p->view.planner ? p->mask : NULL;
+    const float *known = has_masks(p) ? p->mask : NULL;
     DMC_TRY(dmc__denoise_set(p->denoise, p->z, p->cond ? p->conds : NULL, NULL, known, outputs(p) ? NULL : p->weight));
     DMC_TRY(p->model->spec.role == DMC__ROLE_INVERSE
                 ? dmc__denoise_clean(p->denoise)

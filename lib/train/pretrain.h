@@ -8,7 +8,9 @@
 
 typedef struct dmc__pretrain_config {
     int32_t steps, batch, warmup;
-    double lr, weight_decay, grad_clip, ema, action_weight, mask_share;
+    double lr, weight_decay, grad_clip, ema, action_weight;
+    double mask_share, window_share; /* of samples with a causal mask, with a window; their sum at most 1 */
+    int32_t mask_rows;               /* most known rows of a causal mask; 0 = horizon - 1                 */
     uint64_t seed;
 } dmc__pretrain_config;
 

@@ -66,6 +66,48 @@ def test_a_planner_keeps_the_state(planner, obs):
             sampler.plan(5)
 
 
+def test_known_entries_come_out(planner, obs):
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(5, 4, OBS + ACT)).astype(np.float32)
+    mask = rng.random(values.shape) < 0.4
+    with dmc.Sampler(planner, batch=5, candidates=2) as sampler:
+        free = sampler.sample(obs)
+        sampler.set_known(mask, values)
+        sampler.sample(obs)
+        candidates = sampler.candidates()
+        for c in range(2):
+            assert np.array_equal(candidates[:, c][mask], values[mask])
+        assert np.array_equal(sampler.plan(3)[mask[3]], values[3][mask[3]])
+        sampler.set_known(mask.astype(np.uint8), values)
+        sampler.set_known()
+        sampler.reset(0)
+        assert np.array_equal(sampler.sample(obs), free)
+        with pytest.raises(TypeError, match="mask and values"):
+            sampler.set_known(mask)
+        with pytest.raises(dmc.DmcShapeError):
+            sampler.set_known(mask[0], values[0])
+        values[mask] = np.nan
+        with pytest.raises(dmc.DmcNumericError, match="is not finite"):
+            sampler.set_known(mask, values)
+    with dmc.Sampler(planner) as sampler:
+        sampler.set_known(np.ones((4, OBS + ACT), bool), np.full((4, OBS + ACT), 0.25, np.float32))
+        sampler.sample(obs[0])
+        assert np.all(sampler.plan() == 0.25)
+
+
+def test_a_warm_start_takes_fewer_steps(planner, obs):
+    with dmc.Sampler(planner, batch=5, warm_start=0.5, exec=1) as sampler:
+        sampler.sample(obs)
+        cold = sampler.info().steps
+        sampler.sample(obs)
+        assert 0 < sampler.info().steps < cold
+        sampler.reset(0)
+        sampler.sample(obs)
+        assert sampler.info().steps == cold
+    with pytest.raises(dmc.DmcRangeError, match="exec = 4"):
+        dmc.Sampler(planner, warm_start=0.5, exec=4)
+
+
 def test_observations_that_are_not_finite(model):
     with dmc.Sampler(model) as sampler:
         out = sampler.sample([0.5, 0])

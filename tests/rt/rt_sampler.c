@@ -89,6 +89,7 @@ typedef struct rig {
     size_t n_out;
     int32_t sees, guide;
     double guidance;        /* 1: none */
+    int32_t planner, inpaint;
 } rig;
 
 static dmc_dataset *make_data(void)
@@ -131,6 +132,8 @@ static void make_model(rig *r, int32_t role)
     m.obs_norm = DMC_NORM_MINMAX;
     m.returns = planner && r->guidance != 1;
     m.cond_dropout = r->guidance != 1 ? 0.25 : 0;
+    m.inpaint = r->inpaint;
+    r->planner = planner;
     ck_assert_msg(dmc_model_create(NULL, r->data, &m, &r->model) == DMC_OK, "%s", dmc_last_error());
     r->n_out = (size_t)m.horizon * A;
     r->value = NULL;
@@ -155,6 +158,7 @@ static void rig_open_guided(rig *r, int32_t role, int32_t threads, int32_t selec
 {
     dmc_sampler_options o;
     dmc_context_options c;
+    *r = (rig){0};
     r->data = make_data();
     r->sees = role == SEEING;
     make_model(r, role);
@@ -416,6 +420,57 @@ START_TEST(no_page_fault_after_prefault)
 }
 END_TEST
 
+/* Told what is known before every call, and taking it back; every answer but the first begins with the plan before. */
+static dmc_status run_known(rig *r)
+{
+    static uint8_t mask[64];
+    static float values[64];
+    const size_t n = r->n_out / A * (r->planner ? S + A : A);
+    float obs[S], out[64];
+    dmc_status worst = DMC_OK;
+    for (int32_t i = 0; i < CALLS; i++) {
+        for (size_t j = 0; j < n; j++) {
+            mask[j] = (uint8_t)((j + (size_t)i) % 3 == 0);
+            values[j] = (float)(i % 7) / 7;
+        }
+        for (int32_t j = 0; j < S; j++) obs[j] = (float)((i + j) % 17) / 17;
+        dmc_status status = dmc_sampler_set_known(r->sampler, i % 5 ? mask : NULL, values, n);
+        if (status < worst) worst = status;
+        status = dmc_sampler_sample(r->sampler, obs, S, out, r->n_out);
+        if (status < worst) worst = status;
+    }
+    values[0] = strtof("nan", NULL);
+    mask[0] = 1;
+    return dmc_sampler_set_known(r->sampler, mask, values, n) == DMC_ENUMERIC ? worst : DMC_EINVAL;
+}
+
+/* Policies and planners, in both conventions of in-painting. */
+static void rig_open_warm(rig *r, int i)
+{
+    dmc_sampler_options o;
+    *r = (rig){.inpaint = i / 2};
+    r->data = make_data();
+    make_model(r, roles[i % 2]);
+    dmc_sampler_options_init(&o, sizeof o);
+    o.candidates = 4;
+    o.warm_start = 0.5;
+    ck_assert_msg(dmc_sampler_create(NULL, r->model, NULL, &o, &r->sampler) == DMC_OK, "%s", dmc_last_error());
+}
+
+START_TEST(known_and_warm_allocate_nothing)
+{
+    rig r;
+    rig_open_warm(&r, _i);
+    counted = 0;
+    counting = 1;
+    const dmc_status status = run_known(&r);
+    counting = 0;
+    ck_assert_msg(status >= DMC_OK, "%s", dmc_last_error());
+    ck_assert_int_eq(counted, 0);
+    rig_close(&r);
+}
+END_TEST
+
 /* Errors are real-time too, and a controller still gets something safe to send. */
 START_TEST(a_refused_observation_allocates_nothing)
 {
@@ -437,26 +492,47 @@ START_TEST(a_refused_observation_allocates_nothing)
 }
 END_TEST
 
-/* In a child: exit is allowed, anything else kills. */
-static int child_under_seccomp(rig *r)
+static int run_all(rig *r)
 {
-    scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
-    if (!f || seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(exit_group), 0) < 0 || seccomp_load(f) < 0) return 77;
     if (run_calls(r, CALLS) < DMC_OK) return 1;
     return r->sees ? 0 : run_steps(r, 10000) < DMC_OK || run_until(r) < DMC_OK;
+}
+
+static int run_all_known(rig *r)
+{
+    return run_known(r) < DMC_OK;
+}
+
+/* In a child: exit is allowed, anything else kills. */
+static void run_under_seccomp(rig *r, int (*run)(rig *r))
+{
+    int state;
+    const pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
+        if (!f || seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(exit_group), 0) < 0 || seccomp_load(f) < 0) _exit(77);
+        _exit(run(r));
+    }
+    ck_assert_int_eq(waitpid(child, &state, 0), child);
+    ck_assert_msg(!WIFSIGNALED(state), "a system call was made: killed by signal %d", WTERMSIG(state));
+    ck_assert_int_eq(WEXITSTATUS(state), 0);
 }
 
 START_TEST(no_system_call)
 {
     rig r;
-    int state;
     rig_choose(&r, _i, _i / 2 % 3);
-    const pid_t child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0) _exit(child_under_seccomp(&r));
-    ck_assert_int_eq(waitpid(child, &state, 0), child);
-    ck_assert_msg(!WIFSIGNALED(state), "a system call was made: killed by signal %d", WTERMSIG(state));
-    ck_assert_int_eq(WEXITSTATUS(state), 0);
+    run_under_seccomp(&r, run_all);
+    rig_close(&r);
+}
+END_TEST
+
+START_TEST(known_and_warm_make_no_system_call)
+{
+    rig r;
+    rig_open_warm(&r, _i);
+    run_under_seccomp(&r, run_all_known);
     rig_close(&r);
 }
 END_TEST
@@ -588,8 +664,10 @@ int main(void)
     tcase_add_loop_test(t, a_buffer_is_all_it_takes, 0, CHOICES);
     tcase_add_loop_test(t, no_page_fault_after_prefault, 0, CHOICES);
     tcase_add_test(t, late_by_a_step_at_most);
+    tcase_add_loop_test(t, known_and_warm_allocate_nothing, 0, 4);
     tcase_add_loop_test(t, a_refused_observation_allocates_nothing, 0, 2);
     tcase_add_loop_test(t, no_system_call, 0, CHOICES);
+    tcase_add_loop_test(t, known_and_warm_make_no_system_call, 0, 4);
     tcase_add_loop_test(t, threads_do_not_change_bits, 0, 2);
     tcase_add_loop_test(t, two_samplers_share_a_model, 0, 2);
     suite_add_tcase(s, t);

@@ -225,7 +225,14 @@ START_TEST(arguments_are_checked)
     e = world(COPIES);
     e.step = NULL;
     expect_failure(dmc_evaluate(s, &e, 1, 1, 0, 0, r), DMC_EINVAL, "env->step is NULL");
+    dmc_sampler_options o = world_sampling(1, 1, DMC_SELECT_FIRST);
+    o.warm_start = 0.5;
+    dmc_sampler *warm = world_sampler(model, NULL, &o);
+    e = world(1);
+    expect_failure(dmc_evaluate(warm, &e, 1, 2, 0, 0, r), DMC_EINVAL, "exec = 2, but with warm_start");
     ck_assert_int_eq(sim.resets, 0);
+    expect_ok(dmc_evaluate(warm, &e, 1, 1, 0, 0, r));
+    dmc_sampler_destroy(warm);
     dmc_sampler_destroy(s);
 }
 END_TEST

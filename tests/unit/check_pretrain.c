@@ -345,6 +345,72 @@ START_TEST(masked_rows_do_not_count)
 }
 END_TEST
 
+/* Known first rows, with a bound and without, and windows, of either role: four different losses of the same batch. */
+START_TEST(masks_change_what_is_learnt)
+{
+    dmc_model_options mo = _i ? world_planner() : world_policy();
+    mo.horizon = 4;
+    dmc_model *m = world_model(ctx, data, &mo);
+    dmc_train_options o = options();
+    double loss[4];
+    o.action_weight = 1;
+    for (int k = 0; k < 4; k++) { /* nothing, a prefix, a prefix of one row, a window */
+        o.mask_share = k == 1 || k == 2;
+        o.mask_rows = k == 2;
+        o.window_share = k == 3;
+        dmc_trainer *t = trainer(m, &o);
+        loss[k] = train(t, 1).loss;
+        dmc_trainer_destroy(t);
+    }
+    ck_assert(isfinite(loss[0]) && loss[0] > 0);
+    for (int k = 1; k < 4; k++) ck_assert(loss[k] != loss[0] && loss[k] > 0);
+    ck_assert(loss[1] != loss[2] && loss[1] != loss[3] && loss[2] != loss[3]);
+    dmc_model_destroy(m);
+}
+END_TEST
+
+/* A model with noised known entries learns something else from the same masks, and the same where nothing is known. */
+START_TEST(training_follows_the_convention)
+{
+    dmc_train_options o = options();
+    double loss[2][2];
+    for (int noised = 0; noised < 2; noised++)
+        for (int masked = 0; masked < 2; masked++) {
+            dmc_model_options mo = world_policy();
+            mo.inpaint = noised;
+            dmc_model *m = world_model(ctx, data, &mo);
+            o.mask_share = masked;
+            dmc_trainer *t = trainer(m, &o);
+            loss[noised][masked] = train(t, 3).loss;
+            dmc_trainer_destroy(t);
+            dmc_model_destroy(m);
+        }
+    ck_assert(loss[0][0] == loss[1][0]);
+    ck_assert(loss[0][1] != loss[1][1]);
+}
+END_TEST
+
+START_TEST(mask_options_are_refused)
+{
+    dmc_train_options o = options();
+    dmc_trainer *t = (dmc_trainer *)(uintptr_t)1;
+    o.mask_share = 0.75;
+    o.window_share = 0.5;
+    expect_failure(dmc_trainer_create(NULL, planner, data, &o, &t), DMC_ERANGE,
+                   "mask_share + window_share = 0.75 + 0.5, must be at most 1");
+    ck_assert_ptr_null(t);
+    o.window_share = 0.25;
+    o.mask_rows = 4;
+    expect_failure(dmc_trainer_create(NULL, planner, data, &o, &t), DMC_ERANGE,
+                   "mask_rows = 4, must be 0..3 (the model's horizon - 1)");
+    o.mask_rows = 3;
+    o.window_share = -0.5;
+    expect_failure(dmc_trainer_create(NULL, planner, data, &o, &t), DMC_ERANGE, "window_share = -0.5");
+    o.window_share = 0.25;
+    dmc_trainer_destroy(trainer(planner, &o));
+}
+END_TEST
+
 /* ---- the same numbers ------------------------------------------------------------------------------- */
 
 START_TEST(calls_may_be_split)
@@ -697,6 +763,9 @@ Suite *dmc_suite_pretrain(void)
     tcase_add_test(c, gradients_are_clipped);
     tcase_add_test(c, the_first_action_has_its_weight);
     tcase_add_test(c, masked_rows_do_not_count);
+    tcase_add_loop_test(c, masks_change_what_is_learnt, 0, 2);
+    tcase_add_test(c, training_follows_the_convention);
+    tcase_add_test(c, mask_options_are_refused);
     c = tcase_create("again");
     add_case(s, c);
     tcase_add_loop_test(c, calls_may_be_split, 0, 2);

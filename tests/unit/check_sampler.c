@@ -406,8 +406,7 @@ START_TEST(a_plan_starts_where_we_are)
     ask_with(s, obs, &a);
     ck_assert_int_ge(a.status, 0);
     for (size_t i = 0; i < 6; i++) {
-        dmc__normaliser_apply(&planner->obs, obs + i / 3 * WORLD_S, 1, want);
-        dmc__normaliser_invert(&planner->obs, want, 1, want);
+        memcpy(want, obs + i / 3 * WORLD_S, sizeof want); /* to the bit */
         ck_assert_mem_eq(a.all + i * a.elems, want, sizeof want);
     }
     ck_assert_mem_ne(a.all + a.cols, want, sizeof want); /* row 1 is drawn */

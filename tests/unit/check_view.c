@@ -172,7 +172,7 @@ START_TEST(causal_masks)
         float z[T * C], mask[T * C], weight[T * C];
         int32_t known = 0;
         dmc__view_sample(&v, (dmc__position){0, 2}, z, NULL, mask, weight); /* two rows are padding */
-        dmc__view_causal_mask(&v, &s, mask, weight);
+        dmc__view_causal_mask(&v, 0, &s, mask, weight);
         while (known < T * C && mask[known] == 1) known++;
         ck_assert_int_eq(known % C, S);
         count[known / C]++;
@@ -186,13 +186,74 @@ START_TEST(causal_masks)
 }
 END_TEST
 
-START_TEST(no_causal_mask_without_rows_or_states)
+/* With a bound H: h uniform in 1..H. Of a policy rows < h are known and no part of row h. */
+START_TEST(prefixes_have_a_bound)
+{
+    enum { T = 6, H = 3, DRAWS = 3000 };
+    const dmc__view v = view(_i, T, 1);
+    const int32_t c = dmc__view_cols(&v), state = _i ? S : 0;
+    int32_t count[T] = {0};
+    for (uint64_t i = 0; i < DRAWS; i++) {
+        const dmc__stream s = {5, DMC_STREAM_MASK, 1, i};
+        float z[T * (S + A)], cond[S], mask[T * (S + A)], weight[T * (S + A)];
+        int32_t known = 0;
+        dmc__view_sample(&v, (dmc__position){0, 0}, z, cond, mask, weight);
+        dmc__view_causal_mask(&v, H, &s, mask, weight);
+        while (known < T * c && mask[known] == 1) known++;
+        for (int32_t j = 0; j < T * c; j++) {
+            ck_assert_float_eq(mask[j], j < known ? 1 : 0);
+            ck_assert(mask[j] == 0 || weight[j] == 0);
+        }
+        ck_assert_int_eq(known % c, state);
+        count[known / c]++;
+    }
+    for (int32_t h = 0; h < T; h++)
+        ck_assert_int_lt(abs(count[h] - (h >= 1 && h <= H ? DRAWS / H : 0)), h >= 1 && h <= H ? 110 : 1); /* 4 sigma */
+}
+END_TEST
+
+/* Rows a..b unknown, all else known: a pair has probability 2/T^2, 1/T^2 where a = b. A planner's first state is known anyway. */
+START_TEST(windows)
+{
+    enum { T = 4, DRAWS = 8000 };
+    const dmc__view v = view(_i, T, 1);
+    const int32_t c = dmc__view_cols(&v), state = _i ? S : 0;
+    int32_t count[T][T] = {{0}};
+    for (uint64_t i = 0; i < DRAWS; i++) {
+        const dmc__stream s = {5, DMC_STREAM_MASK, 2, i};
+        float z[T * (S + A)], cond[S], mask[T * (S + A)], weight[T * (S + A)];
+        int32_t a = -1, b = -1;
+        dmc__view_sample(&v, (dmc__position){0, 0}, z, cond, mask, weight);
+        dmc__view_window_mask(&v, &s, mask, weight);
+        for (int32_t h = 0; h < T; h++)
+            if (mask[h * c + state] == 0) { /* its action: its first state may be known anyway */
+                if (a < 0) a = h;
+                b = h;
+            }
+        ck_assert_int_ge(a, 0);
+        for (int32_t j = 0; j < T * c; j++) {
+            const int32_t known = j / c < a || j / c > b || j < state;
+            ck_assert_float_eq(mask[j], (float)known);
+            ck_assert_float_eq(weight[j], (float)!known);
+        }
+        count[a][b]++;
+    }
+    for (int32_t a = 0; a < T; a++)
+        for (int32_t b = a; b < T; b++) {
+            const double p = (a == b ? 1.0 : 2.0) / (T * T);
+            ck_assert_double_lt(fabs(count[a][b] - p * DRAWS), 4.5 * sqrt(DRAWS * p * (1 - p)));
+        }
+}
+END_TEST
+
+START_TEST(no_causal_mask_of_one_row)
 {
     const dmc__stream s = {5, DMC_STREAM_MASK, 0, 0};
-    const dmc__view p = view(0, 4, 1), q = view(1, 1, 1);
+    const dmc__view p = view(0, 1, 1), q = view(1, 1, 1);
     float mask[4] = {0, 1, 2, 3}, weight[4] = {4, 5, 6, 7};
-    dmc__view_causal_mask(&p, &s, mask, weight);
-    dmc__view_causal_mask(&q, &s, mask, weight);
+    dmc__view_causal_mask(&p, 0, &s, mask, weight);
+    dmc__view_causal_mask(&q, 0, &s, mask, weight);
+    dmc__view_window_mask(&p, &s, mask, weight);
     expect_floats(mask, 4, 0, 1, 2, 3);
     expect_floats(weight, 4, 4, 5, 6, 7);
 }
@@ -251,7 +312,9 @@ Suite *dmc_suite_view(void)
     tcase_add_test(c, transitions);
     tcase_add_loop_test(c, pushing_is_cutting, 0, 2);
     tcase_add_test(c, causal_masks);
-    tcase_add_test(c, no_causal_mask_without_rows_or_states);
+    tcase_add_loop_test(c, prefixes_have_a_bound, 0, 2);
+    tcase_add_loop_test(c, windows, 0, 2);
+    tcase_add_test(c, no_causal_mask_of_one_row);
     suite_add_tcase(s, c);
     return s;
 }

@@ -113,6 +113,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "dmc_sampler_destroy": (None, HANDLE),
     "dmc_sampler_prefault": (STATUS, HANDLE),
     "dmc_sampler_set_image": (STATUS, HANDLE, TEXT, BYTES, SIZE),
+    "dmc_sampler_set_known": (STATUS, HANDLE, BYTES, FLOATS, SIZE),
     "dmc_sampler_sample": (STATUS, HANDLE, FLOATS, SIZE, FLOATS, SIZE),
     "dmc_clock_now": (I64,),
     "dmc_sampler_sample_until": (STATUS, HANDLE, FLOATS, SIZE, I64, FLOATS, SIZE),

@@ -100,6 +100,25 @@ class Sampler(Handle):
         frames = flags("pixels", pixels, (-1, -1, -1, -1), (-1, -1, -1))
         self._call(lib.dmc_sampler_set_image, text("camera", camera), frames, frames.size)
 
+    def set_known(
+        self, mask: Optional[NDArray[Any]] = None, values: Optional[Floats] = None
+    ) -> None:
+        """In-painting: what is known of the samples from the next answer on; without arguments nothing.
+
+        mask: bool or uint8 (batch,horizon,columns), True where known; values: float32 of the same
+        shape, in the dataset's units. With batch = 1 both may be (horizon,columns). Known entries come
+        out of plan and candidates bit for bit; what is not known is not read. reset keeps them.
+        """
+        if (mask is None) != (values is None):
+            raise TypeError("set_known takes mask and values, or neither")
+        if mask is None or values is None:
+            self._call(lib.dmc_sampler_set_known, None, None, 0)
+            return
+        rows = (self.sizes.horizon, self.sizes.z_cols)
+        shapes = [(self.batch, *rows)] + [rows] * (self.batch == 1)
+        known, at = flags("mask", mask, *shapes), floats("values", values, *shapes)
+        self._call(lib.dmc_sampler_set_known, known, at, at.size)
+
     def sample(self, obs: Small, out: Optional[Floats] = None) -> Floats:
         """One control step: actions (batch,horizon,act_dim), in the dataset's units and limits.
 
