@@ -78,7 +78,7 @@ endif
 FLAGS_public := -Iinclude
 FLAGS_test := -Iinclude -I. -I$(O)/gen $(FLAGS_lib) $(if $(SECCOMP),-DDMC_HAVE_SECCOMP=1)
 
-LIBS := -lsleef -lpthreadpool \
+LIBS := -lsleef -lpthread \
         $(or $(call package_flags,--libs hdf5 yaml-0.1 jansson libxxhash),-lhdf5 -lyaml -ljansson -lxxhash) \
         -lm -ldl -lpthread
 TEST_LIBS := $(or $(call package_flags,--libs check),-lcheck) $(if $(SECCOMP),-lseccomp) $(LIBS)
@@ -322,7 +322,7 @@ BENCH := $(O)/tests/bench
 BENCH_FOLDER := build/bench$(if $(CASES),/some)
 BENCH_TREE = DMC_COMMIT=$$(git describe --always --dirty --exclude='*' 2>/dev/null)
 
-.PHONY: bench bench-nets bench-ops bench-table bench-peers
+.PHONY: bench bench-nets bench-ops bench-table bench-loops bench-peers
 bench: bench-nets bench-ops ## timings of networks beside PyTorch and of operations, as JSON in build/bench
 
 bench-nets: $(BENCH) ## networks alone, a quarter of an hour; CASES="janner/* idql/forward/1@2" runs those (@2: two threads)
@@ -335,6 +335,12 @@ bench-ops: $(BENCH) ## operations alone
 
 bench-table: ## write the results of bench-nets into docs/performance.md
 	$(call run,$(PYTHON) tests/bench/bench_table.py build/bench docs/performance.md)
+
+LOOPS := */sample* janner/forward/1 janner/forward/64 chi/forward/1 dp_dit/forward/1 dd_dit/forward/1 idql/forward/1 idql/forward/256
+bench-loops: $(BENCH) ## whole sampler calls against their networks, one thread, a minute; written into docs/performance.md
+	@mkdir -p build/bench/loops
+	$(call run,$(BENCH_TREE) $(BENCH) build/bench/loops nets $(foreach c,$(LOOPS),'$c@1'))
+	$(call run,$(PYTHON) tests/bench/bench_table.py build/bench/loops docs/performance.md loops)
 
 bench-peers: ## do PyTorch's networks have the published numbers of parameters?
 	$(call run,$(PYTHON) tests/bench/peer_networks.py)
@@ -359,9 +365,16 @@ demo-run: $(filter %/nav1d,$(EXAMPLES))
 	@mkdir -p build/demo
 	$(call run,$(O)/examples/nav1d build/demo)
 
+# Models are kept in the folder: remove it to train them again.
+.PHONY: samplers-table
+samplers-table: $(filter %/nav1d,$(EXAMPLES)) ## nav1d: return and coherency of every sampler by steps, into docs/results.md; ten minutes
+	@mkdir -p build/samplers
+	$(call run,$(O)/examples/nav1d samplers build/samplers examples/nav1d > build/samplers/table.md)
+	$(call run,$(PYTHON) examples/nav1d/put_table.py samplers-table docs/results.md < build/samplers/table.md)
+
 # ---- packages ------------------------------------------------------------------------------------------------------
 
-DEPS_build := build-essential pkg-config libsleef-dev libpthreadpool-dev libhdf5-dev libyaml-dev \
+DEPS_build := build-essential pkg-config libsleef-dev libhdf5-dev libyaml-dev \
               libjansson-dev librandom123-dev libxxhash-dev
 DEPS_demo := $(DEPS_build) gnuplot-nox
 DEPS_check := $(DEPS_demo) check libseccomp-dev python3 python3-numpy python3-h5py python3-pytest

@@ -25,6 +25,8 @@ static const flag flags[] = {
     {"adapter", 'a', "FILE", "run.adapter", "also write what alignment learned, alone"},
     {"metrics", 'M', "FILE", "run.metrics", "log, one JSON object per line"},
     {"resume", 'r', NULL, "run.resume", "go on where the last run stopped"},
+    {"sampler", 's', "NAME", "sampler.sampler", "how noise becomes a sample"},
+    {"steps", 'k', "K", "sampler.steps", "denoising steps, fewer are faster"},
     {"obs", 'O', "A,B,...", NULL, "one observation; - reads one per line from standard input"},
     {"count", 'n', "N", NULL, "how many samples (sample) or windows (eval)"},
     {"tensors", 't', NULL, NULL, "also list the tensors"},
@@ -55,6 +57,19 @@ int cli_whole_number(const char *what, const char *text, long min, long max, int
     return CLI_OK;
 }
 
+/* Under a flag that sets an option of the library to a name: the names. */
+static void print_choices(const char *sets, FILE *f)
+{
+    char section[32];
+    dmc_option_info o;
+    const char *key = strchr(sets, '.') + 1;
+    snprintf(section, sizeof section, "%.*s", (int)(key - 1 - sets), sets);
+    const int32_t kind = cli_settings_kind(section);
+    for (int32_t i = 0; kind > 0 && dmc_options_describe(kind, i, &o) >= 0; i++)
+        if (strcmp(o.key, key) == 0 && o.type == DMC_FIELD_ENUM)
+            fprintf(f, "  %-24s %s\n", "", o.choices);
+}
+
 void cli_args_help(const cli_command *command, FILE *f)
 {
     for (const flag *g = flags; g < flags + FLAGS; g++) {
@@ -64,6 +79,7 @@ void cli_args_help(const cli_command *command, FILE *f)
                  g->value ? g->value : "");
         fprintf(f, "  %-24s %s%s%s%s\n", left, g->doc, g->sets ? " (" : "", g->sets ? g->sets : "",
                 g->sets ? ")" : "");
+        if (g->sets) print_choices(g->sets, f);
     }
 }
 

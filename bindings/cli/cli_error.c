@@ -33,7 +33,8 @@ int cli_fail(dmc_status status)
     case DMC_EIO:
     case DMC_EDEVICE:
     case DMC_ESTATE:
-    case DMC_ECALLBACK: return CLI_FAILED;
+    case DMC_ECALLBACK:
+    case DMC_EDEADLINE: return CLI_FAILED;
     case DMC_EDIVERGED: return CLI_DIVERGED;
     default: return CLI_BAD_INPUT;
     }

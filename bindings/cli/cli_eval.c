@@ -200,7 +200,7 @@ static int prepare(job *j)
     o.batch = GROUP;
     o.candidates = CANDIDATES;
     o.select = DMC_SELECT_FIRST;
-    CLI_CALL(dmc_sampler_create(j->s.ctx, j->s.model, NULL, &o, &j->sampler));
+    CLI_TRY(cli_session_sampler(&j->s, &o, &j->sampler));
     CLI_CALL(
         dmc_model_sizes(j->s.model, &j->horizon, &j->cols, &j->n_obs, &j->obs_dim, &j->act_dim));
     if (o.horizon > 0) j->horizon = o.horizon;

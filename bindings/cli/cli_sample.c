@@ -25,7 +25,7 @@ static int prepare(job *j)
                             j->s.set.sampler.batch);
     CLI_TRY(cli_session_model(&j->s));
     if (j->s.set.critic_path) CLI_TRY(cli_session_critic(&j->s));
-    CLI_CALL(dmc_sampler_create(j->s.ctx, j->s.model, j->s.critic, &j->s.set.sampler, &j->sampler));
+    CLI_TRY(cli_session_sampler(&j->s, &j->s.set.sampler, &j->sampler));
     CLI_CALL(dmc_model_sizes(j->s.model, &j->horizon, NULL, NULL, &j->obs_dim, &j->act_dim));
     if (j->s.set.sampler.horizon > 0) j->horizon = j->s.set.sampler.horizon;
     j->obs = calloc((size_t)j->obs_dim, sizeof *j->obs);
@@ -57,7 +57,7 @@ static int read_observation(const job *j, const char *text)
 }
 
 /* One line per sample; without --json one line per row of actions, and an empty line after each
- * sample. */
+ * sample; what the critic says of it is then a note. */
 static int print_answer(const job *j)
 {
     dmc_sampler_info info = {.struct_size = sizeof info};
@@ -67,12 +67,15 @@ static int print_answer(const job *j)
         cli_record_matrix(stdout, j->horizon, j->act_dim, j->act);
         fputs(", \"q\": ", stdout);
         cli_record_number(stdout, info.q);
-        printf(", \"chosen\": %d, \"clamped\": %d, \"seconds\": %.9f}\n", info.chosen, info.clamped,
-               1e-9 * (double)info.nanoseconds);
+        printf(", \"chosen\": %d, \"steps\": %d, \"clamped\": %d, \"seconds\": %.9f}\n", info.chosen,
+               info.steps, info.clamped, 1e-9 * (double)info.nanoseconds);
     } else {
         for (int32_t i = 0; i < j->horizon * j->act_dim; i++)
             printf("%.9g%c", (double)j->act[i], (i + 1) % j->act_dim ? ',' : '\n');
         putchar('\n');
+        if (j->s.critic)
+            cli_note(j->args->quiet, "Q %.6g, candidate %d, %d steps", info.q, info.chosen,
+                     info.steps);
     }
     fflush(stdout);
     return CLI_OK;

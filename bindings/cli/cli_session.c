@@ -20,6 +20,7 @@ int cli_session_open(const cli_args *args, cli_session *s)
 
 void cli_session_close(cli_session *s)
 {
+    dmc_model_destroy(s->value);
     dmc_critic_destroy(s->critic);
     dmc_model_destroy(s->model);
     dmc_dataset_destroy(s->data);
@@ -47,5 +48,18 @@ int cli_session_critic(cli_session *s)
 {
     CLI_CALL(dmc_critic_load(s->ctx, s->set.critic_path ? s->set.critic_path : "critic.dmc", NULL,
                              &s->critic));
+    return CLI_OK;
+}
+
+int cli_session_sampler(cli_session *s, const dmc_sampler_options *o, dmc_sampler **out)
+{
+    dmc_sampler_parts parts = {.struct_size = sizeof parts};
+    if (o->guide == DMC_GUIDE_CRITIC && !s->critic) CLI_TRY(cli_session_critic(s));
+    if (o->guide == DMC_GUIDE_VALUE)
+        CLI_CALL(dmc_model_load(s->ctx, s->set.value_path ? s->set.value_path : "value.dmc",
+                                &s->value));
+    parts.critic = s->critic;
+    parts.value = s->value;
+    CLI_CALL(dmc_sampler_create_with(s->ctx, s->model, &parts, o, out));
     return CLI_OK;
 }

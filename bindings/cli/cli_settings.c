@@ -41,6 +41,7 @@ static const cli_key keys[] = {
     {"run", "out", "", "file to write: model.dmc, critic.dmc or aligned.dmc unless set"},
     {"run", "model", "model.dmc", "model that align, sample and eval start from"},
     {"run", "critic", "", "critic of align (critic.dmc unless set) and, if set, of sample"},
+    {"run", "value", "value.dmc", "value model of sample and eval with sampler.guide = value"},
     {"run", "adapter", "",
      "align: also keep the adapter alone in this file; with resume it is read first"},
     {"run", "metrics", "",
@@ -111,6 +112,7 @@ static int read_own_keys(cli_settings *s)
     s->out = run_text(s, "out");
     s->model_path = run_text(s, "model");
     s->critic_path = run_text(s, "critic");
+    s->value_path = run_text(s, "value");
     s->adapter = run_text(s, "adapter");
     s->metrics = run_text(s, "metrics");
     CLI_TRY(run_number(s, "resume", 0, 0, 1, &s->resume));

@@ -54,8 +54,7 @@ void nav1d_world_init(nav1d_world *w)
                              .count = NAV1D_SEEDS, .user = w, .reset = reset, .step = step};
 }
 
-static dmc_status make_sampler(const dmc_model *m, const dmc_critic *critic, int32_t selection, int32_t candidates,
-                               dmc_sampler **out)
+static dmc_sampler_options sampler_options(int32_t selection, int32_t candidates)
 {
     static const int32_t select[NAV1D_SELECTIONS] = {DMC_SELECT_FIRST, DMC_SELECT_EXPECTATION, DMC_SELECT_GREEDY};
     dmc_sampler_options o;
@@ -64,20 +63,29 @@ static dmc_status make_sampler(const dmc_model *m, const dmc_critic *critic, int
     o.select = select[selection];
     o.candidates = selection == NAV1D_SINGLE ? 1 : candidates;
     o.cascade_passes = 1; /* nothing happens for a model without one */
-    return dmc_sampler_create(NULL, m, critic, &o, out);
+    return o;
 }
 
-dmc_status nav1d_returns(const dmc_model *m, const dmc_critic *critic, int32_t selection, int32_t candidates, uint64_t first_seed,
-                         double *returns)
+dmc_status nav1d_returns_of(const dmc_model *m, const dmc_critic *critic, const dmc_sampler_options *o, uint64_t first_seed,
+                            double *returns)
 {
     nav1d_world world;
     dmc_sampler *s;
-    dmc_status status = make_sampler(m, critic, selection, candidates, &s);
+    dmc_sampler_options mine = *o;
+    mine.batch = NAV1D_SEEDS;
+    dmc_status status = dmc_sampler_create(NULL, m, critic, &mine, &s);
     if (status < 0) return status;
     nav1d_world_init(&world);
     status = dmc_evaluate(s, &world.callbacks, NAV1D_SEEDS, 1, first_seed, first_seed, returns);
     dmc_sampler_destroy(s);
     return status;
+}
+
+dmc_status nav1d_returns(const dmc_model *m, const dmc_critic *critic, int32_t selection, int32_t candidates, uint64_t first_seed,
+                         double *returns)
+{
+    const dmc_sampler_options o = sampler_options(selection, candidates);
+    return nav1d_returns_of(m, critic, &o, first_seed, returns);
 }
 
 /* The environment's callbacks again, noting where each copy is. */
@@ -108,7 +116,8 @@ dmc_status nav1d_paths(const dmc_model *m, const dmc_critic *critic, int32_t can
     tracked t = {.states = states};
     double returns[NAV1D_SEEDS];
     dmc_sampler *s;
-    dmc_status status = make_sampler(m, critic, NAV1D_GREEDY, candidates, &s);
+    const dmc_sampler_options o = sampler_options(NAV1D_GREEDY, candidates);
+    dmc_status status = dmc_sampler_create(NULL, m, critic, &o, &s);
     if (status < 0) return status;
     nav1d_world_init(&t.world);
     t.world.callbacks.user = &t;

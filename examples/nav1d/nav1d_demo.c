@@ -2,6 +2,7 @@
  * write a table, build/demo/results.json and build/demo/nav1d.png.
  *
  *     nav1d [FOLDER [CONFIG-FOLDER]]
+ *     nav1d samplers ...                       another study: nav1d_samplers.h
  *
  * Two threads work at a time: libdmc's objects are independent, only the (finished) critic and data are shared.
  */
@@ -11,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "nav1d_report.h"
+#include "nav1d_samplers.h"
 
 typedef struct job {
     dmc_status (*run)(void *);
@@ -131,6 +133,7 @@ static int write_results(const demo *d, double optimum)
 
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "samplers") == 0) return nav1d_samplers(argc - 1, argv + 1);
     const char *configs = argc > 2 ? argv[2] : "examples/nav1d";
     demo d = {.out = argc > 1 ? argv[1] : "build/demo"};
     snprintf(d.policy_config, sizeof d.policy_config, "%s/policy.yaml", configs);

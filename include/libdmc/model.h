@@ -78,7 +78,8 @@ typedef struct dmc_model_options {
     int32_t predict;       /* DMC_PREDICT_*; default auto                                             */
     int32_t obs_norm;      /* DMC_NORM_*; default gaussian                                            */
     int32_t act_norm;      /* DMC_NORM_*; default minmax to [-1,1]                                    */
-    double clip;           /* predicted sample is clipped to +-clip (normalised units); 0 = off; default 1 */
+    double clip;           /* predicted sample is clipped to +-clip (normalised units); 0 = off; -1 = 1 where all */
+                           /* that is drawn is normalised by minmax, else off; default -1             */
     double control_hz;     /* rate the data was recorded at, for the contract; 0 = not stated         */
     uint64_t seed;         /* of the initial weights; default 0                                       */
     const char *mult;      /* unet: channel multipliers per level, cumulative product; default "1,2,2,2" */

@@ -102,14 +102,23 @@ typedef struct dmc_sampler_options {
     int32_t reserved0;      /* 0                                                                       */
 } dmc_sampler_options;
 
-/* What happened in the last sample call (of condition 0 where it is per condition). */
+/* What happened in the last answer (of condition 0 where it is per condition), and counts since the sampler was made or reset.
+ * An answer is a call of dmc_sampler_sample, _sample_until or _finish that was not refused for its arguments. */
 typedef struct dmc_sampler_info {
     uint32_t struct_size;
-    int32_t steps;          /* denoising steps done                                                    */
-    int32_t chosen;         /* index of the candidate chosen, -1 for expectation                       */
+    int32_t steps;          /* denoising steps done, those of cascade passes included                  */
+    int32_t chosen;         /* index of the candidate chosen, -1 for expectation and held actions      */
     int32_t clamped;        /* action entries clamped to the model's limits, all conditions            */
     double q;               /* min(Q1,Q2) of the chosen candidate, NaN without a critic                */
-    int64_t nanoseconds;    /* of the call                                                             */
+    int64_t nanoseconds;    /* of the call; of begin, steps and finish together                        */
+    int32_t planned;        /* denoising steps of a whole answer                                       */
+    int32_t held;           /* 1: the actions are the last good ones                                   */
+    int32_t partial;        /* 1: from fewer steps than planned                                        */
+    int32_t reserved0;
+    uint64_t call, seed;    /* its noise: number of the call since the reset, 0 first; held answers have none of their own */
+    int64_t calls;          /* answers, of which: */
+    int64_t partials, holds, clampings;
+    int64_t longest_step;   /* nanoseconds of the longest denoising step                               */
 } dmc_sampler_info;
 
 /* Defaults. size = sizeof *o. */
@@ -131,7 +140,25 @@ typedef struct dmc_sampler_parts {
 /* The same with more parts; parts NULL: none. All parts must outlive the sampler. */
 DMC_API DMC_NODISCARD dmc_status dmc_sampler_create_with(dmc_context *ctx, const dmc_model *m, const dmc_sampler_parts *parts,
                                                          const dmc_sampler_options *o, dmc_sampler **out);
+
+/* Bytes that dmc_sampler_create_in needs for these arguments, found by making one with memory of malloc. */
+DMC_API DMC_NODISCARD dmc_status dmc_sampler_size(const dmc_model *m, const dmc_sampler_parts *parts,
+                                                  const dmc_sampler_options *o, size_t *bytes);
+/* The same in the caller's memory, at any alignment: nothing is allocated, by no allocator, and dmc_sampler_destroy touches
+ * nothing outside. The sampler has a one-thread context of its own there, on the model's device. parts NULL: none.
+ * Errors: as dmc_sampler_create; DMC_ENOMEM if `size` is too small, with the number it should have been (to find that out malloc
+ * is used). Ownership: the buffer stays yours and must outlive the sampler. */
+DMC_API DMC_NODISCARD dmc_status dmc_sampler_create_in(const dmc_model *m, const dmc_sampler_parts *parts,
+                                                       const dmc_sampler_options *o, void *buffer, size_t size,
+                                                       dmc_sampler **out);
+/* Accepts NULL. */
 DMC_API void dmc_sampler_destroy(dmc_sampler *s);
+
+/* One whole answer to something made up, on the calling thread: its stack, the code and all memory an answer touches are mapped
+ * and warm afterwards, so that the next calls make no page fault. Then as dmc_sampler_reset with the same seed. Making a sampler
+ * does this, too, on the thread that makes it; call it again on the thread that samples, behind mlockall. Allocates nothing.
+ * Errors: DMC_ENUMERIC if the model's samples are not finite. */
+DMC_API DMC_NODISCARD dmc_status dmc_sampler_prefault(dmc_sampler *s);
 
 /* A policy that sees: frames (batch,h,w,c) of one of its cameras for the next sample call, which needs one of every camera; older
  * frames are kept inside, as observations are. n = batch*h*w*c. Errors: DMC_EKEY (no such camera), DMC_ESHAPE. REAL-TIME.
@@ -148,13 +175,40 @@ DMC_API DMC_NODISCARD dmc_status dmc_sampler_set_image(dmc_sampler *s, const cha
 DMC_API DMC_NODISCARD dmc_status dmc_sampler_sample(dmc_sampler *s, const float *obs, size_t n_obs, float *out,
                                                     size_t n_out);
 
-/* Details of the last sample call; set info->struct_size first. REAL-TIME. */
+/* Nanoseconds of CLOCK_MONOTONIC, for deadlines. REAL-TIME. */
+DMC_API int64_t dmc_clock_now(void);
+
+/* As dmc_sampler_sample, but finished by `deadline_ns` (dmc_clock_now() + what there is to spend): the clock is read between
+ * denoising steps, and a step that would probably end too late, going by the longest of the steps so far (older ones count for
+ * less), is not begun. One step is made in any case when the deadline is still ahead, so an answer may be late by at most what one
+ * denoising step and the choice take. Steps of cascade passes count; a pass that is not through is given up.
+ * Returns DMC_OK or DMC_CLAMPED, equal to dmc_sampler_sample bit for bit; DMC_PARTIAL (success) if steps were left out: the
+ * samples are the ones the last step predicted; DMC_EDEADLINE if the deadline was past: out holds the last good actions, the
+ * observation is kept in the history. Other errors: as dmc_sampler_sample. REAL-TIME. */
+DMC_API DMC_NODISCARD dmc_status dmc_sampler_sample_until(dmc_sampler *s, const float *obs, size_t n_obs, int64_t deadline_ns,
+                                                          float *out, size_t n_out);
+
+/* The same in the caller's own time: begin with an observation, make steps while there is time, finish. What is begun again before
+ * it is finished starts over: both observations are in the history, the number of the call stays. dmc_sampler_sample,
+ * _sample_until, _reset, _rebind and _prefault give up what was begun. REAL-TIME.
+ * Errors: DMC_ESHAPE, DMC_ESTATE (an image is missing), DMC_ENUMERIC (not finite): then nothing is begun. */
+DMC_API DMC_NODISCARD dmc_status dmc_sampler_begin(dmc_sampler *s, const float *obs, size_t n_obs);
+/* One denoising step of all candidates. *left (may be NULL) receives how many are left, 0 after an error. REAL-TIME.
+ * Errors: DMC_ESTATE if nothing was begun or no step is left. */
+DMC_API DMC_NODISCARD dmc_status dmc_sampler_step(dmc_sampler *s, int32_t *left);
+/* Choose and write the actions, after the first step at any time. Returns as dmc_sampler_sample, DMC_PARTIAL (success) if steps
+ * were left. DMC_ESTATE if nothing was begun, or no step was made yet (then the answer stays begun), or DMC_ENUMERIC: out holds
+ * the last good actions. REAL-TIME. */
+DMC_API DMC_NODISCARD dmc_status dmc_sampler_finish(dmc_sampler *s, float *out, size_t n_out);
+
+/* Details of the last answer; set info->struct_size first. REAL-TIME. */
 DMC_API dmc_status dmc_sampler_get_info(const dmc_sampler *s, dmc_sampler_info *info);
 
 /* The chosen z of condition b in dataset units: policy (horizon,act_dim), planner (horizon,obs_dim+act_dim).
  * REAL-TIME. */
 DMC_API DMC_NODISCARD dmc_status dmc_sampler_plan(const dmc_sampler *s, int32_t b, float *out, size_t n);
-/* All candidates of the last call, (batch*candidates, horizon, cols), in dataset units. REAL-TIME. */
+/* All candidates of the last call, (batch*candidates, horizon, cols), in dataset units. DMC_ESTATE between begin and finish.
+ * REAL-TIME. */
 DMC_API DMC_NODISCARD dmc_status dmc_sampler_candidates(const dmc_sampler *s, float *out, size_t n);
 
 /* Forget the observation history and start the noise over at call 0 with this seed. REAL-TIME. */

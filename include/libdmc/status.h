@@ -18,6 +18,7 @@ extern "C" {
     X(OK, 0, "ok")                                                                                  \
     X(STOPPED, 1, "stopped by the progress callback")                                               \
     X(CLAMPED, 2, "actions were clamped to the limits in the model")                                \
+    X(PARTIAL, 3, "stopped before all denoising steps were done")                                   \
     X(EINVAL, -1, "invalid argument")                                                               \
     X(ERANGE, -2, "value out of range")                                                             \
     X(ESHAPE, -3, "sizes do not match")                                                             \
@@ -33,7 +34,8 @@ extern "C" {
     X(ENUMERIC, -50, "a value became infinite or not a number")                                     \
     X(EDIVERGED, -51, "training diverged")                                                          \
     X(ESTATE, -60, "not possible in this state")                                                    \
-    X(ECALLBACK, -61, "a user callback reported failure")
+    X(ECALLBACK, -61, "a user callback reported failure")                                           \
+    X(EDEADLINE, -62, "the deadline had passed")
 
 typedef int32_t dmc_status;
 

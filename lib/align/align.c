@@ -154,10 +154,16 @@ static void stage_condition(dmc__align *a, dmc__position p, size_t first, int32_
     const size_t e = dmc__align_elems(a), c = (size_t)dmc__view_cond(&a->view);
     for (size_t i = first; i < first + (size_t)repeat; i++) {
         if (a->view.planner)
-            dmc__view_condition(&a->view, p, NULL, a->mask + i * e, a->known + i * e);
+            dmc__view_condition(&a->view, p, a->cond + i * c, a->mask + i * e, a->known + i * e);
         else
             dmc__view_condition(&a->view, p, a->cond + i * c, NULL, NULL);
     }
+}
+
+dmc_status dmc__align_give_condition(const dmc__align *a, dmc__rollout *r)
+{
+    if (a->view.planner) DMC_TRY(dmc__rollout_set_known(r, a->mask, a->known));
+    return a->view.planner && !a->view.returns ? DMC_OK : dmc__rollout_set_cond(r, a->cond);
 }
 
 dmc_status dmc__align_condition(dmc__align *a, dmc__rollout *r, int32_t groups, int32_t repeat, uint64_t draw, int32_t held)
@@ -168,8 +174,7 @@ dmc_status dmc__align_condition(dmc__align *a, dmc__rollout *r, int32_t groups, 
         const dmc__stream s = {a->config.seed, DMC_STREAM_BATCH, draw, (uint64_t)g};
         stage_condition(a, dmc__trajectories_draw(a->view.data, held != 0, &s), (size_t)g * (size_t)copies, copies);
     }
-    if (a->view.planner) return dmc__rollout_set_known(r, a->mask, a->known);
-    return dmc__rollout_set_cond(r, a->cond);
+    return dmc__align_give_condition(a, r);
 }
 
 dmc_status dmc__align_snapshot(const dmc__align *a, void **weights)

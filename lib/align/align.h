@@ -86,6 +86,8 @@ dmc_status dmc__align_table(const dmc__align *a, double std_floor, dmc__table *o
 /* Stage conditions for `groups` draws (each repeated `repeat` times; groups*repeat = batch of r, whose own group is 1 or
  * `repeat`) into a roll-out. */
 dmc_status dmc__align_condition(dmc__align *a, dmc__rollout *r, int32_t groups, int32_t repeat, uint64_t draw, int32_t held);
+/* The conditions staged last into a roll-out. A planner with returns is asked for the best of its data, (1, 1). */
+dmc_status dmc__align_give_condition(const dmc__align *a, dmc__rollout *r);
 /* Device copy of the learner's present effective weights; free with dmc__dev_free(elems of the graph). */
 dmc_status dmc__align_snapshot(const dmc__align *a, void **weights);
 /* Mean and standard deviation of the reward of foundation samples on dataset conditions: the scale of every method. */

@@ -52,7 +52,8 @@ static void keep_conditions(const dmc__align *a, dmc__candidates *c, int32_t fir
         if (c->mask) {
             memcpy(c->mask + to * c->elems, a->mask + from * c->elems, c->elems * sizeof(float));
             memcpy(c->known + to * c->elems, a->known + from * c->elems, c->elems * sizeof(float));
-        } else {
+        }
+        if (c->cond) {
             memcpy(c->cond + to * c->cond_elems, a->cond + from * c->cond_elems, c->cond_elems * sizeof(float));
         }
     }

@@ -77,8 +77,7 @@ dmc_status dmc__cascade_sample(dmc__align *a, dmc__cascade *c, uint64_t draw)
     const size_t n = (size_t)a->config.batch * dmc__align_elems(a);
     DMC_TRY(dmc__dev_out(a->device, a->host, dmc__rollout_latent(a->sample, dmc__rollout_rows(a->sample)), n));
     DMC_TRY(dmc__rollout_set_extra(c->sample, a->host));
-    if (a->view.planner) DMC_TRY(dmc__rollout_set_known(c->sample, a->mask, a->known));
-    else DMC_TRY(dmc__rollout_set_cond(c->sample, a->cond));
+    DMC_TRY(dmc__align_give_condition(a, c->sample));
     dmc__rollout_bind(c->sample, dmc__learner_weights(c->learner), NULL, dmc__rollout_rows(c->sample));
     /* Its own noise: the samples 0..batch-1 of this draw made x_cond. */
     return dmc__rollout_run(c->sample, a->config.seed, draw, (uint64_t)a->config.batch, 1);
@@ -217,7 +216,7 @@ static void stage_pair(casc *s, size_t i, size_t pair)
     memcpy(s->x0 + i * e, s->high + pair * e, e * sizeof(float));
     memcpy(s->extra + i * e, s->low + pair * e, e * sizeof(float));
     if (p->mask) memcpy(s->mask + i * e, p->mask + g * e, e * sizeof(float));
-    else memcpy(s->side + i * s->cond, p->cond + g * s->cond, s->cond * sizeof(float));
+    if (p->cond) memcpy(s->side + i * s->cond, p->cond + g * s->cond, s->cond * sizeof(float));
     for (size_t j = 0; j < e; j++) s->weight[i * e + j] = p->mask ? 1 - s->mask[i * e + j] : 1;
 }
 

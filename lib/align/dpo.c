@@ -111,7 +111,8 @@ static void stage_sample(dpo *s, int32_t at, int32_t group, int32_t candidate)
     if (s->mask) {
         memcpy(s->mask + i * e, p->mask + g * e, e * sizeof(float));
         for (size_t j = 0; j < e; j++) s->weight[i * e + j] = 1 - s->mask[i * e + j];
-    } else {
+    }
+    if (s->side) {
         memcpy(s->side + i * s->cond, p->cond + g * s->cond, s->cond * sizeof(float));
     }
 }
@@ -127,7 +128,7 @@ static dmc_status stage_batch(dpo *s, uint64_t draw)
         s->time[i] = s->time[s->pairs + i] = dmc__process_draw_time(s->a->process, &t);
         s->sample[i] = s->sample[s->pairs + i] = (uint64_t)i;
     }
-    const float *cond = s->mask ? NULL : s->side;
+    const float *cond = s->side;
     dmc__denoise *const both[2] = {s->noise_now, s->noise_ref};
     for (int32_t j = 0; j < 2; j++) {
         DMC_TRY(dmc__denoise_set(both[j], s->x0, cond, NULL, s->mask, s->weight));

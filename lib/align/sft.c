@@ -131,7 +131,7 @@ static void stage_candidate(sft *s, int32_t at, int32_t group)
     dmc__candidates_extremes(p, group, &best, &worst);
     memcpy(s->x0 + i * e, p->z + (g * (size_t)p->pool + (size_t)best) * e, e * sizeof(float));
     if (p->mask) memcpy(s->mask + i * e, p->mask + g * e, e * sizeof(float));
-    else memcpy(s->side + i * s->cond, p->cond + g * s->cond, s->cond * sizeof(float));
+    if (p->cond) memcpy(s->side + i * s->cond, p->cond + g * s->cond, s->cond * sizeof(float));
     for (size_t j = 0; j < e; j++) s->weight[i * e + j] = p->mask ? 1 - s->mask[i * e + j] : 1;
 }
 
@@ -140,7 +140,7 @@ static void keep(sft *s, size_t i)
     const size_t at = (size_t)s->next, e = s->elems;
     memcpy(s->buf_x0 + at * e, s->x0 + i * e, e * sizeof(float));
     if (s->buf_mask) memcpy(s->buf_mask + at * e, s->mask + i * e, e * sizeof(float));
-    else memcpy(s->buf_cond + at * s->cond, s->side + i * s->cond, s->cond * sizeof(float));
+    if (s->buf_cond) memcpy(s->buf_cond + at * s->cond, s->side + i * s->cond, s->cond * sizeof(float));
     s->next = (int32_t)((at + 1) % ring_size(s));
     if ((size_t)s->kept < ring_size(s)) s->kept++;
 }
@@ -204,7 +204,7 @@ static void stage_kept(sft *s, size_t i, const dmc__stream *t)
     const size_t at = dmc__rng_below(t, 1, (uint64_t)s->kept), e = s->elems;
     memcpy(s->x0 + i * e, s->buf_x0 + at * e, e * sizeof(float));
     if (s->buf_mask) memcpy(s->mask + i * e, s->buf_mask + at * e, e * sizeof(float));
-    else memcpy(s->side + i * s->cond, s->buf_cond + at * s->cond, s->cond * sizeof(float));
+    if (s->buf_cond) memcpy(s->side + i * s->cond, s->buf_cond + at * s->cond, s->cond * sizeof(float));
     for (size_t j = 0; j < e; j++) s->weight[i * e + j] = s->buf_mask ? 1 - s->mask[i * e + j] : 1;
 }
 

@@ -51,12 +51,19 @@ static double seen_scale(const dmc_model_options *o)
     return counts && !(o->compat & DMC_COMPAT_RAW_TIME) ? 1000 : 1;
 }
 
+/* By itself a bound is set only where the data have one. */
+static double clip_of(const dmc_model_options *o)
+{
+    const int32_t bounded = o->act_norm == DMC_NORM_MINMAX && (o->role != DMC_ROLE_PLANNER || o->obs_norm == DMC_NORM_MINMAX);
+    return o->clip < 0 ? bounded : o->clip;
+}
+
 static dmc__process_config process_of(const dmc_model_options *o)
 {
     const int32_t native = o->process == DMC_PROCESS_EDM    ? DMC_PREDICT_EDM
                            : o->process == DMC_PROCESS_FLOW ? DMC_PREDICT_VELOCITY
                                                             : DMC_PREDICT_EPSILON;
-    return (dmc__process_config){.kind = o->process, .schedule = o->schedule, .steps = o->train_steps, .clip = o->clip,
+    return (dmc__process_config){.kind = o->process, .schedule = o->schedule, .steps = o->train_steps, .clip = clip_of(o),
                                  .predict = o->predict == DMC_PREDICT_AUTO ? native : o->predict,
                                  .sigma_data = o->sigma_data, .sigma_min = o->sigma_min, .sigma_max = o->sigma_max,
                                  .log_mean = o->log_mean, .log_std = o->log_std, .logit_std = o->logit_std,
@@ -74,6 +81,7 @@ static dmc_status fill_spec(const dmc_model_options *o, const dmc__trajectories 
     s->cond_dropout = o->cond_dropout;
     s->control_hz = o->control_hz;
     s->discount = o->discount;
+    if (s->returns) dmc__trajectories_return_range(t, s->discount, &s->return_min, &s->return_max);
     s->memory = o->memory;
     s->net = (dmc__net_config){.kind = o->network, .horizon = o->horizon, .hidden = o->hidden, .blocks = o->blocks,
                                .emb_dim = o->emb_dim, .kernel = o->kernel, .n_obs = s->n_obs, .heads = o->heads,
@@ -220,8 +228,9 @@ dmc_status dmc_model_forward(const dmc_model *m, int32_t batch, const float *z, 
     DMC_NEED("dmc_model_forward", t);
     DMC_NEED("dmc_model_forward", out);
     if (batch < 1 || batch > 65536) return dmc__fail(DMC_ERANGE, "dmc_model_forward: batch = %d, must be 1..65536", batch);
-    if (m->spec.net.cond && !cond) return dmc__fail(DMC_EINVAL, "dmc_model_forward: cond is NULL, a policy needs (batch,%d)",
-                                                    m->spec.net.cond);
+    if (m->spec.net.cond && !cond)
+        return dmc__fail(DMC_EINVAL, "dmc_model_forward: cond is NULL, a %s needs (batch,%d)",
+                         m->spec.returns ? "planner with returns" : "policy", m->spec.net.cond);
     DMC_TRY(dmc__plan_create(m->net->graph, m->ref.ctx->device, batch, DMC__PLAN_INFER, NULL, &p));
     const dmc_status status = run_forward(m, p, batch, z, t, cond, out);
     dmc__plan_destroy(p);

@@ -1,6 +1,8 @@
-/* api_sampler.c — dmc_sampler and dmc_evaluate. */
+/* api_sampler.c — making a dmc_sampler and asking it about its last answer, and dmc_evaluate. */
 #include <string.h>
 
+#include "../base/fixed_alloc.h"
+#include "../config/number_list.h"
 #include "handles.h"
 
 static dmc_status check_critic(const dmc_model *m, const dmc_critic *critic)
@@ -23,23 +25,49 @@ static dmc__table_config table_config(const dmc_sampler_options *t)
                                .step_noise = t->step_noise, .jump = t->jump, .jumps = t->jumps, .compat = t->table_compat};
 }
 
-static dmc_status make_run(dmc_sampler *s, dmc_context *ctx, const dmc_model *m, const dmc_sampler_parts *p,
-                           const dmc_sampler_options *t)
+enum { MAX_TIMES = 1000 };
+
+/* The places of a custom grid, into times (MAX_TIMES); as many as there are steps, or that many steps. */
+static dmc_status take_times(const dmc_sampler_options *t, dmc__table_config *c, double *times)
 {
-    const dmc__sampler_config c = {.table = table_config(t), .batch = t->batch,
+    int32_t n;
+    DMC_TRY(dmc__number_list(t->grid_times, "dmc_sampler_create: grid_times", MAX_TIMES, times, &n));
+    if (t->grid != DMC_GRID_CUSTOM && n > 0)
+        return dmc__fail(DMC_EINVAL, "dmc_sampler_create: grid_times has %d numbers, but grid is not custom", n);
+    if (t->grid == DMC_GRID_CUSTOM && (n == 0 || (t->steps > 0 && t->steps != n)))
+        return dmc__fail(DMC_EINVAL, "dmc_sampler_create: grid_times has %d numbers and steps = %d: grid custom needs a number "
+                         "per step (steps = 0: as many as there are)", n, t->steps);
+    if (n > 0) c->steps = n, c->times = times;
+    return DMC_OK;
+}
+
+/* The user's context, one like the model's, or a private one in the caller's block. */
+static dmc_status hold_context(const dmc_sampler *s, const dmc__fixed_alloc *f, dmc_context *ctx, const dmc_model *m,
+                               dmc__context_ref *out)
+{
+    *out = (dmc__context_ref){NULL, 1};
+    if (f) return dmc__context_open(s->alloc, NULL, m->ref.ctx->device->backend->name, 1, NULL, NULL, &out->ctx);
+    return ctx ? dmc__context_acquire(ctx, out) : dmc__context_share(&m->ref, out);
+}
+
+static dmc_status make_run(dmc_sampler *s, const dmc__context_ref *ref, const dmc_model *m, const dmc_sampler_parts *p,
+                           const dmc_sampler_options *t, const dmc__table_config *table)
+{
+    const dmc__sampler_config c = {.table = *table, .batch = t->batch,
                                    .candidates = t->candidates, .select = t->select, .cascade_passes = t->cascade_passes,
                                    .temperature = t->temperature, .beta = t->beta, .seed = t->seed,
-                                   .weights = t->weights, .horizon = t->horizon};
+                                   .weights = t->weights, .horizon = t->horizon, .rotations = t->rotations,
+                                   .majorities = t->majorities, .guide = t->guide, .guide_scale = t->guide_scale,
+                                   .guidance = t->guidance, .target_return = t->target_return};
     const dmc_critic *critic = p->critic;
     dmc__critic_map map;
     dmc__sampler_parts parts = {.value = p->value};
-    if (!critic) return dmc__sampler_create(ctx, m, &parts, &c, &s->run);
-    s->map_elems = 2 * ((size_t)critic->obs.n + (size_t)critic->act.n);
-    DMC_TRY(DMC_NEW(s->alloc, s->map_elems, &s->map));
-    dmc__critic_make_map(critic, m, s->map, &map);
-    parts.q = critic->iql;
-    parts.q_map = &map;
-    return dmc__sampler_create(ctx, m, &parts, &c, &s->run);
+    if (critic) {
+        dmc__critic_make_map(critic, m, s->map, &map);
+        parts.q = critic->iql;
+        parts.q_map = &map;
+    }
+    return dmc__sampler_create(ref, m, &parts, &c, &s->run);
 }
 
 dmc_status dmc_sampler_create(dmc_context *ctx, const dmc_model *m, const dmc_critic *critic, const dmc_sampler_options *o,
@@ -58,24 +86,80 @@ static dmc_status take_parts(const dmc_model *m, const dmc_sampler_parts *from, 
     return p->critic ? check_critic(m, p->critic) : DMC_OK;
 }
 
-dmc_status dmc_sampler_create_with(dmc_context *ctx, const dmc_model *m, const dmc_sampler_parts *from,
-                                   const dmc_sampler_options *o, dmc_sampler **out)
+/* In the memory of s->alloc, which is that of f if there is one. */
+static dmc_status fill(dmc_sampler *s, const dmc__fixed_alloc *f, dmc_context *ctx, const dmc_model *m,
+                       const dmc_sampler_parts *p, const dmc_sampler_options *t)
+{
+    double times[MAX_TIMES]; /* read while the table is made */
+    dmc__table_config table = table_config(t);
+    dmc__context_ref ref;
+    DMC_TRY(take_times(t, &table, times));
+    if (p->critic) {
+        s->map_elems = 2 * ((size_t)p->critic->obs.n + (size_t)p->critic->act.n);
+        DMC_TRY(DMC_NEW(s->alloc, s->map_elems, &s->map));
+    }
+    DMC_TRY(hold_context(s, f, ctx, m, &ref));
+    return make_run(s, &ref, m, p, t, &table);
+}
+
+static dmc_status make(const dmc__allocator *a, const dmc__fixed_alloc *f, dmc_context *ctx, const dmc_model *m,
+                       const dmc_sampler_parts *from, const dmc_sampler_options *o, dmc_sampler **out)
 {
     dmc_sampler_options t;
     dmc_sampler_parts p;
     dmc_sampler *s;
-    DMC_NEED("dmc_sampler_create", out);
-    *out = NULL;
-    DMC_NEED("dmc_sampler_create", m);
     DMC_TRY(take_parts(m, from, &p));
     DMC_TRY(dmc__field_take(DMC_OPTIONS_SAMPLER, o, &t));
-    const dmc__allocator *a = ctx ? &ctx->alloc : m->ref.owned ? &dmc__default_allocator : &m->ref.ctx->alloc;
     DMC_TRY(DMC_NEW(a, 1, &s));
     s->alloc = a;
-    const dmc_status status = make_run(s, ctx, m, &p, &t);
+    const dmc_status status = fill(s, f, ctx, m, &p, &t);
     if (status < 0) dmc_sampler_destroy(s);
     else *out = s;
     return status;
+}
+
+dmc_status dmc_sampler_create_with(dmc_context *ctx, const dmc_model *m, const dmc_sampler_parts *parts,
+                                   const dmc_sampler_options *o, dmc_sampler **out)
+{
+    DMC_NEED("dmc_sampler_create", out);
+    *out = NULL;
+    DMC_NEED("dmc_sampler_create", m);
+    const dmc__allocator *a = ctx ? &ctx->alloc : m->ref.owned ? &dmc__default_allocator : &m->ref.ctx->alloc;
+    return make(a, NULL, ctx, m, parts, o, out);
+}
+
+dmc_status dmc_sampler_size(const dmc_model *m, const dmc_sampler_parts *parts, const dmc_sampler_options *o, size_t *bytes)
+{
+    dmc__fixed_alloc counter;
+    dmc_sampler *s;
+    DMC_NEED("dmc_sampler_size", bytes);
+    *bytes = 0;
+    DMC_NEED("dmc_sampler_size", m);
+    dmc__fixed_count(&counter);
+    DMC_TRY(make(&counter.allocator, &counter, NULL, m, parts, o, &s));
+    dmc_sampler_destroy(s);
+    *bytes = dmc__fixed_need(&counter);
+    return DMC_OK;
+}
+
+/* Say how large the block should have been. */
+static dmc_status too_small(const dmc_model *m, const dmc_sampler_parts *parts, const dmc_sampler_options *o, size_t size)
+{
+    size_t need;
+    DMC_TRY(dmc_sampler_size(m, parts, o, &need));
+    return dmc__fail(DMC_ENOMEM, "dmc_sampler_create_in: size = %zu, must be at least %zu (dmc_sampler_size)", size, need);
+}
+
+dmc_status dmc_sampler_create_in(const dmc_model *m, const dmc_sampler_parts *parts, const dmc_sampler_options *o, void *buffer,
+                                 size_t size, dmc_sampler **out)
+{
+    DMC_NEED("dmc_sampler_create_in", out);
+    *out = NULL;
+    DMC_NEED("dmc_sampler_create_in", m);
+    DMC_NEED("dmc_sampler_create_in", buffer);
+    dmc__fixed_alloc *const f = dmc__fixed_open(buffer, size);
+    const dmc_status status = f ? make(&f->allocator, f, NULL, m, parts, o, out) : DMC_ENOMEM;
+    return status == DMC_ENOMEM ? too_small(m, parts, o, size) : status;
 }
 
 void dmc_sampler_destroy(dmc_sampler *s)
@@ -84,13 +168,6 @@ void dmc_sampler_destroy(dmc_sampler *s)
     dmc__sampler_destroy(s->run);
     DMC_FREE(s->alloc, s->map, s->map_elems);
     DMC_FREE(s->alloc, s, 1);
-}
-
-/* Names of the counts for messages; all multiplications were checked at create. */
-static size_t actions_of(const dmc_sampler *s)
-{
-    const dmc_model *m = dmc__sampler_model(s->run);
-    return (size_t)dmc__sampler_get_config(s->run)->batch * (size_t)dmc__sampler_horizon(s->run) * (size_t)m->act.n;
 }
 
 static size_t elems_of(const dmc_sampler *s)
@@ -117,20 +194,6 @@ dmc_status dmc_sampler_set_image(dmc_sampler *s, const char *camera, const uint8
     return DMC_OK;
 }
 
-dmc_status dmc_sampler_sample(dmc_sampler *s, const float *obs, size_t n_obs, float *out, size_t n_out)
-{
-    DMC_NEED("dmc_sampler_sample", s);
-    DMC_NEED("dmc_sampler_sample", obs);
-    DMC_NEED("dmc_sampler_sample", out);
-    const size_t batch = (size_t)dmc__sampler_get_config(s->run)->batch;
-    const size_t want = batch * (size_t)dmc__sampler_model(s->run)->obs.n;
-    if (n_obs != want) return dmc__fail(DMC_ESHAPE, "dmc_sampler_sample: n_obs = %zu, must be batch * obs_dim = %zu", n_obs, want);
-    if (n_out != actions_of(s))
-        return dmc__fail(DMC_ESHAPE, "dmc_sampler_sample: n_out = %zu, must be batch * horizon * act_dim = %zu", n_out,
-                         actions_of(s));
-    return dmc__sampler_sample(s->run, obs, out);
-}
-
 dmc_status dmc_sampler_get_info(const dmc_sampler *s, dmc_sampler_info *info)
 {
     DMC_NEED("dmc_sampler_get_info", s);
@@ -141,8 +204,10 @@ dmc_status dmc_sampler_get_info(const dmc_sampler *s, dmc_sampler_info *info)
                          sizeof *info);
     const dmc__sampler_facts *f = dmc__sampler_get_facts(s->run);
     *info = (dmc_sampler_info){.struct_size = sizeof *info, .steps = f->steps, .chosen = f->chosen, .clamped = f->clamped,
-                               .q = f->q,
-                               .nanoseconds = f->nanoseconds};
+                               .q = f->q, .nanoseconds = f->nanoseconds, .planned = f->planned, .held = f->held,
+                               .partial = f->partial, .call = f->call, .seed = f->seed, .calls = f->calls,
+                               .partials = f->partials, .holds = f->holds, .clampings = f->clampings,
+                               .longest_step = f->longest_step};
     return DMC_OK;
 }
 
@@ -162,6 +227,8 @@ dmc_status dmc_sampler_candidates(const dmc_sampler *s, float *out, size_t n)
 {
     DMC_NEED("dmc_sampler_candidates", s);
     DMC_NEED("dmc_sampler_candidates", out);
+    if (dmc__sampler_is_open(s->run))
+        return dmc__fail(DMC_ESTATE, "dmc_sampler_candidates: an answer was begun and is not finished");
     const dmc__sampler_config *c = dmc__sampler_get_config(s->run);
     const size_t want = (size_t)c->batch * (size_t)c->candidates * elems_of(s);
     if (n != want)

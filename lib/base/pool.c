@@ -1,17 +1,6 @@
 #include "pool.h"
 
-#include <pthreadpool.h>
-
-#if defined(__SANITIZE_THREAD__)
-/* pthreadpool is not instrumented: tell ThreadSanitizer where it hands over. */
-void __tsan_acquire(void *address);
-void __tsan_release(void *address);
-#  define HAND_OVER(address) __tsan_release(address)
-#  define TAKE_OVER(address) __tsan_acquire(address)
-#else
-#  define HAND_OVER(address) ((void)(address))
-#  define TAKE_OVER(address) ((void)(address))
-#endif
+#include "fp_mode.h"
 
 enum { THREADS_MAX = 64 };
 
@@ -19,7 +8,7 @@ struct dmc__pool {
     const dmc__allocator *alloc;
     dmc__parallel_for host; /* NULL: workers, or nothing */
     void *host_user;
-    pthreadpool_t workers;  /* NULL with one thread      */
+    dmc__crew *crew;        /* NULL with one thread      */
     int32_t threads;
 };
 
@@ -32,12 +21,10 @@ dmc_status dmc__pool_create(const dmc__allocator *a, int32_t threads, dmc__paral
     dmc__pool *p;
     DMC_TRY(DMC_NEW(a, 1, &p));
     *p = (dmc__pool){.alloc = a, .host = host, .host_user = host_user, .threads = threads};
-    if (!host && threads > 1) {
-        p->workers = pthreadpool_create((size_t)threads);
-        if (!p->workers) {
-            dmc__pool_destroy(p);
-            return dmc__fail(DMC_ENOMEM, "dmc_context_create: could not start %d threads", threads);
-        }
+    const dmc_status status = !host && threads > 1 ? dmc__crew_create(a, threads - 1, &p->crew) : DMC_OK;
+    if (status < 0) {
+        dmc__pool_destroy(p);
+        return status;
     }
     *out = p;
     return DMC_OK;
@@ -46,7 +33,7 @@ dmc_status dmc__pool_create(const dmc__allocator *a, int32_t threads, dmc__paral
 void dmc__pool_destroy(dmc__pool *p)
 {
     if (!p) return;
-    if (p->workers) pthreadpool_destroy(p->workers);
+    dmc__crew_destroy(p->crew);
     DMC_FREE(p->alloc, p, 1);
 }
 
@@ -55,30 +42,30 @@ int32_t dmc__pool_threads(const dmc__pool *p)
     return p ? p->threads : 1;
 }
 
+/* Workers compute in the floating-point mode of the thread that asks. */
 typedef struct job {
     dmc__task task;
     void *arg;
+    dmc__fp_mode mode;
 } job;
 
 static void run_task(void *arg, size_t i)
 {
-    job *const j = arg;
-    TAKE_OVER(j);
+    const job *const j = arg;
+    const dmc__fp_mode own = dmc__fp_get();
+    dmc__fp_set(j->mode);
     j->task(j->arg, i);
-    HAND_OVER(j);
+    dmc__fp_set(own);
 }
 
 void dmc__pool_run(void *pool, dmc__task task, void *arg, size_t n)
 {
     dmc__pool *const p = pool;
-    if (n > 1 && p && p->host) {
-        p->host(p->host_user, task, arg, n);
-    } else if (n > 1 && p && p->workers) {
-        job j = {task, arg};
-        HAND_OVER(&j);
-        pthreadpool_parallelize_1d(p->workers, run_task, &j, n, 0);
-        TAKE_OVER(&j);
-    } else {
+    if (n < 2 || !p || (!p->host && !p->crew)) {
         for (size_t i = 0; i < n; i++) task(arg, i);
+        return;
     }
+    job j = {task, arg, dmc__fp_get()};
+    if (p->host) p->host(p->host_user, run_task, &j, n);
+    else dmc__crew_run(p->crew, run_task, &j, n);
 }

@@ -1,17 +1,15 @@
-/* pool.h — threads: pthreadpool with n threads, or the caller's own parallel_for. One thread by default. */
+/* pool.h — threads: a crew, or the caller's own parallel_for. One thread by default. */
 #ifndef DMC_BASE_POOL_H
 #define DMC_BASE_POOL_H
 
-#include "alloc.h"
+#include "crew.h"
 
 typedef struct dmc__pool dmc__pool;
 
-typedef void (*dmc__task)(void *arg, size_t i);
 /* A host's loop: must call task(arg, i) for every i < n exactly once and return when all are done. */
 typedef void (*dmc__parallel_for)(void *user, dmc__task task, void *arg, size_t n);
 
-/* threads: 1..64; 1 makes a pool without threads. With `host` set, threads are the host's and pthreadpool is
- * not used. */
+/* threads: 1..64; 1 makes a pool without threads. With `host` set, threads are the host's. */
 dmc_status dmc__pool_create(const dmc__allocator *a, int32_t threads, dmc__parallel_for host, void *host_user,
                             dmc__pool **out);
 void dmc__pool_destroy(dmc__pool *p);

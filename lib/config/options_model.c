@@ -24,7 +24,7 @@
                "normalisation of observations")                                                   \
     X##_CHOICE(T, act_norm, DMC_NORM_MINMAX, "minmax", 2, "none gaussian minmax",                 \
                "normalisation of actions; minmax is to [-1,1]")                                   \
-    X##_REAL(T, clip, 1, 0, 1e6, "predicted samples are clipped to +-clip, normalised; 0 = off")  \
+    X##_REAL(T, clip, -1, -1, 1e6, "predicted samples are clipped to +-clip, normalised; 0 = off; -1 = 1 for minmax, else off") \
     X##_REAL(T, control_hz, 0, 0, 1e6, "rate the data was recorded at, Hz; 0 = not stated")       \
     X##_SEED(T, seed, "seed of the initial weights")                                              \
     X##_TEXT(T, mult, "1,2,2,2", "U-Net: channel multipliers per level, cumulative product")      \
@@ -38,7 +38,7 @@
     X##_INT(T, enc_hidden, 256, 1, 8192, "width inside the encoder")                              \
     X##_INT(T, enc_dim, 128, 1, 8192, "width behind the encoder")                                 \
     X##_REAL(T, dropout, 0, 0, DMC__BELOW_ONE, "probability of dropout while pre-training")       \
-    X##_REAL(T, discount, 0.99, 0, 1, "role value: discount of the return")                       \
+    X##_REAL(T, discount, 0.99, 0, 1, "role value, planner with returns: discount of the return")                       \
     X##_INT(T, crop_h, 0, 0, 2048, "resnet18: rows of an image that are seen; 0 = all")           \
     X##_INT(T, crop_w, 0, 0, 2048, "resnet18: columns of an image that are seen; 0 = all")        \
     X##_INT(T, crop_random, 1, 0, 1, "resnet18: 1 = the window is drawn while pre-training, 0 = the middle") \

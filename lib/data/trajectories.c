@@ -166,6 +166,28 @@ void dmc__trajectories_returns(const dmc__trajectories *t, double discount, floa
     }
 }
 
+void dmc__trajectories_return_range(const dmc__trajectories *t, double discount, double *least, double *greatest)
+{
+    *least = t->rows ? INFINITY : 0;
+    *greatest = t->rows ? -INFINITY : 0;
+    for (int32_t e = 0; e < t->episodes; e++) {
+        double sum = 0;
+        for (size_t i = t->start[e + 1]; i-- > t->start[e];) {
+            sum = t->rew[i] + discount * sum;
+            *least = fmin(*least, sum);
+            *greatest = fmax(*greatest, sum);
+        }
+    }
+}
+
+double dmc__trajectories_return_from(const dmc__trajectories *t, dmc__position p, double discount)
+{
+    double sum = 0, weight = 1;
+    for (size_t i = t->start[p.episode] + (size_t)p.row; i < t->start[p.episode + 1] && weight > 1e-9; i++, weight *= discount)
+        sum += weight * t->rew[i];
+    return sum;
+}
+
 double dmc__trajectories_return(const dmc__trajectories *t, int32_t episode)
 {
     double sum = 0;

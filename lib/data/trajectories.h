@@ -33,10 +33,15 @@ dmc_status dmc__trajectories_create(const dmc__allocator *a, size_t n, int32_t o
 void dmc__trajectories_destroy(dmc__trajectories *t);
 /* Discounted return from every row to the end of its episode, sum_k discount^k r. out: (rows) */
 void dmc__trajectories_returns(const dmc__trajectories *t, double discount, float *out);
+/* The least and the greatest of them; 0 and 0 of no rows. */
+void dmc__trajectories_return_range(const dmc__trajectories *t, double discount, double *least, double *greatest);
 double dmc__trajectories_return(const dmc__trajectories *t, int32_t episode);
 
 /* A position: row `row` of episode `episode`. */
 typedef struct dmc__position { int32_t episode; int32_t row; } dmc__position;
+
+/* Discounted return from p to the end of its episode; what would count for less than 1e-9 of a reward is left out. */
+double dmc__trajectories_return_from(const dmc__trajectories *t, dmc__position p, double discount);
 
 /* Draw a row uniformly from the rows of the train (held=false) or held-out episodes; draw number (step,sample) of
  * the stream. {-1,-1} if there are no such episodes. */

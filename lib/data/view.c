@@ -10,7 +10,8 @@ int32_t dmc__view_cols(const dmc__view *v)
 
 int32_t dmc__view_cond(const dmc__view *v)
 {
-    return v->planner ? 0 : v->n_obs * (v->obs->n + v->cameras * v->frame);
+    if (v->planner) return v->returns ? 2 : 0;
+    return v->n_obs * (v->obs->n + v->cameras * v->frame);
 }
 
 size_t dmc__view_elems(const dmc__view *v)
@@ -86,12 +87,21 @@ static void take_condition(const dmc__view *v, dmc__position p, float *cond)
         dmc__window_frames(v->data, p, v->n_obs, v->camera[i], frames_of(v, cond) + (size_t)i * frames);
 }
 
+/* (return, 1); (0, 0) stands for none. */
+static void take_return(const dmc__view *v, dmc__position p, float *cond)
+{
+    const double r = dmc__trajectories_return_from(v->data, p, v->discount);
+    cond[0] = (float)((r - v->return_min) / (v->return_max - v->return_min));
+    cond[1] = 1;
+}
+
 void dmc__view_sample(const dmc__view *v, dmc__position p, float *z, float *cond, float *mask, float *weight)
 {
     uint8_t valid[1024]; /* the public bound on horizon */
     if (v->planner) {
         dmc__window_plan(v->data, p, v->horizon, z, valid);
         normalise_plan(v, z, v->horizon);
+        if (v->returns) take_return(v, p, cond);
     } else {
         dmc__window_actions(v->data, p, v->horizon, z, valid);
         dmc__normaliser_apply(v->act, z, (size_t)v->horizon, z);
@@ -127,6 +137,7 @@ void dmc__view_condition(const dmc__view *v, dmc__position p, float *cond, float
     if (v->planner) {
         const size_t row = v->data->start[p.episode] + (size_t)p.row;
         know_state(v, v->data->obs + row * (size_t)v->obs->n, mask, known);
+        if (v->returns) cond[0] = cond[1] = 1;
     } else {
         take_condition(v, p, cond);
     }

@@ -2,7 +2,8 @@
  *
  * Policy:  z (T,A) actions from the row on; cond (n_obs*S) the last n_obs observations, with cameras followed by the last
  *          n_obs frames of each, as numbers from -1 to 1; nothing is known.
- * Planner: z (T,S+A) rows [state | action]; no condition; the state of row 0 is known.
+ * Planner: z (T,S+A) rows [state | action]; no condition, or (return, 1) with the return from row 0 on, scaled to 0..1 over the
+ *          data it was made for; the state of row 0 is known.
  */
 #ifndef DMC_DATA_VIEW_H
 #define DMC_DATA_VIEW_H
@@ -15,21 +16,23 @@ typedef struct dmc__view {
     const dmc__normaliser *obs, *act;  /* their widths are S and A                                  */
     int32_t planner, horizon, n_obs;
     double memory;                     /* decay of the running average that stands for the oldest observation; 0: none */
+    int32_t returns;                   /* a planner whose condition is the return                   */
+    double discount, return_min, return_max; /* of that, and what is 0 and 1                        */
     int32_t cameras, frame;            /* a policy that sees: how many, and numbers of a frame      */
     int32_t camera[DMC__IMAGES_MOST];  /* which of the data's they are                              */
 } dmc__view;
 
 int32_t dmc__view_cols(const dmc__view *v);      /* A or S+A              */
-int32_t dmc__view_cond(const dmc__view *v);      /* n_obs*(S+cameras*frame), or 0 */
+int32_t dmc__view_cond(const dmc__view *v);      /* n_obs*(S+cameras*frame); planner: 0, or 2 with returns */
 size_t dmc__view_elems(const dmc__view *v);      /* horizon*cols          */
 
-/* One training sample at p. z (T,cols) normalised; cond (may be NULL for planners); mask (T,cols) 1 = known; weight (T,cols)
+/* One training sample at p. z (T,cols) normalised; cond (may be NULL for planners without returns); mask (T,cols) 1 = known; weight (T,cols)
  * 1 where the loss counts, 0 where known or past the episode's end. mask and weight may be NULL. */
 void dmc__view_sample(const dmc__view *v, dmc__position p, float *z, float *cond, float *mask, float *weight);
 /* A pair of states (2,S) and the action between them (A), all normalised, for inverse dynamics: rows p, p+1, or the last two of
  * an episode that ends at p. */
 void dmc__view_transition(const dmc__view *v, dmc__position p, float *states, float *action);
-/* Only what sampling needs: cond (policies) or mask and known (planners). */
+/* Only what sampling needs: cond (policies) or mask and known (planners), with returns cond too: it asks for the best, (1, 1). */
 void dmc__view_condition(const dmc__view *v, dmc__position p, float *cond, float *mask, float *known);
 /* The condition of a planner or policy from the newest n_obs raw observations (n_obs*S; planners use the last row). */
 void dmc__view_observe(const dmc__view *v, const float *raw, float *cond, float *mask, float *known);

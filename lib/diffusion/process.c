@@ -161,7 +161,7 @@ double dmc__process_draw_time(const dmc__process *p, const dmc__stream *s)
     if (p->discrete) return (double)dmc__rng_below(s, 0, (uint64_t)p->steps);
     if (c->kind == DMC__PROCESS_EDM) return exp(c->log_mean + c->log_std * dmc__rng_normal(s, 0));
     if (c->kind == DMC__PROCESS_FLOW && c->logit_std > 0) return 1 / (1 + exp(-c->logit_std * dmc__rng_normal(s, 0)));
-    return p->t_min + (p->t_max - p->t_min) * dmc__rng_uniform(s, 0);
+    return p->t_max - (p->t_max - p->t_min) * dmc__rng_uniform(s, 0); /* t = 0 of flow, where there is no noise, never */
 }
 
 double dmc__level_snr(const dmc__level *l)

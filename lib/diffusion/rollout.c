@@ -1,15 +1,15 @@
-/* rollout.c — walk down a table with one hoisted network and one stretch of device memory. */
+/* rollout.c — walk down a table with one network, hoisted and guided, and one stretch of device memory. */
 #include "rollout.h"
 
 #include "../backend/block.h"
 #include "../base/checked.h"
 #include "affine.h"
 #include "feed.h"
-#include "hoist.h"
+#include "guided.h"
 
 struct dmc__rollout {
     const dmc__net *net;
-    dmc__hoist *hoist;
+    dmc__guided *network;
     dmc__affine affine;
     dmc__table table;           /* a copy */
     size_t elems, stride;       /* of one sample; of one latent (batch,T,cols), 64-byte aligned */
@@ -65,7 +65,7 @@ dmc_status dmc__rollout_create(const dmc__net *net, dmc__device *d, const dmc__t
     r->next = table->k;
     r->ran = -1;
     DMC_TRY_GOTO(status, copy_table(d->alloc, table, &r->table), fail);
-    DMC_TRY_GOTO(status, dmc__hoist_create(net, d, table, c->batch, c->group, &r->hoist), fail);
+    DMC_TRY_GOTO(status, dmc__guided_create(net, d, table, c, &r->network), fail);
     DMC_TRY_GOTO(status, take_memory(r), fail);
     *out = r;
     return DMC_OK;
@@ -79,7 +79,7 @@ void dmc__rollout_destroy(dmc__rollout *r)
     if (!r) return;
     dmc__device *d = r->affine.device;
     dmc__block_free(d, &r->memory);
-    dmc__hoist_destroy(r->hoist);
+    dmc__guided_destroy(r->network);
     dmc__table_free(&r->table);
     DMC_FREE(d->alloc, r, 1);
 }
@@ -104,7 +104,7 @@ dmc_status dmc__rollout_set_cond(dmc__rollout *r, const float *cond)
 {
     if (r->net->cond < 0) return DMC_OK;
     if (!cond) return dmc__fail(DMC_EINVAL, "rollout: the condition is NULL, but the network has one");
-    return dmc__hoist_set_cond(r->hoist, cond);
+    return dmc__guided_set_cond(r->network, cond);
 }
 
 dmc_status dmc__rollout_set_extra(dmc__rollout *r, const float *extra)
@@ -143,8 +143,8 @@ static void *carry_at(const dmc__rollout *r, int32_t k)
 static void use_weights(dmc__rollout *r, const void *weights)
 {
     if (r->bound == weights) return;
-    dmc__hoist_bind(r->hoist, weights);
-    if (r->half) dmc__hoist_bind_half(r->hoist, r->half, r->half_type);
+    dmc__guided_bind(r->network, weights);
+    if (r->half) dmc__guided_bind_half(r->network, r->half, r->half_type);
     r->bound = weights;
 }
 
@@ -165,11 +165,11 @@ static dmc_status run_row(dmc__rollout *r, int32_t k)
     void *z = latent_at(r, k);
     if (row->network) {
         use_weights(r, k < r->table.k - r->last_k ? r->early : r->weights);
-        DMC_TRY(dmc__hoist_forward(r->hoist, k, z, r->extra));
+        DMC_TRY(dmc__guided_forward(r->network, &r->affine, row, k, z, r->extra));
     }
     if (row->S > 0) DMC_TRY(dmc__affine_noise(&r->affine, &key, r->noise));
     DMC_TRY(hand_on(r, k));
-    return dmc__affine_step(&r->affine, row, z, row->network ? dmc__hoist_output(r->hoist) : z, row->S > 0 ? r->noise : NULL,
+    return dmc__affine_step(&r->affine, row, z, row->network ? dmc__guided_output(r->network) : z, row->S > 0 ? r->noise : NULL,
                             latent_at(r, k + 1));
 }
 
@@ -227,7 +227,7 @@ dmc_status dmc__rollout_stop(dmc__rollout *r)
     const dmc__row *last = &r->table.row[r->ran], clean = {.P = last->P, .Q = last->Q, .a = 1};
     void *z = latent_at(r, r->ran);
     r->stopped = 1;
-    return dmc__affine_step(&r->affine, &clean, z, dmc__hoist_output(r->hoist), NULL, z);
+    return dmc__affine_step(&r->affine, &clean, z, dmc__guided_output(r->network), NULL, z);
 }
 
 static dmc_status run_steps(dmc__rollout *r)
@@ -309,7 +309,7 @@ const void *dmc__rollout_known(const dmc__rollout *r)
 
 const void *dmc__rollout_cond(const dmc__rollout *r)
 {
-    return dmc__hoist_cond(r->hoist);
+    return dmc__guided_cond(r->network);
 }
 
 const void *dmc__rollout_extra(const dmc__rollout *r)
@@ -325,5 +325,5 @@ double dmc__rollout_clip(const dmc__rollout *r)
 size_t dmc__rollout_bytes(const dmc__rollout *r)
 {
     return sizeof *r + (size_t)r->table.k * sizeof *r->table.row + dmc__block_bytes(r->affine.device, &r->memory) +
-           dmc__hoist_bytes(r->hoist);
+           dmc__guided_bytes(r->network);
 }

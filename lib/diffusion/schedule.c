@@ -50,12 +50,29 @@ double dmc__schedule_beta(int32_t schedule, int32_t i, int32_t steps)
     return fmin(beta, max_beta);
 }
 
+/* Rates of the two schedules whose -ln alpha is (b1 - b0)/4 t^2 + b0/2 t. */
+static void rates(int32_t schedule, double *b0, double *b1)
+{
+    *b0 = schedule == DMC__SCHEDULE_LINEAR ? linear_b0 : vp_b0;
+    *b1 = schedule == DMC__SCHEDULE_LINEAR ? linear_b1 : vp_b1;
+}
+
 double dmc__schedule_alpha(int32_t schedule, double t)
 {
-    const double b0 = schedule == DMC__SCHEDULE_LINEAR ? linear_b0 : vp_b0;
-    const double b1 = schedule == DMC__SCHEDULE_LINEAR ? linear_b1 : vp_b1;
+    double b0, b1;
     if (schedule == DMC__SCHEDULE_COSINE) return cosine_signal(fmin(t, cosine_t_max)) / cosine_signal(0);
+    rates(schedule, &b0, &b1);
     return exp(-.25 * (b1 - b0) * t * t - .5 * b0 * t);
+}
+
+/* alpha = 1/sqrt(1 + ratio^2). The root of the quadratic is written so that nothing cancels where t is small. */
+double dmc__schedule_time(int32_t schedule, double ratio)
+{
+    const double fall = .5 * log1p(ratio * ratio);
+    double b0, b1;
+    if (schedule == DMC__SCHEDULE_COSINE) return acos(exp(-fall) * cosine_signal(0)) * 2 / pi * (1 + cosine_s) - cosine_s;
+    rates(schedule, &b0, &b1);
+    return 4 * fall / (b0 + sqrt(b0 * b0 + 4 * (b1 - b0) * fall));
 }
 
 double dmc__schedule_t_max(int32_t schedule)

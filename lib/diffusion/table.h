@@ -43,7 +43,7 @@ typedef struct dmc__row {
     dmc__level at, to;      /* from here to there                                                            */
     double P, Q, a, b, d, S; /* S: standard deviation of the noise added                                     */
     double u, w;            /* what is handed on                                                             */
-    double logp_std;        /* max(S, floor): the sigma~ of log-probabilities; equals S when a floor is used */
+    double logp_std;        /* max(S, 1e-3): the sigma~ of log-probabilities; equals S where a floor is used */
     int32_t network;        /* 0: a row that only adds noise (RePaint): a = Q = 0                            */
     int32_t ends;           /* a denoising step ends here: z' is on the path (Heun's first call is not)      */
 } dmc__row;
@@ -53,15 +53,15 @@ typedef struct dmc__table {
     int32_t k;              /* rows, noisiest first */
     int32_t carries;        /* some row hands on    */
     double clip;
-    double start;           /* deviation of the latent the first row begins with */
+    double start;           /* deviation of the latent the first row begins with: 1; on EDM sigma of it (Karras et al. 2022) */
     dmc__row *row;
 } dmc__table;
 
 typedef struct dmc__table_config {
     int32_t sampler, grid;
-    int32_t steps;          /* K denoising steps, 1..T where the clock is discrete            */
+    int32_t steps;          /* K denoising steps, 1..T where the clock is discrete, else 1..1000 */
     double eta;             /* DDIM: share of the noise                                       */
-    double std_floor;       /* >0: S = max(S, floor) on every row, also the last (training); 0: S = 0 on the last row */
+    double std_floor;       /* >0: S = max(S, floor) where a step ends, the last too (training); 0: the last has S = 0 */
     double rho;             /* KARRAS                                                         */
     const double *times;    /* CUSTOM: (steps) places on the clock, noisiest first            */
     double churn, churn_min, churn_max, churn_noise; /* EULER, HEUN on EDM (Karras et al. 2022, alg. 2); churn 0: none */

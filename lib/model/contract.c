@@ -212,6 +212,10 @@ static dmc_status put_model(dmc__json *j, const dmc__model *m)
     DMC_TRY(put_process(j, &s->process));
     DMC_TRY(dmc__json_set_text(j, "inpaint", inpaints[s->inpaint]));
     DMC_TRY(dmc__json_set_number(j, "returns", s->returns));
+    if (s->returns) {
+        DMC_TRY(dmc__json_set_number(j, "return_min", s->return_min));
+        DMC_TRY(dmc__json_set_number(j, "return_max", s->return_max));
+    }
     DMC_TRY(dmc__json_set_number(j, "cond_dropout", s->cond_dropout));
     DMC_TRY(dmc__json_set_number(j, "control_hz", s->control_hz));
     DMC_TRY(dmc__json_set_number(j, "discount", s->discount));
@@ -267,6 +271,10 @@ static dmc_status get_spec(const dmc__json *j, dmc__model_spec *s, int32_t *obs_
     DMC_TRY(get_process(j, &s->process));
     if (dmc__json_has(j, "inpaint")) DMC_TRY(get_choice(j, "inpaint", inpaints, 2, &s->inpaint));
     if (dmc__json_has(j, "returns")) DMC_TRY(dmc__contract_get_int(j, "returns", 0, 1, &s->returns));
+    if (s->returns) {
+        DMC_TRY(dmc__json_get_number(j, "return_min", -1e30, 1e30, &s->return_min));
+        DMC_TRY(dmc__json_get_number(j, "return_max", -1e30, 1e30, &s->return_max));
+    }
     if (dmc__json_has(j, "cond_dropout")) DMC_TRY(dmc__json_get_number(j, "cond_dropout", 0, 1, &s->cond_dropout));
     DMC_TRY(dmc__json_get_number(j, "control_hz", 0, 1e6, &s->control_hz));
     DMC_TRY(dmc__json_get_number(j, "discount", 0, 1, &s->discount));

@@ -38,14 +38,31 @@ static dmc_status fit_condition(dmc__model_spec *s, int32_t obs_dim)
     return DMC_OK;
 }
 
+/* A planner's condition is (return, 1). */
+static dmc_status fit_returns(dmc__model_spec *s)
+{
+    s->net.cond = 0;
+    if (!s->returns) return DMC_OK;
+    if (s->role != DMC__ROLE_PLANNER)
+        return dmc__fail(DMC_EINVAL, "model: returns = 1 takes role = planner, role = %s", roles[s->role]);
+    if (!(s->return_max > s->return_min))
+        return dmc__fail(DMC_EINVAL, "model: returns = 1, but all returns of the data are %g: there is nothing to ask for",
+                         s->return_min);
+    s->net.cond = 2;
+    return DMC_OK;
+}
+
 dmc_status dmc__model_spec_fit(dmc__model_spec *s, int32_t obs_dim, int32_t act_dim)
 {
     DMC_TRY(check_role(s));
     if (dmc__net_sees(&s->net) && s->role != DMC__ROLE_POLICY)
         return dmc__fail(DMC_EINVAL, "model: an encoder of images takes role = policy, role = %s", roles[s->role]);
     s->net.cols = (s->role == DMC__ROLE_POLICY ? 0 : obs_dim) + (s->role == DMC__ROLE_INVERSE ? 0 : act_dim);
-    s->net.cond = 0;
+    DMC_TRY(fit_returns(s));
     if (s->role == DMC__ROLE_POLICY) DMC_TRY(fit_condition(s, obs_dim));
+    if (s->cond_dropout > 0 && s->net.cond == 0)
+        return dmc__fail(DMC_EINVAL, "model: cond_dropout = %g, but a model of role = %s%s has no condition to leave out",
+                         s->cond_dropout, roles[s->role], s->role == DMC__ROLE_PLANNER ? " without returns" : "");
     s->net.outputs = s->role == DMC__ROLE_VALUE ? 1 : s->role == DMC__ROLE_INVERSE ? act_dim : 0;
     return DMC_OK;
 }
@@ -161,7 +178,8 @@ dmc__view dmc__model_view(const dmc__model *m, const dmc__trajectories *data)
     const dmc__net_config *const n = &m->spec.net;
     dmc__view v = {.data = data, .obs = &m->obs, .act = &m->act,
                    .planner = m->spec.role == DMC__ROLE_PLANNER || m->spec.role == DMC__ROLE_VALUE,
-                   .horizon = n->horizon, .n_obs = m->spec.n_obs, .memory = m->spec.memory};
+                   .horizon = n->horizon, .n_obs = m->spec.n_obs, .memory = m->spec.memory, .returns = m->spec.returns,
+                   .discount = m->spec.discount, .return_min = m->spec.return_min, .return_max = m->spec.return_max};
     if (!dmc__net_sees(n)) return v;
     v.cameras = n->cameras;
     v.frame = dmc__net_frame(n);

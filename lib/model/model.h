@@ -21,9 +21,10 @@ typedef struct dmc__model_spec {
     int32_t role;               /* DMC__ROLE_* */
     int32_t n_obs;
     double control_hz;
-    double discount;            /* role value: of the return */
+    double discount;            /* of the return: role value, and planners with returns */
     double memory;              /* decay of the recurrent state in the condition; 0 = none */
     int32_t returns;            /* planner: 1 = the condition is the return (value, 1), or (0, 0) for none */
+    double return_min, return_max; /* of the data, which value is 0 and 1 of; 0 and 0 without */
     int32_t inpaint;            /* DMC__INPAINT_* */
     double cond_dropout;        /* share of training samples whose condition is left out (zeros) */
     dmc__process_config process;

@@ -1,8 +1,11 @@
-/* sampler.c — making a sampler, and what it tells about itself; a call is in sampler_answer.c. */
+/* sampler.c — making a sampler, and what it tells about itself; a call is in sampler_run.c. */
 #include "sampler.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "../base/clock.h"
+#include "../base/fp_mode.h"
 #include "../nn/params.h"
 #include "sampler_state.h"
 
@@ -14,6 +17,12 @@ static size_t frame_bytes(const dmc__sampler *s)
     return (size_t)s->config.batch * (size_t)s->view.cameras * (size_t)s->view.frame;
 }
 
+/* Entries of a condition's candidates, where their mean is wanted. */
+static size_t averaged(const dmc__sampler *s)
+{
+    return s->config.select == DMC__SELECT_EXPECTATION ? (size_t)s->config.candidates * s->elems : 0;
+}
+
 static dmc_status make_host(dmc__sampler *s)
 {
     const dmc__allocator *a = &s->ref.ctx->alloc;
@@ -23,15 +32,16 @@ static dmc_status make_host(dmc__sampler *s)
         {&s->history, batch * (size_t)s->view.n_obs * obs}, {&s->conds, batch * s->cond},
         {&s->mask, s->view.planner ? s->total * s->elems : 0}, {&s->known, s->view.planner ? s->total * s->elems : 0},
         {&s->z, s->total * s->elems}, {&s->previous, s->cascade ? s->total * s->elems : 0}, {&s->q, s->total},
-        {&s->q_previous, s->total}, {&s->weight, (size_t)s->config.candidates}, {&s->chosen, batch * s->elems},
-        {&s->good, out}};
+        {&s->q_previous, s->total}, {&s->weight, (size_t)s->config.candidates}, {&s->raw, averaged(s)},
+        {&s->chosen, batch * s->elems}, {&s->good, out}};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         DMC_TRY(DMC_NEW(a, want[i].n, want[i].p));
         s->host_bytes += want[i].n * sizeof(float);
     }
     DMC_TRY(DMC_NEW(a, frame_bytes(s) * (size_t)s->view.n_obs, &s->frames));
     DMC_TRY(DMC_NEW(a, frame_bytes(s), &s->image));
-    s->host_bytes += frame_bytes(s) * ((size_t)s->view.n_obs + 1);
+    DMC_TRY(DMC_NEW(a, s->view.act->n, &s->column));
+    s->host_bytes += frame_bytes(s) * ((size_t)s->view.n_obs + 1) + (size_t)s->view.act->n;
     return DMC_OK;
 }
 
@@ -50,6 +60,8 @@ static void free_host(dmc__sampler *s)
     DMC_FREE(a, s->q, s->total);
     DMC_FREE(a, s->q_previous, s->total);
     DMC_FREE(a, s->weight, (size_t)s->config.candidates);
+    DMC_FREE(a, s->raw, averaged(s));
+    DMC_FREE(a, s->column, s->view.act->n);
     DMC_FREE(a, s->chosen, batch * s->elems);
     DMC_FREE(a, s->good, batch * (size_t)s->view.horizon * (size_t)s->view.act->n);
 }
@@ -59,13 +71,18 @@ static size_t half_elems(const dmc__sampler *s, const dmc__net *net)
     return s->config.weights && net ? dmc__dev_half(s->ref.ctx->device, dmc__graph_param_elems(net->graph)) : 0;
 }
 
-/* A network like `like`, room for its weights in 16 bits, and a roll-out of it. */
+/* A network like `like`, room for its weights in 16 bits, and a roll-out of it; a cascade's is not guided. */
 static dmc_status make_rollout(dmc__sampler *s, const dmc__net *like, const dmc__table *table, dmc__net **net, void **half,
                                dmc__rollout **out)
 {
+    const int32_t guided = out == &s->rollout;
     DMC_TRY(dmc__net_stretch(&s->ref.ctx->alloc, like, s->view.horizon, net));
     DMC_TRY(dmc__dev_alloc(s->ref.ctx->device, half_elems(s, *net), half));
-    const dmc__rollout_config c = {.batch = (int32_t)s->total, .group = s->config.candidates};
+    dmc__rollout_config c = {.batch = (int32_t)s->total, .group = s->config.candidates};
+    if (guided) {
+        c.null_share = 1 - s->config.guidance;
+        c.guide = s->guide.guide;
+    }
     return dmc__rollout_create(*net, s->ref.ctx->device, table, &c, out);
 }
 
@@ -81,6 +98,7 @@ static dmc_status make_rollouts(dmc__sampler *s)
     if (status >= 0 && m->cascade && c->cascade_passes > 0)
         status = make_rollout(s, m->cascade, &table, &s->cascade_net, &s->cascade_half, &s->cascade);
     dmc__table_free(&table);
+    s->config.table.times = NULL; /* the caller's, read */
     return status;
 }
 
@@ -108,13 +126,14 @@ static dmc_status bind_weights(dmc__sampler *s)
     return bind_rollout(s, s->cascade, s->cascade_net, s->model->cascade_weights, s->cascade_half);
 }
 
-static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m, const dmc__iql *q)
+static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m, const dmc__sampler_parts *p)
 {
     DMC_TRY(dmc__model_draws(m, "dmc_sampler_create"));
+    DMC_TRY(dmc__sampler_guide_check(c, m, p));
     if (m->process.discrete && c->table.steps > m->process.steps)
         return dmc__fail(DMC_ERANGE, "dmc_sampler_create: steps = %d, must be 0..%d (the model's train_steps)", c->table.steps,
                          m->process.steps);
-    if (c->select >= DMC__SELECT_GREEDY && !q)
+    if (c->select >= DMC__SELECT_GREEDY && !p->q)
         return dmc__fail(DMC_EINVAL, "dmc_sampler_create: select = %s needs a critic, critic is NULL",
                          c->select == DMC__SELECT_GREEDY ? "greedy" : "softmax");
     if ((int64_t)c->batch * c->candidates > 1 << 20)
@@ -130,58 +149,64 @@ static dmc_status make_judge(dmc__sampler *s, const dmc__iql *q, const dmc__crit
     return dmc__reward_critic_create(q, s->ref.ctx->device, &m, (int32_t)s->total, 0, 0, &s->judge);
 }
 
+/* A planner's condition is the return asked for, in every call the same: (return, 1). */
+static dmc_status ask_return(dmc__sampler *s)
+{
+    for (size_t i = 0; s->view.returns && i < (size_t)s->config.batch; i++) {
+        s->conds[2 * i] = (float)s->config.target_return;
+        s->conds[2 * i + 1] = 1;
+    }
+    if (!s->view.returns) return DMC_OK;
+    if (s->cascade) DMC_TRY(dmc__rollout_set_cond(s->cascade, s->conds));
+    return dmc__rollout_set_cond(s->rollout, s->conds);
+}
+
 static dmc_status make_parts(dmc__sampler *s, const dmc__sampler_parts *p)
 {
     if (s->ref.ctx->device->backend != s->model->ref.ctx->device->backend)
         return dmc__fail(DMC_EINVAL, "dmc_sampler_create: the context's device is %s, the model lives on %s", s->ref.ctx->name,
                          s->model->ref.ctx->name);
+    DMC_TRY(dmc__sampler_guide_create(&s->config, &s->view, s->ref.ctx->device, p, s->total, &s->guide));
     DMC_TRY(make_rollouts(s));
     DMC_TRY(make_host(s));
+    DMC_TRY(ask_return(s));
+    DMC_TRY(dmc__sampler_mark_columns(s, s->config.rotations, s->config.majorities));
+    s->config.rotations = s->config.majorities = NULL; /* the caller's */
     if (p->q) DMC_TRY(make_judge(s, p->q, p->q_map));
     return bind_weights(s);
 }
 
-/* First calls of some instructions and pages are slow: take them here, on a made-up observation. */
-static dmc_status warm_up(dmc__sampler *s)
+static dmc_status create(const dmc__context_ref *ref, const dmc__model *m, const dmc__sampler_parts *parts,
+                         const dmc__sampler_config *c, dmc__sampler **out)
 {
-    const size_t n = (size_t)s->config.batch * (size_t)s->view.obs->n;
-    const size_t out = (size_t)s->config.batch * (size_t)s->view.horizon * (size_t)s->view.act->n;
-    const dmc__allocator *a = &s->ref.ctx->alloc;
-    float *obs, *act;
-    DMC_TRY(DMC_NEW(a, n, &obs));
-    dmc_status status = DMC_NEW(a, out, &act);
-    for (size_t i = 0; i < n; i++) obs[i] = s->view.obs->shift[i % (size_t)s->view.obs->n];
-    for (int32_t i = 0; i < s->view.cameras; i++) s->fresh[i] = 1; /* black */
-    if (status >= 0) status = dmc__sampler_sample(s, obs, act);
-    DMC_FREE(a, act, out);
-    DMC_FREE(a, obs, n);
-    dmc__sampler_reset(s, s->config.seed);
-    return status < 0 ? status : DMC_OK; /* clamped actions are no news here */
-}
-
-dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc__sampler_parts *parts,
-                               const dmc__sampler_config *c, dmc__sampler **out)
-{
-    dmc__context_ref ref;
     dmc__sampler *s;
-    *out = NULL;
-    DMC_TRY(check_config(c, m, parts->q));
-    DMC_TRY(ctx ? dmc__context_acquire(ctx, &ref) : dmc__context_share(&m->ref, &ref));
-    dmc_status status = DMC_NEW(&ref.ctx->alloc, 1, &s);
+    dmc_status status = check_config(c, m, parts);
+    if (status >= 0) status = DMC_NEW(&ref->ctx->alloc, 1, &s);
     if (status < 0) {
-        dmc__context_release(&ref);
+        dmc__context_release(&(dmc__context_ref){ref->ctx, ref->owned});
         return status;
     }
-    s->ref = ref;
+    s->ref = *ref;
+    s->clock = dmc__clock_ns;
     s->config = *c;
     use_model(s, m);
     s->elems = dmc__view_elems(&s->view);
     s->cond = (size_t)dmc__view_cond(&s->view);
     s->total = (size_t)c->batch * (size_t)c->candidates;
     status = make_parts(s, parts);
-    if (status >= 0) status = warm_up(s);
+    if (status >= 0) status = dmc__sampler_warm_up(s);
     if (status < 0) dmc__sampler_destroy(s);
     else *out = s;
+    return status;
+}
+
+dmc_status dmc__sampler_create(const dmc__context_ref *ref, const dmc__model *m, const dmc__sampler_parts *parts,
+                               const dmc__sampler_config *c, dmc__sampler **out)
+{
+    const dmc__fp_mode host = dmc__fp_enter();
+    *out = NULL;
+    const dmc_status status = create(ref, m, parts, c, out);
+    dmc__fp_set(host);
     return status;
 }
 
@@ -192,6 +217,7 @@ void dmc__sampler_destroy(dmc__sampler *s)
     if (s->judge.self) dmc__reward_critic_free(&s->judge);
     dmc__rollout_destroy(s->cascade);
     dmc__rollout_destroy(s->rollout);
+    dmc__sampler_guide_free(&s->guide, &ref.ctx->alloc);
     dmc__dev_free(ref.ctx->device, s->cascade_half, half_elems(s, s->cascade_net));
     dmc__dev_free(ref.ctx->device, s->half, half_elems(s, s->net));
     dmc__net_destroy(s->cascade_net);
@@ -217,6 +243,8 @@ void dmc__sampler_reset(dmc__sampler *s, uint64_t seed)
     s->call = 0;
     s->seen = 0;
     s->have_good = 0;
+    s->run = (dmc__sampler_run){0};
+    s->facts = (dmc__sampler_facts){.chosen = -1, .q = NAN, .seed = seed};
 }
 
 static int32_t same_units(const dmc__normaliser *a, const dmc__normaliser *b)
@@ -230,6 +258,7 @@ static int32_t same_contract(const dmc__model *a, const dmc__model *b)
     return memcmp(&a->spec.net, &b->spec.net, sizeof a->spec.net) == 0 && a->spec.role == b->spec.role &&
            a->spec.n_obs == b->spec.n_obs && a->spec.memory == b->spec.memory &&
            memcmp(&a->spec.process, &b->spec.process, sizeof a->spec.process) == 0 && a->spec.returns == b->spec.returns &&
+           a->spec.return_min == b->spec.return_min && a->spec.return_max == b->spec.return_max &&
            a->spec.inpaint == b->spec.inpaint && same_units(&a->obs, &b->obs) &&
            same_units(&a->act, &b->act) && !a->cascade == !b->cascade;
 }
@@ -240,8 +269,14 @@ dmc_status dmc__sampler_rebind(dmc__sampler *s, const dmc__model *m)
         return dmc__fail(DMC_ESHAPE,
                          "dmc_sampler_rebind: the new model's architecture, process, normalisation or device differs from the old "
                                      "one's");
+    if (s->config.guidance != 1 && m->spec.cond_dropout == 0)
+        return dmc__fail(DMC_EINVAL, "dmc_sampler_rebind: guidance = %g, but the new model has cond_dropout = 0", s->config.guidance);
+    const dmc__fp_mode host = dmc__fp_enter();
     use_model(s, m);
-    return bind_weights(s);
+    s->run.open = 0;
+    const dmc_status status = bind_weights(s);
+    dmc__fp_set(host);
+    return status;
 }
 
 const dmc__sampler_facts *dmc__sampler_get_facts(const dmc__sampler *s)
@@ -256,7 +291,9 @@ const float *dmc__sampler_chosen(const dmc__sampler *s, int32_t b)
 
 void dmc__sampler_candidates(const dmc__sampler *s, float *out)
 {
+    const dmc__fp_mode host = dmc__fp_enter();
     for (size_t i = 0; i < s->total; i++) dmc__view_denormalise(&s->view, s->z + i * s->elems, out + i * s->elems);
+    dmc__fp_set(host);
 }
 
 const dmc__sampler_config *dmc__sampler_get_config(const dmc__sampler *s)
@@ -285,5 +322,5 @@ size_t dmc__sampler_bytes(const dmc__sampler *s)
     return sizeof *s + s->host_bytes + halves * s->ref.ctx->device->backend->elem + dmc__net_bytes(s->net) +
            dmc__net_bytes(s->cascade_net) + dmc__rollout_bytes(s->rollout) +
            (s->cascade ? dmc__rollout_bytes(s->cascade) : 0) + (s->judge.self ? dmc__reward_critic_bytes(&s->judge) : 0) +
-           dmc__context_bytes(&s->ref);
+           dmc__sampler_guide_bytes(&s->guide) + dmc__context_bytes(&s->ref);
 }

@@ -7,6 +7,7 @@
 #include "../model/model.h"
 
 enum { DMC__SELECT_FIRST = 0, DMC__SELECT_EXPECTATION = 1, DMC__SELECT_GREEDY = 2, DMC__SELECT_SOFTMAX = 3 };
+enum { DMC__GUIDE_NONE = 0, DMC__GUIDE_CRITIC = 1, DMC__GUIDE_VALUE = 2 };
 
 typedef struct dmc__sampler_config {
     dmc__table_config table; /* steps 0 = T */
@@ -14,12 +15,18 @@ typedef struct dmc__sampler_config {
     double temperature, beta;
     uint64_t seed;
     int32_t weights; /* DMC_WEIGHT_*: what matrix weights are read as */
+    int32_t guide;   /* DMC__GUIDE_* */
+    double guide_scale, guidance /* 1: the condition alone */, target_return;
+    const char *rotations, *majorities; /* texts of column numbers; read at creation only */
 } dmc__sampler_config;
 
 typedef struct dmc__sampler_facts {
-    int32_t steps, chosen, clamped;
+    int32_t steps, planned, chosen, clamped, held, partial;
     double q;
     int64_t nanoseconds;
+    uint64_t call, seed;
+    int64_t calls, partials, holds, clampings; /* since the reset, as is: */
+    int64_t longest_step;
 } dmc__sampler_facts;
 
 typedef struct dmc__sampler dmc__sampler;
@@ -31,12 +38,19 @@ typedef struct dmc__sampler_parts {
     const dmc__model *value;      /* role value                                                                  */
 } dmc__sampler_parts;
 
-/* ctx NULL: the model's. */
-dmc_status dmc__sampler_create(dmc__context *ctx, const dmc__model *m, const dmc__sampler_parts *parts,
+/* Takes the hold on the context over, even when it fails. */
+dmc_status dmc__sampler_create(const dmc__context_ref *ref, const dmc__model *m, const dmc__sampler_parts *parts,
                                const dmc__sampler_config *c, dmc__sampler **out);
 void dmc__sampler_destroy(dmc__sampler *s);
-/* obs (batch,S) raw -> actions (batch,horizon,A) raw. See dmc_sampler_sample. */
+/* obs (batch,S) raw -> actions (batch,horizon,A) raw. See the public functions of these names. */
 dmc_status dmc__sampler_sample(dmc__sampler *s, const float *obs, float *actions);
+dmc_status dmc__sampler_sample_until(dmc__sampler *s, const float *obs, int64_t deadline_ns, float *actions);
+dmc_status dmc__sampler_begin(dmc__sampler *s, const float *obs);
+dmc_status dmc__sampler_step(dmc__sampler *s, int32_t *left);
+dmc_status dmc__sampler_finish(dmc__sampler *s, float *actions);
+/* An answer is begun and not finished. */
+int32_t dmc__sampler_is_open(const dmc__sampler *s);
+dmc_status dmc__sampler_prefault(dmc__sampler *s);
 /* Frames (batch,h,w,c) of camera i for the next sample. */
 void dmc__sampler_set_image(dmc__sampler *s, int32_t camera, const uint8_t *pixels);
 void dmc__sampler_reset(dmc__sampler *s, uint64_t seed);

@@ -1,8 +1,7 @@
-/* sampler_answer.c — one control step: push the observation, denoise the candidates, choose, check, clamp. */
+/* sampler_answer.c — the two ends of a control step: an observation goes in, checked actions come out. */
 #include <math.h>
 #include <string.h>
 
-#include "../base/clock.h"
 #include "sampler_state.h"
 
 static int32_t all_finite(const float *x, size_t n)
@@ -42,12 +41,32 @@ static dmc_status check_images(const dmc__sampler *s)
 {
     for (int32_t i = 0; i < s->view.cameras; i++)
         if (!s->fresh[i])
-            return dmc__fail(DMC_ESTATE, "dmc_sampler_sample: no image of camera \"%s\" came since the last call; the last good "
-                             "actions are held", s->net->config.camera[i]);
+            return dmc__fail(DMC_ESTATE, "%s: no image of camera \"%s\" came since the last call; the last good actions are held",
+                             s->run.who, s->net->config.camera[i]);
     return DMC_OK;
 }
 
-static dmc_status set_conditions(dmc__sampler *s)
+dmc_status dmc__sampler_see(dmc__sampler *s, const float *obs)
+{
+    const int32_t finite = all_finite(obs, (size_t)s->config.batch * (size_t)s->view.obs->n);
+    const dmc_status images = finite ? check_images(s) : DMC_OK;
+    memset(s->fresh, 0, sizeof s->fresh);
+    if (!finite)
+        return dmc__fail(DMC_ENUMERIC, "%s: obs has a value that is not finite; the last good actions are held", s->run.who);
+    DMC_TRY(images);
+    push_images(s);
+    push_observations(s, obs);
+    return DMC_OK;
+}
+
+void dmc__sampler_see_anything(dmc__sampler *s)
+{
+    const size_t w = (size_t)s->view.obs->n, rows = (size_t)s->config.batch * (size_t)s->view.n_obs;
+    for (size_t r = 0; r < rows; r++) memcpy(s->history + r * w, s->view.obs->shift, w * sizeof *s->history);
+    s->seen = 1;
+}
+
+dmc_status dmc__sampler_set_conditions(dmc__sampler *s)
 {
     const size_t raw = (size_t)s->view.n_obs * (size_t)s->view.obs->n;
     const size_t frames = (size_t)s->view.cameras * (size_t)s->view.n_obs * (size_t)s->view.frame;
@@ -62,44 +81,6 @@ static dmc_status set_conditions(dmc__sampler *s)
         dmc__rollout *r = j ? s->cascade : s->rollout;
         DMC_TRY(s->view.planner ? dmc__rollout_set_known(r, s->mask, s->known) : dmc__rollout_set_cond(r, s->conds));
     }
-    return DMC_OK;
-}
-
-static dmc_status judge(dmc__sampler *s, dmc__rollout *r, float *q)
-{
-    if (!s->judge.self) return DMC_OK;
-    const void *z0 = dmc__rollout_latent(r, dmc__rollout_rows(r));
-    return s->judge.eval(s->judge.self, z0, dmc__rollout_cond(r), 1, q, NULL);
-}
-
-static dmc_status fetch(dmc__sampler *s, dmc__rollout *r, float *z)
-{
-    return dmc__dev_out(s->ref.ctx->device, z, dmc__rollout_latent(r, dmc__rollout_rows(r)), s->total * s->elems);
-}
-
-/* One pass through the cascade; with a critic a sample is only replaced by one that is no worse. */
-static dmc_status refine(dmc__sampler *s, int32_t pass)
-{
-    memcpy(s->previous, s->z, s->total * s->elems * sizeof(float));
-    memcpy(s->q_previous, s->q, s->total * sizeof(float));
-    DMC_TRY(dmc__rollout_set_extra(s->cascade, s->previous));
-    DMC_TRY(dmc__rollout_run(s->cascade, s->config.seed, s->call, (uint64_t)pass * s->total, s->config.temperature));
-    DMC_TRY(judge(s, s->cascade, s->q));
-    DMC_TRY(fetch(s, s->cascade, s->z));
-    for (size_t i = 0; s->judge.self && i < s->total; i++) {
-        if (s->q[i] >= s->q_previous[i]) continue;
-        memcpy(s->z + i * s->elems, s->previous + i * s->elems, s->elems * sizeof(float));
-        s->q[i] = s->q_previous[i];
-    }
-    return DMC_OK;
-}
-
-static dmc_status denoise(dmc__sampler *s)
-{
-    DMC_TRY(dmc__rollout_run(s->rollout, s->config.seed, s->call, 0, s->config.temperature));
-    DMC_TRY(judge(s, s->rollout, s->q));
-    DMC_TRY(fetch(s, s->rollout, s->z));
-    for (int32_t p = 1; s->cascade && p <= s->config.cascade_passes; p++) DMC_TRY(refine(s, p));
     return DMC_OK;
 }
 
@@ -124,41 +105,25 @@ static size_t action_count(const dmc__sampler *s)
     return (size_t)s->config.batch * (size_t)s->view.horizon * (size_t)s->view.act->n;
 }
 
-/* What is safe to send when there is nothing new: the last good actions, or rest held inside the limits. */
-static void hold(dmc__sampler *s, float *out)
+void dmc__sampler_hold(dmc__sampler *s, float *out)
 {
     const size_t a = (size_t)s->view.act->n;
+    s->facts.held = 1;
+    s->facts.chosen = -1;
+    s->facts.clamped = 0;
+    s->facts.q = NAN;
     for (size_t i = 0; i < action_count(s); i++)
         out[i] = s->have_good ? s->good[i] : fminf(fmaxf(0, s->view.act->lo[i % a]), s->view.act->hi[i % a]);
 }
 
-static dmc_status answer(dmc__sampler *s, const float *obs, float *actions)
+dmc_status dmc__sampler_conclude(dmc__sampler *s, float *actions)
 {
-    if (!all_finite(obs, (size_t)s->config.batch * (size_t)s->view.obs->n))
-        return dmc__fail(DMC_ENUMERIC, "dmc_sampler_sample: obs has a value that is not finite; the last good actions are held");
-    DMC_TRY(check_images(s));
-    push_images(s);
-    push_observations(s, obs);
-    DMC_TRY(set_conditions(s));
-    DMC_TRY(denoise(s));
-    s->call++;
     dmc__sampler_choose(s);
     if (!all_finite(s->chosen, (size_t)s->config.batch * s->elems))
-        return dmc__fail(DMC_ENUMERIC, "dmc_sampler_sample: the sample of call %llu is not finite; the last good actions are held",
-                         (unsigned long long)(s->call - 1));
-    extract_actions(s, actions);
-    memcpy(s->good, actions, action_count(s) * sizeof *actions);
+        return dmc__fail(DMC_ENUMERIC, "%s: the sample of call %llu is not finite; the last good actions are held", s->run.who,
+                         (unsigned long long)s->facts.call);
+    extract_actions(s, s->good);
     s->have_good = 1;
-    return s->facts.clamped ? DMC_CLAMPED : DMC_OK;
-}
-
-dmc_status dmc__sampler_sample(dmc__sampler *s, const float *obs, float *actions)
-{
-    const int64_t began = dmc__clock_ns();
-    s->facts.steps = dmc__rollout_rows(s->rollout);
-    const dmc_status status = answer(s, obs, actions);
-    if (status < 0) hold(s, actions);
-    memset(s->fresh, 0, sizeof s->fresh);
-    s->facts.nanoseconds = dmc__clock_ns() - began;
-    return status;
+    if (actions) memcpy(actions, s->good, action_count(s) * sizeof *actions);
+    return DMC_OK;
 }

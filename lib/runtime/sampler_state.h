@@ -3,6 +3,16 @@
 #define DMC_RUNTIME_SAMPLER_STATE_H
 
 #include "sampler.h"
+#include "sampler_guide.h"
+
+/* The answer that is being made. */
+typedef struct dmc__sampler_run {
+    const char *who;                 /* the public function, for sentences */
+    int32_t open;                    /* begun and not finished */
+    int32_t pass;                    /* 0: the model itself; 1..: through the cascade */
+    int32_t done, left;              /* denoising steps */
+    int64_t mark, spent;             /* clock when the lap began; nanoseconds of all laps */
+} dmc__sampler_run;
 
 struct dmc__sampler {
     dmc__context_ref ref;
@@ -12,11 +22,15 @@ struct dmc__sampler {
     dmc__net *net, *cascade_net;     /* own ones: the model they are like may go after a rebind */
     dmc__rollout *rollout, *cascade; /* cascade NULL unless the model has one and passes > 0 */
     void *half, *cascade_half;       /* their weights in 16 bits; NULL with weights = float32 */
+    dmc__sampler_guide guide;        /* of the first roll-out, not of the cascade */
     dmc__reward judge;               /* judge.self NULL without a critic */
     size_t elems, cond, total;       /* of one sample, one condition; batch*candidates */
     uint64_t call;
     int32_t seen;                    /* the history holds at least one observation */
     int32_t have_good;
+    dmc__sampler_run run;
+    int64_t (*clock)(void);          /* dmc__clock_ns, but for tests */
+    int64_t step_ns, finish_ns;      /* what a step after the first and a finish are expected to take */
     dmc__sampler_facts facts;
     float *history;                  /* (batch, n_obs, S) raw             */
     uint8_t *frames;                 /* (batch, cameras, n_obs, frame)    */
@@ -26,12 +40,32 @@ struct dmc__sampler {
     float *mask, *known;             /* (total, elems) normalised         */
     float *z, *previous;             /* (total, elems) normalised         */
     float *q, *q_previous;           /* (total)                           */
-    float *weight;                   /* (candidates) softmax              */
+    float *weight;                   /* (candidates) softmax; median      */
+    float *raw;                      /* (candidates, elems) of one condition, for their mean; else NULL */
+    uint8_t *column;                 /* (A) what stands in it, for the mean (average.c) */
     float *chosen;                   /* (batch, elems) raw                */
     float *good;                     /* (batch, horizon, A) last good     */
     size_t host_bytes;               /* of these */
 };
 
+/* Check an observation and shift it in, with its images. */
+dmc_status dmc__sampler_see(dmc__sampler *s, const float *obs);
+/* The same with something made up, for warming up. */
+void dmc__sampler_see_anything(dmc__sampler *s);
+/* Condition the roll-outs on what was seen. */
+dmc_status dmc__sampler_set_conditions(dmc__sampler *s);
+/* Choose among the candidates in s->z; actions (batch,horizon,A), NULL: only kept as the last good ones. DMC_ENUMERIC if the
+ * sample is not finite. */
+dmc_status dmc__sampler_conclude(dmc__sampler *s, float *actions);
+/* What is safe to send when there is nothing new: the last good actions, or rest held inside the limits. */
+void dmc__sampler_hold(dmc__sampler *s, float *actions);
+/* One answer to something made up, and then a reset: afterwards code and memory are where a processor gets at them quickly. */
+dmc_status dmc__sampler_warm_up(dmc__sampler *s);
+
+/* Columns of an action that are not averaged like numbers; texts of column numbers, NULL: none. */
+dmc_status dmc__sampler_mark_columns(dmc__sampler *s, const char *rotations, const char *majorities);
+/* What stands for the candidates z (candidates, elems) of one condition, raw. */
+void dmc__sampler_average(const dmc__sampler *s, const float *z, float *mean);
 /* Write the chosen sample of every condition, raw, into s->chosen, and facts of condition 0. */
 void dmc__sampler_choose(dmc__sampler *s);
 

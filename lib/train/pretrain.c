@@ -3,6 +3,7 @@
 #include "pretrain.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "../base/clock.h"
 #include "checkpoint.h"
@@ -126,6 +127,18 @@ typedef struct draw {
     uint32_t purpose;
 } draw;
 
+/* Numbers 0 and 1 of the stream are the mask's (view.h). */
+enum { DROPOUT_NUMBER = 16 };
+
+/* While learning, a share of the samples sees zeros: what guidance takes for no condition. */
+static void leave_out_condition(const dmc__pretrain *p, const draw *d, size_t i)
+{
+    const double share = p->model->spec.cond_dropout;
+    const dmc__stream s = {d->seed, DMC_STREAM_MASK, d->step, i};
+    if (d->held || !(share > 0) || dmc__rng_uniform(&s, DROPOUT_NUMBER) >= share) return;
+    memset(p->conds + i * p->cond, 0, p->cond * sizeof *p->conds);
+}
+
 /* Window i of the draw: what the network is to learn from. */
 static void stage_window(dmc__pretrain *p, const draw *d, size_t i)
 {
@@ -138,6 +151,7 @@ static void stage_window(dmc__pretrain *p, const draw *d, size_t i)
     }
     dmc__view_sample(&p->view, at, z, p->conds + i * p->cond, m, w);
     weigh_first_action(p, w);
+    leave_out_condition(p, d, i);
     if (dmc__rng_uniform(&mask, 1) < p->config.mask_share) dmc__view_causal_mask(&p->view, &mask, m, w);
     if (p->returns) p->target[i] = p->returns[p->view.data->start[at.episode] + (size_t)at.row];
 }

@@ -52,6 +52,7 @@ const dmc_bench_case dmc_bench_cases[] = {
     {"idql", DMC_BENCH_FORWARD, 256, 85},
     {"idql", DMC_BENCH_TRAIN, 64, 70},
     {"idql", DMC_BENCH_SAMPLE, 1, 0},
+    {"idql", DMC_BENCH_SAMPLE_GREEDY, 256, 0},
     {"dql", DMC_BENCH_FORWARD, 1, 0},
     {"dql", DMC_BENCH_FORWARD, 64, 0},
     {"twin_q", DMC_BENCH_FORWARD, 1, 0},
@@ -66,7 +67,7 @@ const size_t dmc_bench_case_count = sizeof dmc_bench_cases / sizeof *dmc_bench_c
 
 const char *dmc_bench_kind_name(dmc_bench_kind kind)
 {
-    static const char *const names[DMC_BENCH_KINDS] = {"forward", "train", "sample", "sample-bf16"};
+    static const char *const names[DMC_BENCH_KINDS] = {"forward", "train", "sample", "sample-bf16", "sample-greedy"};
     return names[kind];
 }
 

@@ -11,6 +11,7 @@ typedef enum dmc_bench_kind {
     DMC_BENCH_TRAIN,   /* forward, backward, clip, AdamW, moving average                 */
     DMC_BENCH_SAMPLE,  /* a sampler call: all its denoising steps; batch = candidates    */
     DMC_BENCH_SAMPLE_BF16,
+    DMC_BENCH_SAMPLE_GREEDY, /* the best of its candidates by the twins                   */
     DMC_BENCH_KINDS
 } dmc_bench_kind;
 

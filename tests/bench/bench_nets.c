@@ -26,7 +26,7 @@ typedef struct row {
     int threads, by_memory;
     double floor_ms, tail; /* 0 = not known */
     dmc_bench_rig rig;
-    dmc_bench_timing ours, eager, script;
+    dmc_bench_timing ours, network, eager, script; /* network: of a sampler, dmc_bench_loop_run */
 } row;
 
 static const dmc_bench_roof *roof_of(const report *p, int threads)
@@ -57,9 +57,12 @@ static dmc_status take_peer(report *p, row *r, const char *style, dmc_bench_timi
 
 static dmc_status measure(report *p, row *r)
 {
+    const int loop = r->rig.loop.hoist != NULL;
     for (int i = 0; i < 2; i++) DMC_TRY(dmc_bench_rig_run(&r->rig));
+    if (loop) DMC_TRY(dmc_bench_rig_loop(&r->rig));
     for (int round = 0; round < ROUNDS; round++) {
-        DMC_TRY(dmc_bench_take(&r->rig, r->threads, round_s, &r->ours));
+        DMC_TRY(dmc_bench_take(&r->rig, dmc_bench_rig_run, r->threads, round_s, &r->ours));
+        if (loop) DMC_TRY(dmc_bench_take(&r->rig, dmc_bench_rig_loop, r->threads, round_s, &r->network));
         DMC_TRY(take_peer(p, r, "eager", &r->eager));
         DMC_TRY(take_peer(p, r, "script", &r->script));
     }
@@ -75,8 +78,8 @@ static void print_head(const report *p)
         printf("%d thread(s): %.1f GFLOP/s; reading 16 KiB %.0f, 1 MiB %.0f, 16 MiB %.0f, 512 MiB %.0f GB/s\n", r->threads,
                r->gflops, r->gbps[0], r->gbps[6], r->gbps[10], r->gbps[15]);
     }
-    printf("peer: %s\n%-22s %3s %10s %10s %9s %8s %6s %10s %7s %10s %7s %8s\n", *p->peer.name ? p->peer.name : "none", "case",
-           "thr", "median ms", "min ms", "MFLOP", "of roof", "goal", "eager ms", "ratio", "script ms", "ratio", "p99/med");
+    printf("peer: %s\n%-22s %3s %10s %10s %9s %8s %6s %10s %7s %10s %7s %8s %6s\n", *p->peer.name ? p->peer.name : "none", "case",
+           "thr", "median ms", "min ms", "MFLOP", "of roof", "goal", "eager ms", "ratio", "script ms", "ratio", "p99/med", "loop");
     fflush(stdout);
 }
 
@@ -88,7 +91,8 @@ static void print_row(row *r, double ms)
     printf(r->c->goal > 0 && r->threads == 1 ? "%4d %%" : "     -", r->c->goal);
     printf(r->eager.n > 0 ? " %10.3f %6.1fx" : "          -       -", eager, eager / ms);
     printf(r->script.n > 0 ? " %10.3f %6.1fx" : "          -       -", script, script / ms);
-    printf(r->tail > 0 ? " %8.2f\n" : "        -\n", r->tail);
+    printf(r->tail > 0 ? " %8.2f" : "        -", r->tail);
+    printf(r->network.n > 0 ? " %6.3f\n" : "      -\n", ms / dmc_bench_median(&r->network));
     fflush(stdout);
 }
 
@@ -118,6 +122,8 @@ static void write_row(report *p, row *r, double ms)
     write_number(json, "script_ms", "%.5f", script);
     write_number(json, "script_ratio", "%.3f", script / ms);
     write_number(json, "tail", "%.3f", r->tail);
+    write_number(json, "steps", "%.0f", r->rig.loop.rows);
+    write_number(json, "network_ms", "%.5f", dmc_bench_median(&r->network));
     fputc('}', json);
     fflush(json);
 }

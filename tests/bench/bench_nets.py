@@ -62,6 +62,18 @@ def sample_once(name, net, inputs):
                 z = 0.3 * x + 0.7 * z
                 if i > 0:
                     z = z + 0.1 * torch.randn_like(z)
+            return z
+    return work
+
+
+def sample_best_once(name, net, inputs):
+    """The same, then the action of which the lesser of two critics thinks most."""
+    sample, obs, twins = sample_once(name, net, inputs), inputs[2], peers.TwinQ()
+
+    def work():
+        with torch.no_grad():
+            act = sample()[:, 0]
+            return act[torch.minimum(*twins(obs, act)).argmax()].clone()
     return work
 
 
@@ -120,6 +132,8 @@ def make_work(kind, name, net, inputs):
         return evaluate_once(net, inputs)
     if kind == "sample":
         return sample_once(name, net, inputs)
+    if kind == "sample-greedy":
+        return sample_best_once(name, net, inputs)
     return train_critic_once(net, inputs) if name == "twin_q" else train_once(name, net, inputs)
 
 

@@ -65,12 +65,12 @@ static dmc_status make_model(dmc_bench_rig *r, const dmc_bench_net *net)
     return dmc_model_create(r->context, r->data, &o, &r->model);
 }
 
-static dmc_status make_critic(dmc_bench_rig *r, int32_t batch)
+static dmc_status make_critic(dmc_bench_rig *r, int32_t batch, dmc_critic **out)
 {
     dmc_critic_options o;
     DMC_TRY(dmc_critic_options_init(&o, sizeof o));
     o.batch = batch;
-    return dmc_critic_create(r->context, r->data, &o, &r->critic);
+    return dmc_critic_create(r->context, r->data, &o, out);
 }
 
 /* ResNet-18 with what else is observed, of one frame; no network behind it. */
@@ -103,7 +103,7 @@ static dmc_status make_net(dmc_bench_rig *r, const dmc_bench_net *net, int32_t b
 {
     if (net->image > 0) return make_encoder(r, net);
     DMC_TRY(make_data(r, net));
-    return net->options ? make_model(r, net) : make_critic(r, batch);
+    return net->options ? make_model(r, net) : make_critic(r, batch, &r->critic);
 }
 
 /* ---- what runs -------------------------------------------------------------------------------------- */
@@ -160,8 +160,14 @@ static dmc_status make_sampler(dmc_bench_rig *r, const dmc_bench_case *c, const 
     dmc_sampler_options o;
     DMC_TRY(dmc_sampler_options_init(&o, sizeof o));
     o.candidates = c->batch;
-    if (c->kind == DMC_BENCH_SAMPLE_BF16) DMC_TRY(dmc_options_set(DMC_OPTIONS_SAMPLER, &o, "weights", "bf16"));
-    DMC_TRY(dmc_sampler_create(r->context, r->model, NULL, &o, &r->sampler));
+    if (c->kind == DMC_BENCH_SAMPLE_BF16) o.weights = DMC_WEIGHTS_BF16;
+    if (c->kind == DMC_BENCH_SAMPLE_GREEDY) {
+        o.select = DMC_SELECT_GREEDY;
+        DMC_TRY(make_critic(r, c->batch, &r->judge));
+    }
+    DMC_TRY(dmc_sampler_create(r->context, r->model, r->judge, &o, &r->sampler));
+    if (c->kind != DMC_BENCH_SAMPLE_BF16)
+        DMC_TRY(dmc_bench_loop_open(&r->loop, r->context, r->model, c->batch, c->batch));
     r->n_obs = (size_t)net->obs;
     r->n_act = (size_t)r->model->spec.net.horizon * (size_t)net->act;
     r->obs = calloc(r->n_obs, sizeof *r->obs);
@@ -206,6 +212,7 @@ static dmc_status count_sampling(dmc_bench_rig *r, const dmc_bench_case *c)
     const double steps = r->model->spec.process.steps, width = c->kind == DMC_BENCH_SAMPLE_BF16 ? 0.5 : 1;
     DMC_TRY(dmc_bench_count_work(r->model->net->graph, r->model->net, &w));
     r->flop = w.flop[DMC_BENCH_COND] + steps * (w.flop[DMC_BENCH_BOTH] + c->batch * w.flop[DMC_BENCH_REST]);
+    if (r->judge) r->flop += c->batch * dmc__graph_flops(dmc__iql_graph(r->judge->iql, DMC__IQL_Q));
     r->set = width * (w.bytes[DMC_BENCH_BOTH] + w.bytes[DMC_BENCH_REST]);
     r->bytes = steps * r->set;
     return DMC_OK;
@@ -255,7 +262,9 @@ dmc_status dmc_bench_rig_open(dmc_bench_rig *r, const dmc_bench_case *c, int thr
 
 void dmc_bench_rig_close(dmc_bench_rig *r)
 {
+    dmc_bench_loop_close(&r->loop);
     dmc_sampler_destroy(r->sampler);
+    dmc_critic_destroy(r->judge);
     dmc_trainer_destroy(r->trainer);
     dmc__plan_destroy(r->plan);
     if (r->encoder) dmc__dev_free(r->context->device, r->weights, dmc__graph_param_elems(r->encoder->graph));
@@ -275,4 +284,9 @@ dmc_status dmc_bench_rig_run(dmc_bench_rig *r)
     if (r->trainer) return dmc_trainer_step(r->trainer, 1, NULL);
     if (r->critic) return dmc_critic_step(r->critic, 1, NULL);
     return dmc_sampler_sample(r->sampler, r->obs, r->n_obs, r->act, r->n_act);
+}
+
+dmc_status dmc_bench_rig_loop(dmc_bench_rig *r)
+{
+    return dmc_bench_loop_run(&r->loop);
 }

@@ -3,9 +3,8 @@
 #define DMC_BENCH_RIG_H
 
 #include "bench_cases.h"
+#include "bench_loop.h"
 #include "roof.h"
-
-#include "lib/api/handles.h"
 
 typedef struct dmc_bench_rig {
     dmc_context *context;
@@ -17,6 +16,8 @@ typedef struct dmc_bench_rig {
     dmc__plan *plan;      /* what runs: plan, trainer, sampler, or the critic's update */
     dmc_trainer *trainer;
     dmc_sampler *sampler;
+    dmc_critic *judge;    /* of the sampler, or NULL                                   */
+    dmc_bench_loop loop;  /* of a sampler with float weights                           */
     float *obs, *act;
     size_t n_obs, n_act;
     uint64_t parameters;
@@ -29,6 +30,7 @@ typedef struct dmc_bench_rig {
 dmc_status dmc_bench_rig_open(dmc_bench_rig *r, const dmc_bench_case *c, int threads);
 void dmc_bench_rig_close(dmc_bench_rig *r); /* after a failed open too */
 dmc_status dmc_bench_rig_run(dmc_bench_rig *r);
+dmc_status dmc_bench_rig_loop(dmc_bench_rig *r); /* dmc_bench_loop_run */
 
 /* Time below which the machine cannot go. *by_memory: memory, not arithmetic, is the reason. */
 double dmc_bench_rig_floor_ms(const dmc_bench_rig *r, const dmc_bench_roof *roof, int *by_memory);

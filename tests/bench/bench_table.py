@@ -1,19 +1,22 @@
 #!/usr/bin/python3
-"""Put the results of `make bench-nets` into a document:  bench_table.py FOLDER DOCUMENT
+"""Put the results of `make bench-nets` into a document:  bench_table.py FOLDER DOCUMENT [loops]
 
-FOLDER holds nets.json and machine.json. In DOCUMENT everything between the two marker lines is replaced.
+FOLDER holds nets.json and machine.json. In DOCUMENT everything between the two marker lines is replaced: those of
+`make bench-table`, or with "loops" those of `make bench-loops`, between which only sampler calls are shown, against their network.
 """
 import json
 import pathlib
 import sys
 
-BEGIN, END = "<!-- made by make bench-table -->", "<!-- end of what make bench-table made -->"
 NAMES = {
     "janner": "Janner U-Net", "half_janner": "half Janner U-Net", "chi": "Chi U-Net", "chi_tf": "Chi transformer",
     "dp_dit": "DiT, PushT", "dd_dit": "DiT, hopper", "idql": "IDQL MLP", "dql": "DQL MLP", "twin_q": "twin Q",
     "resnet18": "ResNet-18",
 }
-KINDS = {"forward": "Forward pass", "train": "Training step", "sample": "Sampler call", "sample-bf16": "Sampler call"}
+KINDS = {"forward": "Forward pass", "train": "Training step", "sample": "Sampler call", "sample-bf16": "Sampler call",
+         "sample-greedy": "Sampler call"}
+LOOP_GOAL = 1.05
+EXTRAS = {"sample-bf16": ", bfloat16", "sample-greedy": ", best by Q"}
 SIZES = (("16 KiB", 14), ("256 KiB", 18), ("1 MiB", 20), ("4 MiB", 22), ("16 MiB", 24), ("64 MiB", 26), ("512 MiB", 29))
 
 
@@ -32,7 +35,7 @@ def times(x):
 
 def title(case):
     name, kind, batch = case.split("/")
-    return f"{NAMES.get(name, name)}, batch {batch}" + (", bfloat16" if kind.endswith("bf16") else "")
+    return f"{NAMES.get(name, name)}, batch {batch}" + EXTRAS.get(kind, "")
 
 
 def ratios(row):
@@ -73,11 +76,37 @@ def narrow_gains(nets):
             yield f"{title(r['case'])}, {r['threads']} thread(s): {wide / r['median_ms']:.2f} times as fast as with floats."
 
 
-def section(machine, nets):
+def head(machine, nets):
     yield (f"{machine['processor']}, {machine['processors']} processors, {machine['kernels']} kernels, gcc {machine['compiler']}, "
            f"{machine['date']}, tree of {machine['commit']}, load {number(machine['load'], 2)} before.")
     yield f"Peer: {next((r['peer'] for r in nets if r['peer']), 'none').replace(', eager', '')}."
     yield ""
+
+
+def loop_row(row, forwards):
+    """A sampler call by its network's passes alone (hoisted), and by as many plain forward passes of that run."""
+    name, kind, batch = row["case"].split("/")
+    steps, ratio = row["steps"], row["median_ms"] / row["network_ms"]
+    plain = forwards.get((f"{name}/forward/{batch}", row["threads"]))
+    return (f"| {title(row['case'])} | {row['threads']} | {steps} | {number(row['median_ms'])} | {number(row['network_ms'])} | "
+            f"{ratio:.3f}{'' if ratio <= LOOP_GOAL else ' (missed)'} | {number(plain and plain * steps)} | "
+            f"{number(row['peer_ms'])} / {number(row['script_ms'])} | {ratios(row)} |")
+
+
+def loops(machine, nets):
+    forwards = {(r["case"], r["threads"]): r["median_ms"] for r in nets}
+    heads = ("loop", "threads", "steps", "ours, ms", "network alone, ms", f"loop / network (goal {LOOP_GOAL})",
+             "steps x plain forward, ms", "PyTorch eager / script, ms", "PyTorch by ours")
+    yield from head(machine, nets)
+    yield "| " + " | ".join(heads) + " |"
+    yield "|---" * len(heads) + "|"
+    for r in nets:
+        if r.get("network_ms"):
+            yield loop_row(r, forwards)
+
+
+def section(machine, nets):
+    yield from head(machine, nets)
     yield from roofs(machine)
     for heading in dict.fromkeys(KINDS.values()):
         rows = {}
@@ -94,15 +123,16 @@ def section(machine, nets):
     yield from narrow_gains(nets)
 
 
-def main(folder, document):
+def main(folder, document, what="table"):
+    begin, end = f"<!-- made by make bench-{what} -->", f"<!-- end of what make bench-{what} made -->"
     machine, nets = (json.loads((pathlib.Path(folder) / name).read_text()) for name in ("machine.json", "nets.json"))
     path = pathlib.Path(document)
     text = path.read_text()
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        sys.exit(f"{document}: needs one line {BEGIN} and one line {END}")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    path.write_text(before + BEGIN + "\n\n" + "\n".join(section(machine, nets)) + "\n\n" + END + after)
+    if text.count(begin) != 1 or text.count(end) != 1:
+        sys.exit(f"{document}: needs one line {begin} and one line {end}")
+    before, after = text.split(begin)[0], text.split(end)[1]
+    lines = (loops if what == "loops" else section)(machine, nets)
+    path.write_text(before + begin + "\n\n" + "\n".join(lines) + "\n\n" + end + after)
     print(f"{document}: {len(nets)} rows of {folder}/nets.json")
 
 

@@ -21,7 +21,7 @@ double dmc_bench_now(void)
     return seconds_on(CLOCK_MONOTONIC);
 }
 
-dmc_status dmc_bench_take(dmc_bench_rig *r, int threads, double seconds, dmc_bench_timing *t)
+dmc_status dmc_bench_take(dmc_bench_rig *r, dmc_bench_run run, int threads, double seconds, dmc_bench_timing *t)
 {
     const clockid_t clock = threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
     const double end = dmc_bench_now() + seconds;
@@ -29,7 +29,7 @@ dmc_status dmc_bench_take(dmc_bench_rig *r, int threads, double seconds, dmc_ben
     int runs = 1;
     do {
         const double start = seconds_on(clock);
-        for (int i = 0; i < runs; i++) DMC_TRY(dmc_bench_rig_run(r));
+        for (int i = 0; i < runs; i++) DMC_TRY(run(r));
         const double took = seconds_on(clock) - start;
         if (took < 2e-4 && runs < 1 << 20) runs *= 2;
         else if (t->n < DMC_BENCH_SAMPLES) t->ms[t->n++] = 1e3 * took / runs;

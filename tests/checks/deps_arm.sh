@@ -1,7 +1,7 @@
 #!/bin/sh
 # deps_arm.sh ROOT PACKAGE... — Debian's arm64 build of PACKAGE and of all that it needs, unpacked into the folder ROOT, which
 # is then a system that a cross compiler and qemu can look into. Nothing is installed, so this needs no root, and it cannot
-# break the host: libhdf5-dev and libpthreadpool-dev of two architectures cannot be installed side by side, so apt would
+# break the host: libhdf5-dev of two architectures cannot be installed side by side, so apt would
 # remove the host's own. Free when all of it is there.
 set -eu
 root=$1

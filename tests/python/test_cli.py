@@ -307,6 +307,64 @@ def test_another_horizon(made):
     assert "of 8 rows" in run(made, "eval", "-m", "unet.dmc", "-c", "c.yaml", "-n", "8", "sampler.horizon=8").stdout
 
 
+PROCESSES = ["vp", "vp_grid", "vp_sde", "edm", "flow"]
+
+
+def sampler_names():
+    """All but auto, from the help of the program itself."""
+    line = next(x for x in run(".", "sample", "--help").stdout.splitlines() if " ddpm " in x)
+    return line.split()[:-1]
+
+
+@pytest.fixture(scope="module")
+def processes(made):
+    """A small model of every process, beside the others."""
+    for name in PROCESSES:
+        run(made, "train", "-c", "c.yaml", "-q", "-o", f"{name}.dmc", f"model.process={name}", "train.steps=5")
+    return made
+
+
+def suits(sampler, process):
+    """As docs/math/samplers.md has it."""
+    return {"flow_sde": process == "flow", "reinflow": process == "flow", "euler_maruyama": process != "flow",
+            "sde_dpm": process != "flow"}.get(sampler, True)
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_every_sampler_answers_or_says_why_not(processes, process):
+    names = sampler_names()
+    assert len(names) == 13 and names[:2] == ["ddpm", "ddim"]
+    for sampler in names:
+        call = ["sample", "-m", f"{process}.dmc", "--obs", "0.5,0", "--json", "--sampler", sampler, "--steps", "3"]
+        done = subprocess.run([DMC, *call], cwd=processes, capture_output=True, text=True, timeout=60)
+        if suits(sampler, process):
+            assert done.returncode == 0, (sampler, done.stderr)
+            answer = json.loads(done.stdout)
+            assert answer["steps"] == 3 and len(answer["actions"]) == 4, (sampler, answer)
+        else:
+            assert done.returncode == 3 and done.stdout == "" and done.stderr.count("\n") == 1, (sampler, done)
+            assert f"sampler {sampler} cannot be used with the process {process}, only with: " in done.stderr
+
+
+def test_sampler_flags(made):
+    assert 'did you mean "heun"' in run(made, "sample", "--obs", "0,0", "--sampler", "hune", code=3).stderr
+    assert "steps = 9" in run(made, "sample", "--obs", "0,0", "--steps", "9", code=3).stderr
+    flags = sample(made, "--obs", "0.5,0", "-s", "ddim", "-k", "2")
+    keys = sample(made, "--obs", "0.5,0", "sampler.sampler=ddim", "sampler.steps=2")
+    assert flags[0]["actions"] == keys[0]["actions"] and flags[0]["steps"] == 2
+    assert flags[0]["actions"] != sample(made, "--obs", "0.5,0", "-s", "ddpm", "-k", "2")[0]["actions"]
+    assert json.loads(run(made, "eval", "-c", "c.yaml", "-n", "4", "-k", "1", "--json").stdout)["windows"] == 4
+
+
+def test_sample_notes_what_the_critic_says(made):
+    best = ["--obs", "0.5,0", "-C", "critic.dmc", "sampler.select=greedy", "sampler.candidates=8"]
+    chosen = sample(made, *best)[0]
+    done = run(made, "sample", *best)
+    assert done.stderr == f"Q {chosen['q']:.6g}, candidate {chosen['chosen']}, 5 steps\n"
+    assert len(done.stdout.split()) == 4
+    assert run(made, "sample", "--quiet", *best).stderr == "" == run(made, "sample", "--obs", "0.5,0").stderr
+
+
 def test_sample_from_standard_input_keeps_the_history(made):
     lines = sample(made, "--obs", "-", input="0.5 0\n-0.5 0\n")
     alone = sample(made, "--obs", "-", input="-0.5 0\n")

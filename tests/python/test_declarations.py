@@ -43,6 +43,7 @@ RECORDS = [
     _records.TrainMetrics,
     _records.CriticMetrics,
     _records.SamplerInfo,
+    _records.SamplerParts,
     _records.AlignProgress,
     _records.AlignReport,
     _records.OptionInfo,

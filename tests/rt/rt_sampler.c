@@ -1,8 +1,8 @@
-/* rt_sampler.c — dmc_sampler_sample does nothing a control loop could stumble over.
+/* rt_sampler.c — the calls of a sampler that answer do nothing a control loop could stumble over.
  *
  * malloc and its kin, and the pthread locks, are replaced in this program and counted; a seccomp filter kills a child at
  * its first system call but exit. 10,000 calls each, policy, planner and a policy that sees, every selection rule, with a
- * critic.
+ * critic; a million single steps; page faults after warming up; lateness by the real clock.
  */
 #include <check.h>
 #include <dlfcn.h>
@@ -11,6 +11,7 @@
 #include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -173,18 +174,55 @@ static void rig_choose(rig *r, int i, int32_t weights)
     else rig_open_as(r, roles[i % 2], 1, selects[i / 2], weights);
 }
 
-/* CALLS calls with changing observations; the worst status. */
-static dmc_status run_calls(rig *r)
+/* Calls with changing observations; the worst status. */
+static dmc_status run_calls(rig *r, int32_t calls)
 {
     float obs[S], out[64];
     uint8_t pixels[PIXELS] = {0};
     dmc_status worst = DMC_OK;
-    for (int32_t i = 0; i < CALLS; i++) {
+    for (int32_t i = 0; i < calls; i++) {
         pixels[i % PIXELS] ^= 255;
         if (r->sees && dmc_sampler_set_image(r->sampler, "eye", pixels, PIXELS) < worst) worst = DMC_EINVAL;
         for (int32_t j = 0; j < S; j++) obs[j] = (float)((i + j) % 17) / 17;
         const dmc_status status = dmc_sampler_sample(r->sampler, obs, S, out, r->n_out);
         if (status < worst) worst = status;
+    }
+    return worst;
+}
+
+/* `steps` single steps, in answers of 1, 2, ... steps and to the end, with all else a loop may call in between. */
+static dmc_status run_steps(rig *r, int32_t steps)
+{
+    float obs[S], out[64];
+    dmc_sampler_info info = {.struct_size = sizeof info};
+    dmc_status worst = DMC_OK;
+    for (int32_t done = 0, answers = 0; done < steps; answers++) {
+        int32_t left = 1;
+        for (int32_t j = 0; j < S; j++) obs[j] = (float)((answers + j) % 17) / 17;
+        dmc_status status = dmc_sampler_begin(r->sampler, obs, S);
+        for (int32_t i = 0; status >= 0 && left > 0 && i <= answers % 8; i++, done++)
+            status = dmc_sampler_step(r->sampler, &left);
+        if (status >= 0) status = dmc_sampler_finish(r->sampler, out, r->n_out);
+        if (status >= 0) status = dmc_sampler_get_info(r->sampler, &info);
+        if (status >= 0 && info.partial != (left > 0)) status = DMC_EINVAL;
+        if (status < worst) worst = status;
+    }
+    return worst;
+}
+
+/* Deadlines that are ahead, and some that are not. */
+static dmc_status run_until(rig *r)
+{
+    float obs[S] = {0}, out[64];
+    dmc_status worst = DMC_OK;
+    for (int32_t i = 0; i < CALLS; i++) {
+        const int64_t deadline = i % 16 ? dmc_clock_now() + i % 7 * 2000 : 0;
+        const dmc_status status = dmc_sampler_sample_until(r->sampler, obs, S, deadline, out, r->n_out);
+        if (status < worst && status != DMC_EDEADLINE) worst = status;
+        if (i % 16 == 0 && status != DMC_EDEADLINE) worst = DMC_EINVAL;
+        if (i % 1000 == 0 && dmc_sampler_prefault(r->sampler) < 0) worst = DMC_EINVAL;
+        if (i % 100 == 0 && dmc_sampler_step(r->sampler, NULL) != DMC_ESTATE) worst = DMC_EINVAL;
+        if (i % 100 == 0 && dmc_sampler_finish(r->sampler, out, r->n_out) != DMC_ESTATE) worst = DMC_EINVAL;
     }
     return worst;
 }
@@ -209,7 +247,7 @@ START_TEST(no_allocation_and_no_lock)
     rig_choose(&r, _i, DMC_WEIGHTS_FLOAT32);
     counted = 0;
     counting = 1;
-    const dmc_status status = run_calls(&r);
+    const dmc_status status = run_calls(&r, CALLS);
     counting = 0;
     ck_assert_msg(status >= DMC_OK, "%s", dmc_last_error());
     ck_assert_int_eq(counted, 0);
@@ -226,14 +264,111 @@ START_TEST(half_weights_allocate_nothing)
     ck_assert_int_eq(dmc_model_clone(r.model, &other), DMC_OK);
     counted = 0;
     counting = 1;
-    dmc_status status = run_calls(&r);
+    dmc_status status = run_calls(&r, CALLS);
     const dmc_status rebound = dmc_sampler_rebind(r.sampler, other);
-    if (status >= DMC_OK) status = run_calls(&r);
+    if (status >= DMC_OK) status = run_calls(&r, CALLS);
     counting = 0;
     ck_assert_msg(status >= DMC_OK && rebound == DMC_OK, "%s", dmc_last_error());
     ck_assert_int_eq(counted, 0);
     rig_close(&r);
     dmc_model_destroy(other);
+}
+END_TEST
+
+/* A million single steps of a policy, fewer of a planner. */
+START_TEST(steps_allocate_nothing)
+{
+    enum { STEPS = 1000000 };
+    rig r;
+    rig_open(&r, roles[_i], 1, DMC_SELECT_GREEDY);
+    counted = 0;
+    counting = 1;
+    dmc_status status = run_steps(&r, _i ? STEPS / 20 : STEPS);
+    if (status >= 0) status = run_until(&r);
+    counting = 0;
+    ck_assert_msg(status >= DMC_OK, "%d: %s", status, dmc_last_error());
+    ck_assert_int_eq(counted, 0);
+    rig_close(&r);
+}
+END_TEST
+
+/* In the caller's memory even making a sampler allocates nothing, nor does destroying it. */
+START_TEST(a_buffer_is_all_it_takes)
+{
+    rig r;
+    dmc_sampler *s = NULL;
+    dmc_sampler_options o;
+    size_t bytes;
+    rig_choose(&r, _i, DMC_WEIGHTS_BF16);
+    const dmc_sampler_parts parts = {.struct_size = sizeof parts, .critic = r.critic};
+    dmc_sampler_options_init(&o, sizeof o);
+    o.candidates = 4;
+    o.select = selects[_i / 2 % 4];
+    o.weights = _i % 3;
+    o.majorities = "0";
+    ck_assert_int_eq(dmc_sampler_size(r.model, &parts, &o, &bytes), DMC_OK);
+    void *memory = malloc(bytes);
+    counted = 0;
+    counting = 1;
+    const dmc_status made = dmc_sampler_create_in(r.model, &parts, &o, memory, bytes, &s);
+    dmc_sampler *const own = r.sampler;
+    r.sampler = s;
+    const dmc_status status = made >= 0 ? run_calls(&r, 300) : made;
+    dmc_sampler_destroy(s);
+    counting = 0;
+    r.sampler = own;
+    ck_assert_msg(status >= DMC_OK, "%s", dmc_last_error());
+    ck_assert_int_eq(counted, 0);
+    free(memory);
+    rig_close(&r);
+}
+END_TEST
+
+static long faults_so_far(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return u.ru_minflt + u.ru_majflt;
+}
+
+/* Page faults of 1000 calls on a thread of its own, which has not sampled before. */
+static void *count_faults(void *arg)
+{
+    rig *r = arg;
+    float obs[S] = {0}, out[64];
+    static long faults;
+    faults = -1;
+    if (dmc_sampler_prefault(r->sampler) < 0 || dmc_sampler_sample(r->sampler, obs, S, out, r->n_out) < 0) return &faults;
+    long before = faults_so_far();
+    before = faults_so_far();
+    for (int32_t i = 0; i < 1000; i++) {
+        obs[0] = (float)(i % 10) / 10;
+        if (dmc_sampler_sample(r->sampler, obs, S, out, r->n_out) < 0) return &faults;
+    }
+    faults = faults_so_far() - before;
+    return &faults;
+}
+
+/* The kernel may take a page away now and then, though not from three new samplers in a row. */
+START_TEST(no_page_fault_after_prefault)
+{
+    long fewest = 1000;
+    for (int attempt = 0; attempt < 3 && fewest; attempt++) {
+        rig r;
+        pthread_t t;
+        void *faults;
+        rig_choose(&r, _i, DMC_WEIGHTS_FLOAT32);
+        if (r.sees) { /* an image would be needed for every call */
+            rig_close(&r);
+            return;
+        }
+        ck_assert_int_eq(pthread_create(&t, NULL, count_faults, &r), 0);
+        ck_assert_int_eq(pthread_join(t, &faults), 0);
+        ck_assert_int_ge(*(long *)faults, 0);
+        if (*(long *)faults < fewest) fewest = *(long *)faults;
+        rig_close(&r);
+    }
+    ck_assert_int_eq(fewest, 0);
 }
 END_TEST
 
@@ -263,7 +398,8 @@ static int child_under_seccomp(rig *r)
 {
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
     if (!f || seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(exit_group), 0) < 0 || seccomp_load(f) < 0) return 77;
-    return run_calls(r) < DMC_OK;
+    if (run_calls(r, CALLS) < DMC_OK) return 1;
+    return r->sees ? 0 : run_steps(r, 10000) < DMC_OK || run_until(r) < DMC_OK;
 }
 
 START_TEST(no_system_call)
@@ -277,6 +413,62 @@ START_TEST(no_system_call)
     ck_assert_int_eq(waitpid(child, &state, 0), child);
     ck_assert_msg(!WIFSIGNALED(state), "a system call was made: killed by signal %d", WTERMSIG(state));
     ck_assert_int_eq(WEXITSTATUS(state), 0);
+    rig_close(&r);
+}
+END_TEST
+
+static void spin(int64_t ns)
+{
+    for (const int64_t end = dmc_clock_now() + ns; dmc_clock_now() < end;) {}
+}
+
+/* A host's loop that makes a network slow: what it does in parallel takes 0.2 ms more. */
+static void run_slowly(void *user, void (*task)(void *arg, size_t i), void *arg, size_t n)
+{
+    (void)user;
+    spin(200000);
+    for (size_t i = 0; i < n; i++) task(arg, i);
+}
+
+/* 30 steps of a millisecond or more, deadlines everywhere from no time to more than enough. The call returns before the deadline,
+ * or late by the last step; where something else had the processor in between, twice in 40 at most, later. */
+START_TEST(late_by_a_step_at_most)
+{
+    rig r;
+    dmc_context_options c;
+    dmc_sampler_options o;
+    dmc_sampler_info info = {.struct_size = sizeof info};
+    float obs[S] = {0}, out[64];
+    int32_t late = 0, partial = 0, full = 0;
+    rig_open(&r, DMC_ROLE_PLANNER, 1, DMC_SELECT_FIRST);
+    dmc_sampler_destroy(r.sampler);
+    dmc_context_destroy(r.ctx);
+    dmc_context_options_init(&c, sizeof c);
+    c.threads = 2;
+    c.parallel_for = run_slowly;
+    ck_assert_int_eq(dmc_context_create(&c, &r.ctx), DMC_OK);
+    dmc_sampler_options_init(&o, sizeof o);
+    o.candidates = 64;
+    ck_assert_int_eq(dmc_sampler_create(r.ctx, r.model, NULL, &o, &r.sampler), DMC_OK);
+    ck_assert_int_ge(dmc_sampler_sample(r.sampler, obs, S, out, r.n_out), 0);
+    ck_assert_int_eq(dmc_sampler_get_info(r.sampler, &info), DMC_OK);
+    const int64_t step = info.longest_step, whole = info.nanoseconds;
+    ck_assert_int_gt(step, 1000000);
+    for (int32_t i = 1; i <= 40; i++) {
+        const int64_t deadline = dmc_clock_now() + whole * i / 30;
+        const dmc_status status = dmc_sampler_sample_until(r.sampler, obs, S, deadline, out, r.n_out);
+        const int64_t over = dmc_clock_now() - deadline;
+        ck_assert_int_ge(status, DMC_OK);
+        ck_assert_int_eq(dmc_sampler_get_info(r.sampler, &info), DMC_OK);
+        ck_assert_int_ge(info.steps, 1);
+        ck_assert_int_eq(info.partial, info.steps < info.planned);
+        partial += info.partial;
+        full += !info.partial;
+        late += over > step;
+    }
+    ck_assert_int_gt(partial, 10);
+    ck_assert_int_gt(full, 3);
+    ck_assert_int_le(late, 2);
     rig_close(&r);
 }
 END_TEST
@@ -348,6 +540,10 @@ int main(void)
     tcase_add_test(t, the_counter_counts);
     tcase_add_loop_test(t, no_allocation_and_no_lock, 0, CHOICES);
     tcase_add_loop_test(t, half_weights_allocate_nothing, 0, 4);
+    tcase_add_loop_test(t, steps_allocate_nothing, 0, 2);
+    tcase_add_loop_test(t, a_buffer_is_all_it_takes, 0, CHOICES);
+    tcase_add_loop_test(t, no_page_fault_after_prefault, 0, CHOICES);
+    tcase_add_test(t, late_by_a_step_at_most);
     tcase_add_loop_test(t, a_refused_observation_allocates_nothing, 0, 2);
     tcase_add_loop_test(t, no_system_call, 0, CHOICES);
     tcase_add_loop_test(t, threads_do_not_change_bits, 0, 2);

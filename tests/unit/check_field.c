@@ -114,7 +114,7 @@ START_TEST(defaults_are_those_of_the_headers)
     ck_assert(m.n_obs == 1 && m.hidden == 256 && m.blocks == 3 && m.emb_dim == 64 && m.kernel == 5);
     ck_assert(m.schedule == DMC_SCHEDULE_COSINE && m.train_steps == 20);
     ck_assert(m.predict == DMC_PREDICT_AUTO && m.process == DMC_PROCESS_VP && m.obs_norm == DMC_NORM_GAUSSIAN);
-    ck_assert(m.act_norm == DMC_NORM_MINMAX && m.clip == 1 && m.control_hz == 0 && m.seed == 0);
+    ck_assert(m.act_norm == DMC_NORM_MINMAX && m.clip == -1 && m.control_hz == 0 && m.seed == 0);
     ck_assert_str_eq(m.mult, "1,2,2,2");
     expect_ok(dmc_train_options_init(&t, sizeof t));
     ck_assert(t.steps == 10000 && t.batch == 256 && t.warmup == 0 && t.lr == 3e-4);

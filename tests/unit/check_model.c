@@ -120,11 +120,33 @@ START_TEST(options_are_refused_by_name)
 }
 END_TEST
 
+/* Where the data have no bound, none is set by itself: a planner of defaults can be made. */
+START_TEST(clip_by_itself)
+{
+    dmc_model_options o;
+    dmc_model_options_init(&o, sizeof o);
+    ck_assert_double_eq(o.clip, -1);
+    for (int32_t planner = 0; planner < 2; planner++)
+        for (int32_t norm = DMC_NORM_NONE; norm <= DMC_NORM_MINMAX; norm++) {
+            o.role = planner ? DMC_ROLE_PLANNER : DMC_ROLE_POLICY;
+            o.obs_norm = norm;
+            dmc_model *const m = world_model(ctx, data, &o);
+            ck_assert_double_eq(m->process.config.clip, !planner || norm == DMC_NORM_MINMAX);
+            dmc_model_destroy(m);
+        }
+    o.act_norm = DMC_NORM_NONE;
+    dmc_model *const m = world_model(ctx, data, &o);
+    ck_assert_double_eq(m->process.config.clip, 0);
+    dmc_model_destroy(m);
+}
+END_TEST
+
 /* Clipping at one standard deviation would silently throw most of the data away. */
 START_TEST(gaussian_samples_are_not_clipped_near_the_middle)
 {
     dmc_model_options o = world_policy();
     o.act_norm = DMC_NORM_GAUSSIAN;
+    o.clip = 1;
     expect_refused(&o, DMC_EINVAL, "clip = 1 would cut off a gaussian-normalised action");
     o.clip = 3;
     dmc_model_destroy(world_model(ctx, data, &o));
@@ -132,6 +154,7 @@ START_TEST(gaussian_samples_are_not_clipped_near_the_middle)
     dmc_model_destroy(world_model(ctx, data, &o));
     o = world_planner();
     o.obs_norm = DMC_NORM_GAUSSIAN;
+    o.clip = 1;
     expect_refused(&o, DMC_EINVAL, "clip = 1 would cut off a gaussian-normalised state");
     o = world_policy(); /* a policy's observations are not sampled */
     o.obs_norm = DMC_NORM_GAUSSIAN;
@@ -422,6 +445,7 @@ Suite *dmc_suite_model(void)
     tcase_add_test(c, published_parameter_counts);
     tcase_add_test(c, weights_come_from_the_seed_alone);
     tcase_add_test(c, options_are_refused_by_name);
+    tcase_add_test(c, clip_by_itself);
     tcase_add_test(c, gaussian_samples_are_not_clipped_near_the_middle);
     tcase_add_test(c, multipliers_are_parsed);
     tcase_add_test(c, creating_without_memory);

@@ -2,7 +2,9 @@
 #include "failing_alloc.h"
 
 #include <check.h>
+#include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 enum { N = 1000 };
 
@@ -91,6 +93,64 @@ START_TEST(results_are_visible_after_the_run)
 }
 END_TEST
 
+/* Two callers at once: whoever comes second does its loop alone. */
+static void *run_loops(void *pool)
+{
+    size_t square[N];
+    for (int round = 0; round < 2000; round++) {
+        const size_t n = (size_t)(2 + round % 40);
+        for (size_t i = 0; i < n; i++) square[i] = 0;
+        dmc__pool_run(pool, write_square, square, n);
+        for (size_t i = 0; i < n; i++)
+            if (square[i] != i * i) return pool;
+    }
+    return NULL;
+}
+
+START_TEST(callers_share_a_pool)
+{
+    pthread_t caller[3];
+    dmc__pool *pool;
+    ck_assert_int_eq(dmc__pool_create(&dmc__default_allocator, 3, NULL, NULL, &pool), DMC_OK);
+    for (int i = 0; i < 3; i++) ck_assert_int_eq(pthread_create(&caller[i], NULL, run_loops, pool), 0);
+    for (int i = 0; i < 3; i++) {
+        void *failed;
+        ck_assert_int_eq(pthread_join(caller[i], &failed), 0);
+        ck_assert_ptr_null(failed);
+    }
+    dmc__pool_destroy(pool);
+}
+END_TEST
+
+/* Helpers that went to sleep come again, and both threads do some of a long loop. */
+typedef struct attendance {
+    pthread_t caller;
+    atomic_int others;
+} attendance;
+
+static void stay_a_while(void *arg, size_t i)
+{
+    attendance *const a = arg;
+    (void)i;
+    usleep(1000);
+    if (!pthread_equal(pthread_self(), a->caller)) atomic_fetch_add(&a->others, 1);
+}
+
+START_TEST(helpers_wake_up)
+{
+    dmc__pool *pool;
+    ck_assert_int_eq(dmc__pool_create(&dmc__default_allocator, 2, NULL, NULL, &pool), DMC_OK);
+    for (int round = 0; round < 3; round++) {
+        attendance a = {.caller = pthread_self()};
+        usleep(20000);
+        dmc__pool_run(pool, stay_a_while, &a, 200);
+        ck_assert_int_gt(a.others, 0);
+        ck_assert_int_lt(a.others, 200);
+    }
+    dmc__pool_destroy(pool);
+}
+END_TEST
+
 START_TEST(bounds_and_memory)
 {
     dmc__pool *pool = (dmc__pool *)&pool;
@@ -115,6 +175,8 @@ Suite *dmc_suite_pool(void)
     tcase_add_test(t, no_pool_is_one_thread);
     tcase_add_test(t, host_loop_is_used);
     tcase_add_test(t, results_are_visible_after_the_run);
+    tcase_add_test(t, callers_share_a_pool);
+    tcase_add_test(t, helpers_wake_up);
     tcase_add_test(t, bounds_and_memory);
     suite_add_tcase(s, t);
     return s;

@@ -450,30 +450,35 @@ END_TEST
 
 /* Noise belongs to the number of a sample, condition * candidates + candidate, so sample 5 of a call is the same whether it
  * is candidate 5 of one condition, or condition 5, or candidate 1 of condition 2: the observation being equal. Row b of a
- * batch is therefore not what a sampler with batch 1 gives, except for row 0. Exact where the arithmetic of a row does not
- * depend on its neighbours, as on this device. */
+ * batch is therefore not what a sampler with batch 1 gives, except for row 0. On every device and with any number of threads the
+ * arithmetic of a row does not depend on its neighbours. */
 START_TEST(samples_are_numbered_through)
 {
-    static const int32_t split[4][2] = {{1, 6}, {6, 1}, {3, 2}, {1, 1}};
-    dmc_context_options c;
-    dmc_context *ref;
-    dmc_context_options_init(&c, sizeof c);
-    c.device = "ref";
-    expect_ok(dmc_context_create(&c, &ref));
-    const dmc_model_options mo = world_policy();
-    dmc_model *m = world_model(ref, data, &mo);
-    answer a[4];
-    for (int i = 0; i < 4; i++) {
-        const dmc_sampler_options o = world_sampling(split[i][0], split[i][1], DMC_SELECT_FIRST);
-        dmc_sampler *s = world_sampler(m, NULL, &o);
-        for (uint64_t call = 0; call < 2; call++) ask(s, 3, &a[i]);
-        dmc_sampler_destroy(s);
-        const size_t n = (size_t)split[i][0] * (size_t)split[i][1];
-        ck_assert_mem_eq(a[0].all, a[i].all, n * a[0].elems * sizeof(float));
+    static const int32_t split[5][2] = {{1, 6}, {6, 1}, {3, 2}, {2, 3}, {1, 1}};
+    static const char *const device[] = {"ref", "cpu", "ref64"};
+    const dmc_model_options mo = _i / 3 ? world_planner() : world_policy();
+    answer a, first;
+    for (int32_t threads = 1; threads <= 3; threads++) {
+        dmc_context_options c;
+        dmc_context *own;
+        dmc_context_options_init(&c, sizeof c);
+        c.device = device[_i % 3];
+        c.threads = threads;
+        expect_ok(dmc_context_create(&c, &own));
+        dmc_model *m = world_model(own, data, &mo);
+        for (int i = 0; i < 5; i++) {
+            const dmc_sampler_options o = world_sampling(split[i][0], split[i][1], DMC_SELECT_FIRST);
+            dmc_sampler *s;
+            expect_ok(dmc_sampler_create(own, m, NULL, &o, &s));
+            for (uint64_t call = 0; call < 2; call++) ask(s, 3, &a);
+            dmc_sampler_destroy(s);
+            if (threads == 1 && i == 0) first = a;
+            ck_assert_mem_eq(first.all, a.all, (size_t)split[i][0] * (size_t)split[i][1] * a.elems * sizeof(float));
+        }
+        dmc_model_destroy(m);
+        dmc_context_destroy(own);
     }
-    ck_assert_mem_ne(a[0].all, a[0].all + a[0].elems, a[0].elems * sizeof(float));
-    dmc_model_destroy(m);
-    dmc_context_destroy(ref);
+    ck_assert_mem_ne(first.all, first.all + first.elems, first.elems * sizeof(float));
 }
 END_TEST
 
@@ -774,7 +779,7 @@ Suite *dmc_suite_sampler(void)
     c = tcase_create("again");
     add_case(s, c);
     tcase_add_loop_test(c, a_reset_repeats_everything, 0, 2);
-    tcase_add_test(c, samples_are_numbered_through);
+    tcase_add_loop_test(c, samples_are_numbered_through, 0, 6);
     tcase_add_test(c, rebinding_uses_the_other_weights);
     tcase_add_test(c, the_old_model_may_go);
     tcase_add_test(c, rebinding_needs_the_same_contract);

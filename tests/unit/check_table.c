@@ -1,11 +1,6 @@
-#include "../../lib/diffusion/table.h"
+#include "exact_rows.h"
 #include "failing_alloc.h"
-#include "two_modes.h"
 #include "vp_process.h"
-
-#include <check.h>
-#include <math.h>
-#include <string.h>
 
 static dmc__process make_process(int32_t schedule, int32_t predict, int32_t steps)
 {
@@ -153,82 +148,6 @@ END_TEST
 
 /* ---- T3: quality with the exact denoiser ---------------------------------------------------------------- */
 
-enum { CELLS = 640 };
-static const double low = -4, width = 8. / CELLS;
-
-/* Mean of row r from z, with the exact eps^ of the mixture. */
-static double exact_mean(const dmc__process *p, const dmc__row *r, double z)
-{
-    const double alpha = p->alpha[(int32_t)r->at.time], sigma = p->sigma[(int32_t)r->at.time];
-    const double eps = (z - alpha * two_modes_x0(z, alpha, sigma)) / sigma;
-    return r->a * (r->P * z + r->Q * eps) + r->b * z;
-}
-
-static double normal_cdf(double u)
-{
-    return .5 * erfc(-u / sqrt(2));
-}
-
-static double edge(int i)
-{
-    return low + i * width;
-}
-
-/* mass(cells) after one row with noise: each cell's mass spreads as a Gaussian around its mean. */
-static void spread_masses(const dmc__process *p, const dmc__row *r, double *mass)
-{
-    double next[CELLS] = {0};
-    for (int i = 0; i < CELLS; i++) {
-        if (mass[i] < 1e-12) continue;
-        const double mu = exact_mean(p, r, edge(i) + width / 2);
-        const int from = (int)fmax((mu - 6 * r->S - low) / width, 0), to = (int)fmin((mu + 6 * r->S - low) / width, CELLS - 1);
-        double below = 0;
-        for (int j = from; j <= to; j++) {
-            const double upto = j == to ? 1 : normal_cdf((edge(j + 1) - mu) / r->S);
-            next[j] += mass[i] * (upto - below);
-            below = upto;
-        }
-    }
-    memcpy(mass, next, sizeof next);
-}
-
-/* Integral of |F - F_data| over a fine grid; F from points x with masses, in ascending order. */
-static double distance(const double *x, const double *mass, int n)
-{
-    const double step = 1e-3;
-    double w1 = 0, model = 0;
-    int next = 0;
-    for (double at = -2; at < 2; at += step) {
-        while (next < n && x[next] <= at) model += mass[next++];
-        w1 += fabs(model - two_modes_cdf(at)) * step;
-    }
-    return w1;
-}
-
-/* DDPM: the density on a grid of cells, row by row; the last, noiseless row moves the cells' centres. */
-static double ddpm_distance(const dmc__process *p, const dmc__table *t)
-{
-    static double mass[CELLS], x[CELLS];
-    for (int i = 0; i < CELLS; i++) mass[i] = normal_cdf(edge(i + 1)) - normal_cdf(edge(i));
-    for (int32_t k = 0; k + 1 < t->k; k++) spread_masses(p, &t->row[k], mass);
-    for (int i = 0; i < CELLS; i++) x[i] = exact_mean(p, &t->row[t->k - 1], edge(i) + width / 2);
-    return distance(x, mass, CELLS);
-}
-
-/* DDIM: quantiles of the noise go through monotone maps. */
-static double ddim_distance(const dmc__process *p, const dmc__table *t)
-{
-    enum { FINE = 4000 };
-    static double x[FINE], mass[FINE];
-    for (int i = 0; i < FINE; i++) {
-        const double z = -4 + 8. * (i + .5) / FINE;
-        mass[i] = normal_cdf(z + 4. / FINE) - normal_cdf(z - 4. / FINE);
-        x[i] = z;
-        for (int32_t k = 0; k < t->k; k++) x[i] = exact_mean(p, &t->row[k], x[i]);
-    }
-    return distance(x, mass, FINE);
-}
-
 /* methods.md 1.3 (drawn samples, with a sampling error of about .007) within 20 % where that error allows it; and the
  * exact values, computed here without sampling, within 2 %. */
 START_TEST(two_modes_distances)
@@ -246,7 +165,7 @@ START_TEST(two_modes_distances)
         dmc__process p = make_process(DMC__SCHEDULE_COSINE, DMC__PREDICT_EPSILON, golden[i].steps);
         for (int32_t sampler = DMC__SAMPLER_DDPM; sampler <= DMC__SAMPLER_DDIM; sampler++) {
             dmc__table t = make_table(&p, &(dmc__table_config){.sampler = sampler, .steps = golden[i].steps});
-            const double w1 = sampler == DMC__SAMPLER_DDPM ? ddpm_distance(&p, &t) : ddim_distance(&p, &t);
+            const double w1 = sampler == DMC__SAMPLER_DDPM ? distance_with_noise(&t) : distance_without_noise(&t);
             const double published = golden[i].published[sampler], exact = golden[i].exact[sampler];
             if (published > 0)
                 ck_assert_msg(fabs(w1 - published) < .2 * published, "T = %d: %g, published %g", golden[i].steps, w1, published);

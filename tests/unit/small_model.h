@@ -17,6 +17,7 @@ typedef struct small_model_config {
     const char *device;
     int32_t schedule, predict, steps, horizon, cols, cond, extra;
     double clip;
+    int32_t process;
 } small_model_config;
 
 typedef struct small_model {
@@ -31,8 +32,14 @@ static inline void small_model_open(small_model *m, const small_model_config *c)
 {
     const dmc__net_config net = {.kind = DMC__NET_IDQL_MLP, .horizon = c->horizon, .cols = c->cols, .extra = c->extra,
                                  .cond = c->cond, .hidden = 6, .blocks = 1, .emb_dim = 4};
+    dmc__process_config process = dmc__process_defaults();
+    process.kind = c->process;
+    process.schedule = c->schedule;
+    process.predict = c->predict;
+    process.steps = c->steps;
+    process.clip = c->clip;
     ok(dmc__device_open(&dmc__default_allocator, c->device, NULL, &m->device));
-    ok(vp_process(&dmc__default_allocator, c->schedule, c->predict, c->steps, c->clip, &m->process));
+    ok(dmc__process_create(&dmc__default_allocator, &process, &m->process));
     ok(dmc__net_create(&dmc__default_allocator, &net, &m->net));
     m->n = dmc__graph_param_elems(m->net->graph);
     m->elems = (size_t)c->horizon * (size_t)c->cols;
@@ -59,7 +66,7 @@ static inline dmc__rollout *small_model_rollout(const small_model *m, const dmc_
     ok(dmc__table_create(&dmc__default_allocator, &m->process, c, &t));
     ok(dmc__rollout_create(m->net, m->device, &t, rollout_of(batch, 1, keep_chain), &r));
     dmc__table_free(&t);
-    dmc__rollout_bind(r, m->weights, NULL, c->steps);
+    dmc__rollout_bind(r, m->weights, NULL, dmc__rollout_rows(r));
     return r;
 }
 

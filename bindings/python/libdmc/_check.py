@@ -115,6 +115,12 @@ class DmcCallbackError(DmcError, RuntimeError):
     status = -61
 
 
+class DmcDeadlineError(DmcError, TimeoutError):
+    """the deadline had passed"""
+
+    status = -62
+
+
 ERRORS: dict[int, type[DmcError]] = {error.status: error for error in DmcError.__subclasses__()}
 STOPPED = 1
 

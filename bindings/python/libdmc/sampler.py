@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ._arguments import Floats, Small, flags, floats, small_floats, text, u64, whole
 from ._handle import Handle, used, used_or_null
 from ._lib import lib
-from ._records import SamplerInfo
+from ._records import SamplerInfo, SamplerParts
 from ._resource import Resource
 from .context import Context, where
 from .critic import Critic
@@ -19,11 +19,28 @@ from .model import Model
 from .options import Options, Value
 
 
+def _pointer(resource: Optional[Resource]) -> Any:
+    return None if resource is None else resource._as_parameter_
+
+
+def _create(
+    context: Any,
+    model: Resource,
+    critic: Optional[Resource],
+    value: Optional[Resource],
+    options: Options,
+    out: Any,
+) -> int:
+    parts = SamplerParts(critic=_pointer(critic), value=_pointer(value))
+    return lib.dmc_sampler_create_with(context, model, byref(parts), options, out)
+
+
 class Sampler(Handle):
     """Takes all memory when it is made. One thread at a time; many samplers may share a model.
 
     Options: libdmc.options.describe("sampler"), e.g. sampler="ddim", steps=5, batch=8,
-    candidates=16, select="greedy".
+    candidates=16, select="greedy". `value`, a model of role value, is for guide="value"; `critic`
+    for guide="critic" and for the choice among candidates.
     """
 
     _destroy = "dmc_sampler_destroy"
@@ -34,15 +51,17 @@ class Sampler(Handle):
         model: Model,
         critic: Optional[Critic] = None,
         *,
+        value: Optional[Model] = None,
         context: Optional[Context] = None,
         **options: Value,
     ):
         chosen = Options("sampler", options)
         super().__init__(
-            lib.dmc_sampler_create,
+            _create,
             where(context),
             used("model", model, Model),
             used_or_null("critic", critic, Critic),
+            used_or_null("value", value, Model),
             chosen,
         )
         self._made_with = self._use().needs
