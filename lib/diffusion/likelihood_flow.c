@@ -23,7 +23,7 @@ static dmc__likelihood_node make_node(const dmc__process *p, double time)
     double of_x0, of_eps;
     dmc__process_target(p, &l, &of_x0, &of_eps);
     const double det = l.alpha * of_eps - l.sigma * of_x0;
-    return (dmc__likelihood_node){.at = dmc__likelihood_fraction(&l), .seen = l.seen, .scale = l.alpha + l.sigma,
+    return (dmc__likelihood_node){.time = time, .seen = l.seen, .at = dmc__likelihood_fraction(&l), .scale = l.alpha + l.sigma,
                                   .of_z = -(of_x0 + of_eps) / det, .of_f = (l.alpha + l.sigma) / det};
 }
 

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "likelihood_parts.h"
+#include "schedule.h"
 
 double dmc__likelihood_fraction(const dmc__level *l)
 {
@@ -14,21 +15,21 @@ static double fraction_at(const dmc__process *p, double time)
     return dmc__likelihood_fraction(&l);
 }
 
-/* Noise grows with the clock on every process. */
+static double nearest_level(const dmc__process *p, double fraction)
+{
+    double i = 0;
+    while (i < p->t_max && fabs(fraction_at(p, i + 1) - fraction) <= fabs(fraction_at(p, i) - fraction)) i++;
+    return i;
+}
+
 double dmc__likelihood_time(const dmc__process *p, double fraction)
 {
-    double lo = p->t_min, hi = p->t_max;
-    if (p->discrete) {
-        double i = 0;
-        while (i < hi && fabs(fraction_at(p, i + 1) - fraction) <= fabs(fraction_at(p, i) - fraction)) i++;
-        return i;
-    }
-    if (fraction <= fraction_at(p, lo)) return lo;
-    if (fraction >= fraction_at(p, hi)) return hi;
-    for (int32_t i = 0; i < 100; i++) {
-        const double mid = .5 * (lo + hi);
-        if (fraction_at(p, mid) < fraction) lo = mid;
-        else hi = mid;
-    }
-    return hi;
+    const double ratio = fraction / (1 - fraction); /* sigma / alpha */
+    double time = fraction;
+    if (p->discrete) return nearest_level(p, fraction);
+    if (fraction >= fraction_at(p, p->t_max)) return p->t_max;
+    if (fraction <= fraction_at(p, p->t_min)) return p->t_min;
+    if (p->config.kind == DMC__PROCESS_EDM) time = ratio;
+    if (p->config.kind == DMC__PROCESS_VP_SDE) time = dmc__schedule_time(p->config.schedule, ratio);
+    return fmin(fmax(time, p->t_min), p->t_max);
 }

@@ -14,7 +14,8 @@ typedef struct dmc__likelihood_term {
 
 /* A place on the ODE's way, u = of_z z + of_f f, z = scale x. */
 typedef struct dmc__likelihood_node {
-    double at, seen;     /* sigma / (alpha + sigma); the time as the network gets it */
+    double time, seen;   /* on the clock; as the network gets it */
+    double at;           /* sigma / (alpha + sigma)              */
     double scale, of_z, of_f;
 } dmc__likelihood_node;
 
