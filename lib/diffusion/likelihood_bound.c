@@ -9,8 +9,8 @@
 #include "likelihood_parts.h"
 
 static const double two_pi = 6.28318530717958647692;
-/* The end of a clock that goes on to SNR 0 and infinity. */
-static const double open_end = 1e-3;
+/* Where the shares of a clock end that goes on to SNR infinity and 0: what is finer than 1 % of a unit is left to the first term. */
+static const double open_end = .01;
 
 static double snr(const dmc__process *p, double time)
 {
