@@ -156,6 +156,16 @@ void dmc__view_see(const dmc__view *v, const uint8_t *frames, float *cond)
     dmc__images_convert(frames, (size_t)v->cameras * (size_t)v->n_obs * (size_t)v->frame, frames_of(v, cond));
 }
 
+void dmc__view_normalise(const dmc__view *v, const float *z, float *out)
+{
+    if (!v->planner) {
+        dmc__normaliser_apply(v->act, z, (size_t)v->horizon, out);
+        return;
+    }
+    memcpy(out, z, dmc__view_elems(v) * sizeof *out);
+    normalise_plan(v, out, v->horizon);
+}
+
 void dmc__view_denormalise(const dmc__view *v, const float *z, float *out)
 {
     const int32_t s = v->planner ? v->obs->n : 0, c = dmc__view_cols(v);

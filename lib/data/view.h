@@ -40,7 +40,8 @@ void dmc__view_observe(const dmc__view *v, const float *raw, float *cond, float 
 void dmc__view_push(const dmc__view *v, const float *obs, float *window);
 /* The frames of a condition: (cameras,n_obs,h,w,c) bytes. */
 void dmc__view_see(const dmc__view *v, const uint8_t *frames, float *cond);
-/* Normalised z (T,cols) -> dataset units. */
+/* z (T,cols) in dataset units -> normalised; and back. */
+void dmc__view_normalise(const dmc__view *v, const float *z, float *out);
 void dmc__view_denormalise(const dmc__view *v, const float *z, float *out);
 /* Random causal mask (methods.md 7): rows < h fully known, row h: state known; h uniform in 1..T-1. Planner only;
  * rewrites mask and weight of one sample. */
