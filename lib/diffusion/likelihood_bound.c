@@ -9,7 +9,7 @@
 #include "likelihood_parts.h"
 
 static const double two_pi = 6.28318530717958647692;
-/* Where the shares of a clock end that goes on to SNR infinity and 0: what is finer than 1 % of a unit is left to the first term. */
+/* Where the shares of a clock end that goes on to SNR infinity and 0. The first term says what is finer than 1 % of a unit. */
 static const double open_end = .01;
 
 static double snr(const dmc__process *p, double time)

@@ -201,8 +201,8 @@ static dmc_status check_weights(const dmc__likelihood *l, const float *weight)
 {
     for (size_t i = 0; weight && i < total(l); i++)
         if (weight[i] == 0 && !is_known(l, i))
-            return dmc__fail(DMC_EINVAL, "likelihood: entry %zu of sample %zu is neither known nor counts, but the ODE's density is "
-                             "that of all entries together", i % (size_t)l->elems, i / (size_t)l->elems);
+            return dmc__fail(DMC_EINVAL, "likelihood: entry %zu of sample %zu is neither known nor counts, but the ODE's density "
+                             "is that of all entries together", i % (size_t)l->elems, i / (size_t)l->elems);
     return DMC_OK;
 }
 

@@ -104,8 +104,8 @@ static dmc_status check_samples(const stage *s, const dmc__likelihood_config *c,
     if (!x->obs && !s->view.planner)
         return dmc__fail(DMC_EINVAL, "dmc_likelihood: obs is NULL, a policy needs (n,%zu)", s->raw);
     if (s->view.planner && s->m->spec.inpaint == DMC__INPAINT_NOISED && c->method >= DMC__LIKELIHOOD_HUTCHINSON)
-        return dmc__fail(DMC_EINVAL, "dmc_likelihood: a planner of inpaint = noised has no flow in which its state is known; method must "
-                         "be bound or bank");
+        return dmc__fail(DMC_EINVAL, "dmc_likelihood: a planner of inpaint = noised has no flow in which its state is known; "
+                         "method must be bound or bank");
     DMC_TRY(check_finite("z", x->z, x->n * s->elems));
     return x->obs ? check_finite("obs", x->obs, x->n * s->raw) : DMC_OK;
 }

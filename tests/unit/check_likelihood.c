@@ -3,7 +3,6 @@
 #include "failing_alloc.h"
 #include "two_modes.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum { BATCH = 4, STEPS = 8, HORIZON = 3, COLS = 2, COND = 2, EXTRA = 1, ELEMS = HORIZON * COLS, TOTAL = BATCH * ELEMS };
@@ -421,7 +420,6 @@ START_TEST(bound_lies_below_the_density)
             gap[fine][b] = two_gaussians_log_density(&bell, some_x[b]) - expected; /* which is what varies with the noise */
             ck_assert_msg(fabs(mean[b] - expected) < .08 + .08 * gap[fine][b], "x = %g: %g, expected %g", some_x[b], mean[b],
                           expected);
-            if (getenv("SHOW")) printf("bound kind %d n %d x %g: mean %.4f closed %.4f gap %.4f\n", _i, n, some_x[b], mean[b], expected, gap[fine][b]);
         }
         close_model(&l);
     }
@@ -443,7 +441,6 @@ START_TEST(bound_ranks_on_continuous_clocks)
     draw_modes(SAMPLES, x, truth);
     open_exact(&l, _i, native(_i), 20, &modes, ROWS, &c);
     run_repeated(&l, SAMPLES, ROWS, x, &c, out);
-    if (getenv("SHOW")) printf("bound kind %d corr %.5f\n", _i, correlation(out, truth, SAMPLES));
     ck_assert_double_gt(correlation(out, truth, SAMPLES), .98);
     close_model(&l);
 }
@@ -495,7 +492,6 @@ START_TEST(bank_ranks_the_better_the_larger)
         }
         close_model(&l);
     }
-    if (getenv("SHOW")) printf("bank kind %d: %.3f %.3f %.3f\n", _i, mean[0], mean[1], mean[2]);
     ck_assert_double_gt(mean[0], .5);
     ck_assert_double_gt(mean[1], .7);
     ck_assert_double_gt(mean[2], .8);
@@ -528,7 +524,6 @@ START_TEST(flow_errors_are_those_of_the_design)
     for (size_t k = 0; k < sizeof goal / sizeof *goal; k++) {
         double error, corr;
         measure_flow(_i, native(_i), 1000, goal[k].n, &error, &corr);
-        if (getenv("SHOW")) printf("flow kind %d N %d: %.4f %.5f\n", _i, goal[k].n, error, corr);
         ck_assert_msg(fabs(error - goal[k].error) < .05 * goal[k].error, "%d intervals: error %g", goal[k].n, error);
         ck_assert_double_gt(corr, goal[k].corr);
     }
@@ -542,7 +537,6 @@ START_TEST(flow_of_every_prediction)
     for (int32_t predict = 0; predict < DMC__PREDICTIONS; predict++) {
         if (!knows(_i, predict)) continue;
         measure_flow(_i, predict, 100, 50, &error, &corr);
-        if (getenv("SHOW")) printf("flow kind %d predict %d: %.4f %.5f\n", _i, predict, error, corr);
         ck_assert_msg(error < .006, "predict %d: error %g", predict, error);
     }
 }
@@ -584,7 +578,6 @@ START_TEST(densities_integrate_to_one)
         mass += exp(out[i]) * step;
         mean += exp(out[i]) * step * x0[i];
     }
-    if (getenv("SHOW")) printf("mass kind %d: %.6f mean %.4f\n", _i, mass, mean);
     ck_assert_msg(fabs(mass - 1) < 2e-3, "mass %g", mass);
     ck_assert_double_gt(fabs(mean), 1e-3); /* the network has its say */
     close_model(&l);
@@ -690,7 +683,6 @@ START_TEST(hutchinson_means_the_exact_density)
         off_many = fmax(off_many, fabs(many[b] - value[b]));
         off_one = fmax(off_one, fabs(one[b] - value[b]));
     }
-    if (getenv("SHOW")) printf("hutchinson: one %g, 256 %g\n", off_one, off_many);
     ck_assert_double_gt(off_one, 1e-4);
     ck_assert_double_lt(off_many, .5 * off_one);
     close_lab(&l);
