@@ -299,15 +299,20 @@ static int32_t method_times(const dmc__process *p, const dmc__likelihood_config 
     return n;
 }
 
-/* A model of this process, exact at the method's times. */
+/* A model of this process, which it takes, exact at the method's times. */
+static void open_process(lab *l, const dmc__process *p, const two_gaussians *g, int32_t rows, const dmc__likelihood_config *c)
+{
+    double time[1024];
+    const int32_t n = method_times(p, c, time);
+    *l = (lab){0};
+    exact_net_open(&l->m, "cpu", p, g, rows, time, n);
+}
+
 static void open_exact(lab *l, int32_t kind, int32_t predict, int32_t steps, const two_gaussians *g, int32_t rows,
                        const dmc__likelihood_config *c)
 {
-    double time[1024];
     const dmc__process p = make_process(kind, predict, steps);
-    const int32_t n = method_times(&p, c, time);
-    *l = (lab){0};
-    exact_net_open(&l->m, "cpu", &p, g, rows, time, n);
+    open_process(l, &p, g, rows, c);
 }
 
 /* Predictions a process knows. */
@@ -386,7 +391,9 @@ START_TEST(bound_of_every_process)
         double out[BATCH];
         lab l;
         if (!knows(_i, predict)) continue;
-        open_exact(&l, _i, predict, N, &bell, ROWS, &c);
+        dmc__process p = make_process(_i, predict, N);
+        if (_i == DMC__PROCESS_EDM) p.t_max = p.config.sigma_max = 2; /* some of the sample is left there */
+        open_process(&l, &p, &bell, ROWS, &c);
         run_repeated(&l, BATCH, ROWS, some_x, &c, out);
         for (int b = 0; b < BATCH; b++) {
             double expected = 0;
@@ -396,6 +403,21 @@ START_TEST(bound_of_every_process)
         }
         close_model(&l);
     }
+}
+END_TEST
+
+/* From the clock's end to its start, or as near as there is noise. */
+START_TEST(bound_reaches_both_ends)
+{
+    const dmc__likelihood_config c = {.method = DMC__LIKELIHOOD_BOUND, .steps = 9};
+    lab l;
+    open_exact(&l, _i, native(_i), 9, &bell, 1, &c);
+    bind_model(&l, 1, &c);
+    ck_assert_int_eq(l.l->terms, 9);
+    ck_assert_double_eq_tol(l.l->term[0].time, _i == DMC__PROCESS_FLOW ? .01 : l.m.process.t_min, 1e-12);
+    ck_assert_double_eq(l.l->term[8].time, l.m.process.t_max);
+    for (int k = 1; k < 9; k++) ck_assert_double_gt(l.l->term[k].time, l.l->term[k - 1].time);
+    close_model(&l);
 }
 END_TEST
 
@@ -747,6 +769,8 @@ START_TEST(known_entries_are_conditions)
     ok(dmc__likelihood_run(l.l, &l.batch, before));
     l.x0[0] += 5; /* known */
     ok(dmc__likelihood_run(l.l, &l.batch, after));
+    for (int b = 0; b < BATCH && _i >= DMC__LIKELIHOOD_HUTCHINSON; b++)
+        ck_assert(l.l->flow.z[b * ELEMS] == l.x0[b * ELEMS]); /* clean, and where it was */
     ck_assert_double_gt(fabs(after[0] - before[0]), 1e-6);
     ck_assert_double_lt(fabs(after[0] - before[0]), 2); /* were it counted: some 25/2/5 */
     for (int b = 1; b < BATCH; b++) ck_assert_double_eq(after[b], before[b]);
@@ -824,6 +848,7 @@ Suite *dmc_suite_likelihood(void)
     tcase_add_loop_test(t, elbo_of_a_gaussian, 0, 2);
     tcase_add_test(t, elbo_ranks_like_the_density);
     tcase_add_loop_test(t, bound_of_every_process, 0, DMC__PROCESSES);
+    tcase_add_loop_test(t, bound_reaches_both_ends, 0, DMC__PROCESSES);
     tcase_add_loop_test(t, bound_lies_below_the_density, 0, DMC__PROCESSES);
     tcase_add_loop_test(t, bound_ranks_on_continuous_clocks, DMC__PROCESS_VP_SDE, DMC__PROCESSES);
     tcase_add_loop_test(t, bank_of_every_process, 0, DMC__PROCESSES);
