@@ -34,6 +34,7 @@
 #include "dataset.h"
 #include "env.h"
 #include "export.h"
+#include "likelihood.h"
 #include "model.h"
 #include "options.h"
 #include "sampler.h"

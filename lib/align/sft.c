@@ -10,6 +10,7 @@
 
 #include "align.h"
 #include "candidates.h"
+#include "../diffusion/likelihood.h"
 
 enum { KEEP_ROUNDS = 3 };
 
@@ -19,8 +20,9 @@ typedef struct sft {
     int32_t batch, per_round;
     size_t elems, cond;
     double threshold;           /* log-likelihood per dimension */
-    dmc__chain *now, *judge;    /* judge is bound to the foundation */
-    dmc__denoise *noise, *elbo;
+    dmc__chain *now;
+    dmc__denoise *noise;
+    dmc__likelihood *judge;     /* bound to the foundation */
     dmc__candidates *pool;
     int32_t kept, next;         /* ring of kept samples */
     float *buf_x0, *buf_cond, *buf_mask;
@@ -57,12 +59,12 @@ static dmc_status make_host(sft *s)
 static dmc_status make_networks(sft *s)
 {
     dmc__align *a = s->a;
+    const dmc__likelihood_config bound = {.method = DMC__LIKELIHOOD_BOUND, .seed = a->config.seed};
     DMC_TRY(dmc__chain_create(a->net, a->device, s->batch, 0, dmc__learner_train_mask(a->learner), &s->now));
-    DMC_TRY(dmc__chain_create(a->net, a->device, s->batch, 0, NULL, &s->judge));
+    DMC_TRY(dmc__likelihood_create(a->net, a->device, a->process, s->batch, &bound, &s->judge));
     dmc__chain_bind(s->now, dmc__learner_weights(a->learner), dmc__learner_grads(a->learner));
-    dmc__chain_bind(s->judge, a->foundation, NULL);
+    dmc__likelihood_bind(s->judge, a->foundation);
     DMC_TRY(dmc__align_denoise(a, s->now, a->net, s->batch, &s->noise));
-    DMC_TRY(dmc__align_denoise(a, s->judge, a->net, s->batch, &s->elbo));
     return dmc__candidates_create(a, s->c.conditions, s->c.pool, &s->pool);
 }
 
@@ -71,9 +73,8 @@ static void sft_free(sft *s)
     const dmc__allocator *al = s->a->alloc;
     const size_t n = (size_t)s->batch, ring = ring_size(s);
     dmc__candidates_destroy(s->pool);
-    dmc__denoise_destroy(s->elbo);
+    dmc__likelihood_destroy(s->judge);
     dmc__denoise_destroy(s->noise);
-    dmc__chain_destroy(s->judge);
     dmc__chain_destroy(s->now);
     DMC_FREE(al, s->buf_x0, ring * s->elems);
     DMC_FREE(al, s->buf_cond, ring * s->cond);
@@ -99,9 +100,9 @@ static int order_double(const void *x, const void *y)
 
 static dmc_status foundation_likelihood(sft *s, double *ell)
 {
-    const float *cond = s->cond ? s->side : NULL, *mask = s->a->view.planner ? s->mask : NULL;
-    DMC_TRY(dmc__denoise_set(s->elbo, s->x0, cond, NULL, mask, s->weight));
-    return dmc__denoise_elbo(s->elbo, s->a->config.seed, ell);
+    const dmc__likelihood_batch batch = {.x0 = s->x0, .cond = s->cond ? s->side : NULL, .weight = s->weight,
+                                         .mask = s->a->view.planner ? s->mask : NULL};
+    return dmc__likelihood_run(s->judge, &batch, ell);
 }
 
 /* The quantile of real (held-out, if there are any) windows under the foundation. */

@@ -178,3 +178,8 @@ dmc_status dmc_sequence_options_init(dmc_sequence_options *o, size_t size)
 {
     return init_sized(DMC_OPTIONS_SEQUENCE, o, size);
 }
+
+dmc_status dmc_likelihood_options_init(dmc_likelihood_options *o, size_t size)
+{
+    return init_sized(DMC_OPTIONS_LIKELIHOOD, o, size);
+}

@@ -154,6 +154,16 @@ dmc_status dmc__chain_network_backward(dmc__chain *c, const void *df)
     return dmc__plan_backward(c->feed.plan);
 }
 
+dmc_status dmc__chain_vjp(dmc__chain *c, const float *df, float *dz)
+{
+    dmc__device *d = c->feed.device;
+    if (!c->want_dz) return dmc__fail(DMC_ESTATE, "chain: dz was not asked for when it was created");
+    DMC_TRY(dmc__dev_in(d, dmc__plan_grad(c->feed.plan, c->feed.net->out), df,
+                        (size_t)c->affine.batch * dmc__feed_out_elems(c->feed.net)));
+    DMC_TRY(backward_network(c, 0));
+    return dmc__dev_out(d, dz, dmc__plan_grad(c->feed.plan, c->feed.net->z), c->total);
+}
+
 void dmc__chain_set_dropout(dmc__chain *c, int32_t on, uint64_t seed, uint64_t step)
 {
     dmc__plan_set_dropout(c->feed.plan, on, seed, step);

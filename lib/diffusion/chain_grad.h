@@ -29,6 +29,9 @@ const void *dmc__chain_output(const dmc__chain *c);
 /* Network only: f(z, t_b, cond, extra) with per-sample times (device (batch)); then backward from df (device). */
 dmc_status dmc__chain_network(dmc__chain *c, const void *z, const void *t, const void *cond, const void *extra);
 dmc_status dmc__chain_network_backward(dmc__chain *c, const void *df);
+/* dz = df (df/dz) of the last dmc__chain_network, host (batch, outputs) and (batch,T,cols); no gradients of parameters. May be
+ * repeated. */
+dmc_status dmc__chain_vjp(dmc__chain *c, const float *df, float *dz);
 /* Dropout of the network from here on: dmc__plan_set_dropout. */
 void dmc__chain_set_dropout(dmc__chain *c, int32_t on, uint64_t seed, uint64_t step);
 size_t dmc__chain_bytes(const dmc__chain *c);

@@ -1,4 +1,4 @@
-/* denoise.c — noise clean samples, compare the network with its target, and bound the likelihood with those errors. */
+/* denoise.c — noise clean samples and compare the network with its target. */
 #include "denoise.h"
 
 #include <math.h>
@@ -8,7 +8,7 @@
 #include "feed.h"
 #include "../nn/params.h"
 
-enum { MAX_ELBO_STEPS = 64, COEFS = 4 };
+enum { COEFS = 4 };
 
 struct dmc__denoise {
     dmc__chain *chain;
@@ -28,8 +28,7 @@ struct dmc__denoise {
     void *err, *derr;               /* (batch) */
     float *host;                    /* (batch, max(T*cols, 4)) */
     double *square;                 /* (batch) mean of x0^2 over counted entries */
-    double *time;                   /* (batch) for the bound: the same for all */
-    uint64_t *sample;               /* (batch) zeros: one noise for all */
+    int32_t *count;                 /* (batch) counted entries */
 };
 
 static size_t host_elems(const dmc__denoise *n)
@@ -60,8 +59,7 @@ static dmc_status take_memory(dmc__denoise *n)
     DMC_TRY(dmc__block_alloc(d, part, sizeof part / sizeof *part, &n->memory));
     DMC_TRY(DMC_NEW(d->alloc, host_elems(n), &n->host));
     DMC_TRY(DMC_NEW(d->alloc, b, &n->square));
-    DMC_TRY(DMC_NEW(d->alloc, b, &n->time));
-    return DMC_NEW(d->alloc, b, &n->sample);
+    return DMC_NEW(d->alloc, b, &n->count);
 }
 
 dmc_status dmc__denoise_create(dmc__chain *c, const dmc__net *net, dmc__device *d, const dmc__process *p, int32_t batch,
@@ -92,8 +90,7 @@ void dmc__denoise_destroy(dmc__denoise *n)
 {
     if (!n) return;
     dmc__device *d = n->affine.device;
-    DMC_FREE(d->alloc, n->sample, n->affine.batch);
-    DMC_FREE(d->alloc, n->time, n->affine.batch);
+    DMC_FREE(d->alloc, n->count, n->affine.batch);
     DMC_FREE(d->alloc, n->square, n->affine.batch);
     DMC_FREE(d->alloc, n->host, host_elems(n));
     dmc__block_free(d, &n->memory);
@@ -115,7 +112,7 @@ static dmc_status set_weights(dmc__denoise *n, const float *mask, const float *w
     return dmc__dev_in(d, n->counted, n->host, n->total);
 }
 
-/* Mean of x0^2 over counted entries (n->host holds 1 and 0), for the prior term of the bound. */
+/* Counted entries (n->host holds 1 and 0) and the mean of their x0^2. */
 static void measure_squares(dmc__denoise *n, const float *x0)
 {
     const size_t elems = (size_t)n->affine.elems;
@@ -126,6 +123,7 @@ static void measure_squares(dmc__denoise *n, const float *x0)
             count += n->host[i];
         }
         n->square[b] = sum / fmax(count, 1);
+        n->count[b] = (int32_t)count;
     }
 }
 
@@ -218,6 +216,28 @@ dmc_status dmc__denoise_error(dmc__denoise *n, float *err)
     return measure_error(n, n->weight, err);
 }
 
+dmc_status dmc__denoise_counted_error(dmc__denoise *n, float *err)
+{
+    return measure_error(n, n->counted, err);
+}
+
+void dmc__denoise_counted(const dmc__denoise *n, const int32_t **count, const double **square)
+{
+    *count = n->count;
+    *square = n->square;
+}
+
+dmc_status dmc__denoise_evaluate(dmc__denoise *n, const float *z, double seen, float *f)
+{
+    dmc__device *d = n->affine.device;
+    const size_t b = (size_t)n->affine.batch;
+    DMC_TRY(dmc__dev_in(d, n->z, z, n->total));
+    for (size_t i = 0; i < b; i++) n->host[i] = (float)seen;
+    DMC_TRY(dmc__dev_in(d, n->t, n->host, b));
+    DMC_TRY(dmc__chain_network(n->chain, n->z, n->t, n->cond, n->extra));
+    return dmc__dev_out(d, f, dmc__chain_output(n->chain), b * dmc__feed_out_elems(n->net));
+}
+
 dmc_status dmc__denoise_backward(dmc__denoise *n, const float *derr)
 {
     DMC_TRY(dmc__dev_in(n->affine.device, n->derr, derr, (size_t)n->affine.batch));
@@ -234,81 +254,4 @@ void dmc__denoise_batch(const dmc__denoise *n, const void **z, const void **t, c
     if (t) *t = n->t;
     if (cond) *cond = n->cond;
     if (target) *target = n->target;
-}
-
-/* ---- evidence lower bound ---------------------------------------------------------------------------- */
-
-/* Every sample's error at time index i with noise number 0. */
-static dmc_status bank_error(dmc__denoise *n, int32_t i, uint64_t seed, float *err)
-{
-    for (int32_t b = 0; b < n->affine.batch; b++) n->time[b] = i;
-    DMC_TRY(dmc__denoise_noise(n, n->time, n->sample, seed, DMC_STREAM_BANK, (uint64_t)i));
-    return measure_error(n, n->counted, err);
-}
-
-/* KL(q(z_T|x0) || N(0,I)) per dimension, from the mean of x0^2. */
-static double prior_kl(const dmc__process *p, double square)
-{
-    const double abar = p->abar[p->steps - 1];
-    return .5 * (abar * square - abar - log(1 - abar));
-}
-
-static double snr(const dmc__process *p, int32_t i)
-{
-    const dmc__level l = dmc__process_level(p, i);
-    return dmc__level_snr(&l);
-}
-
-/* What one unit of squared network error at i costs: 1/2 (SNR_{i-1} - SNR_i) Q_i^2, since x0 - x0hat = Q (target - f). */
-static double step_weight(const dmc__process *p, int32_t i)
-{
-    const dmc__level l = dmc__process_level(p, i);
-    double P, Q;
-    dmc__process_x0(p, &l, &P, &Q);
-    return .5 * (snr(p, i - 1) - snr(p, i)) * Q * Q;
-}
-
-/* End of the stratum that starts at index lo when `left` strata are still to come: equal shares of what is left of the
- * log-SNR, because the weights per unit of it are alike. All remaining indices get one stratum each if they fit. */
-static int32_t stratum_end(const dmc__process *p, int32_t lo, int32_t left)
-{
-    const double from = log(snr(p, lo - 1)), to = log(snr(p, p->steps - 1));
-    const double goal = from + (to - from) / left;
-    int32_t hi = lo + 1;
-    if (left == 1) return p->steps;
-    while (hi < p->steps - (left - 1) && log(snr(p, hi)) >= goal) hi++;
-    return hi;
-}
-
-/* The reconstruction term at index 0, and everything that does not depend on the network. */
-static dmc_status start_elbo(dmc__denoise *n, uint64_t seed, float *err, double *ell)
-{
-    static const double two_pi = 6.28318530717958647692;
-    const dmc__process *p = n->process;
-    double P, Q;
-    DMC_TRY(bank_error(n, 0, seed, err));
-    const dmc__level l = dmc__process_level(p, 0);
-    dmc__process_x0(p, &l, &P, &Q);
-    for (int32_t b = 0; b < n->affine.batch; b++)
-        ell[b] = -prior_kl(p, n->square[b]) - .5 * log(two_pi * p->beta[0]) - .5 * Q * Q * err[b] / p->beta[0];
-    return DMC_OK;
-}
-
-dmc_status dmc__denoise_elbo(dmc__denoise *n, uint64_t seed, double *ell)
-{
-    const dmc__process *p = n->process;
-    const int32_t evaluations = p->steps < MAX_ELBO_STEPS ? p->steps : MAX_ELBO_STEPS;
-    if (!p->discrete)
-        return dmc__fail(DMC_EINVAL, "denoise: the bound on the likelihood needs a process of T levels");
-    float *err = n->host; /* free again once the levels are on the device */
-    DMC_TRY(start_elbo(n, seed, err, ell));
-    for (int32_t lo = 1, left = evaluations - 1; left > 0; left--) {
-        const int32_t hi = stratum_end(p, lo, left);
-        double weight = 0;
-        for (int32_t i = lo; i < hi; i++) weight += step_weight(p, i);
-        DMC_TRY(bank_error(n, lo + (hi - 1 - lo) / 2, seed, err));
-        for (int32_t b = 0; b < n->affine.batch; b++) ell[b] -= weight * err[b];
-        lo = hi;
-    }
-    return DMC_OK;
 }

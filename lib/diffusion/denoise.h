@@ -1,4 +1,4 @@
-/* denoise.h — the denoising loss (paper eq. 5) and likelihoods built on it, for batches of clean samples. */
+/* denoise.h — the denoising loss (paper eq. 5), for batches of clean samples. */
 #ifndef DMC_DIFFUSION_DENOISE_H
 #define DMC_DIFFUSION_DENOISE_H
 
@@ -35,9 +35,12 @@ dmc_status dmc__denoise_backward(dmc__denoise *n, const float *derr);
  * cols), which may be changed before dmc__denoise_error (e.g. pulled towards another network's output). NULL pointers skip. */
 void dmc__denoise_batch(const dmc__denoise *n, const void **z, const void **t, const void **cond, void **target);
 
-/* Evidence lower bound of x0 under the model (methods.md 1.6), nats per unmasked dimension, one shared noise per step
- * (purpose DMC_STREAM_BANK); weights are those bound to the chain. ell: host (batch). dims: unmasked entries per sample.
- * At most 64 time indices, stratified when T > 64. dmc__denoise_set comes first. */
-dmc_status dmc__denoise_elbo(dmc__denoise *n, uint64_t seed, double *ell);
+/* For likelihoods. The mean squared error over counted entries (w != 0, not known), all alike. */
+dmc_status dmc__denoise_counted_error(dmc__denoise *n, float *err);
+/* Of the present batch, host (batch): how many entries count, and the mean of their squares in x0. */
+void dmc__denoise_counted(const dmc__denoise *n, const int32_t **count, const double **square);
+/* The network's output f (host (batch,T,cols)) for these z (host, likewise) in place of noised x0, all at one time as the
+ * network sees it, with the batch's condition and side input. */
+dmc_status dmc__denoise_evaluate(dmc__denoise *n, const float *z, double seen, float *f);
 
 #endif

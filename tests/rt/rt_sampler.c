@@ -288,7 +288,7 @@ END_TEST
 
 START_TEST(no_allocation_and_no_lock)
 {
-    rig r;
+    rig r = {0};
     rig_choose(&r, _i, DMC_WEIGHTS_FLOAT32);
     counted = 0;
     counting = 1;
@@ -303,7 +303,7 @@ END_TEST
 /* Sampling from 16-bit weights, and making them anew for another model. */
 START_TEST(half_weights_allocate_nothing)
 {
-    rig r;
+    rig r = {0};
     dmc_model *other;
     rig_open_as(&r, roles[_i % 2], 1, DMC_SELECT_FIRST, DMC_WEIGHTS_BF16 + _i / 2);
     ck_assert_int_eq(dmc_model_clone(r.model, &other), DMC_OK);
@@ -324,7 +324,7 @@ END_TEST
 START_TEST(steps_allocate_nothing)
 {
     enum { STEPS = 1000000 };
-    rig r;
+    rig r = {0};
     rig_open(&r, roles[_i], 1, DMC_SELECT_GREEDY);
     counted = 0;
     counting = 1;
@@ -340,7 +340,7 @@ END_TEST
 /* In the caller's memory even making a sampler allocates nothing, nor does destroying it. */
 START_TEST(a_buffer_is_all_it_takes)
 {
-    rig r;
+    rig r = {0};
     dmc_sampler *s = NULL;
     dmc_sampler_options o;
     size_t bytes;
@@ -402,7 +402,7 @@ START_TEST(no_page_fault_after_prefault)
 {
     long fewest = 1000;
     for (int attempt = 0; attempt < 3 && fewest; attempt++) {
-        rig r;
+        rig r = {0};
         pthread_t t;
         void *faults;
         rig_choose(&r, _i, DMC_WEIGHTS_FLOAT32);
@@ -459,7 +459,7 @@ static void rig_open_warm(rig *r, int i)
 
 START_TEST(known_and_warm_allocate_nothing)
 {
-    rig r;
+    rig r = {0};
     rig_open_warm(&r, _i);
     counted = 0;
     counting = 1;
@@ -474,7 +474,7 @@ END_TEST
 /* Errors are real-time too, and a controller still gets something safe to send. */
 START_TEST(a_refused_observation_allocates_nothing)
 {
-    rig r;
+    rig r = {0};
     float obs[S] = {0}, out[64];
     rig_open(&r, roles[_i], 1, DMC_SELECT_FIRST);
     ck_assert_int_ge(dmc_sampler_sample(r.sampler, obs, S, out, r.n_out), DMC_OK);
@@ -521,7 +521,7 @@ static void run_under_seccomp(rig *r, int (*run)(rig *r))
 
 START_TEST(no_system_call)
 {
-    rig r;
+    rig r = {0};
     rig_choose(&r, _i, _i / 2 % 3);
     run_under_seccomp(&r, run_all);
     rig_close(&r);
@@ -530,7 +530,7 @@ END_TEST
 
 START_TEST(known_and_warm_make_no_system_call)
 {
-    rig r;
+    rig r = {0};
     rig_open_warm(&r, _i);
     run_under_seccomp(&r, run_all_known);
     rig_close(&r);
@@ -554,7 +554,7 @@ static void run_slowly(void *user, void (*task)(void *arg, size_t i), void *arg,
  * or late by the last step; where something else had the processor in between, twice in 40 at most, later. */
 START_TEST(late_by_a_step_at_most)
 {
-    rig r;
+    rig r = {0};
     dmc_context_options c;
     dmc_sampler_options o;
     dmc_sampler_info info = {.struct_size = sizeof info};
@@ -599,7 +599,7 @@ START_TEST(threads_do_not_change_bits)
     enum { STEPS = 50 };
     static float out[2][STEPS][16];
     for (int32_t t = 0; t < 2; t++) {
-        rig r;
+        rig r = {0};
         rig_open(&r, roles[_i], 1 + t, DMC_SELECT_GREEDY);
         for (int32_t i = 0; i < STEPS; i++) {
             const float obs[S] = {(float)i / STEPS, 0.5f, -0.25f, 1};
@@ -629,7 +629,7 @@ static void *work(void *arg)
 
 START_TEST(two_samplers_share_a_model)
 {
-    rig r;
+    rig r = {0};
     worker w[2];
     pthread_t t[2];
     dmc_sampler_options o;

@@ -71,7 +71,8 @@ static inline dmc_aligner *bandit_aligner(bandit *b, const dmc_align_options *o)
 }
 
 /* steps of training; 0 leaves the weights as initialised. */
-static inline void bandit_open(bandit *b, const char *device, int32_t train_steps, const dmc_align_options *o)
+static inline void bandit_open_process(bandit *b, const char *device, int32_t train_steps, const dmc_align_options *o,
+                                       int32_t process)
 {
     dmc_context_options c;
     dmc_model_options m;
@@ -90,6 +91,7 @@ static inline void bandit_open(bandit *b, const char *device, int32_t train_step
     m.emb_dim = 8;
     m.train_steps = 5;
     m.seed = 3;
+    m.process = process;
     ck_assert_msg(dmc_model_create(b->ctx, b->data, &m, &start) == DMC_OK, "%s", dmc_last_error());
     dmc_train_options_init(&t, sizeof t);
     t.steps = train_steps > 0 ? train_steps : 1;
@@ -102,6 +104,11 @@ static inline void bandit_open(bandit *b, const char *device, int32_t train_step
     dmc_trainer_destroy(trainer);
     dmc_model_destroy(start);
     b->aligner = bandit_aligner(b, o);
+}
+
+static inline void bandit_open(bandit *b, const char *device, int32_t train_steps, const dmc_align_options *o)
+{
+    bandit_open_process(b, device, train_steps, o, DMC_PROCESS_VP);
 }
 
 static inline void bandit_close(bandit *b)

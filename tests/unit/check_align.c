@@ -121,6 +121,26 @@ START_TEST(every_method_raises_the_reward)
 }
 END_TEST
 
+/* SFT judges candidates by the bound, which every process has. */
+START_TEST(sft_raises_the_reward_on_every_process)
+{
+    bandit b;
+    dmc_align_options o = bandit_options();
+    dmc_sft_options c;
+    dmc_align_report r = {.struct_size = sizeof r};
+    dmc_sft_options_init(&c, sizeof c);
+    c.updates = 40;
+    c.conditions = 64;
+    c.pool = 8;
+    o.eval_every = 10;
+    bandit_open_process(&b, "cpu", 300, &o, _i);
+    ck_assert_msg(dmc_align_sft(b.aligner, &c, &r) == DMC_OK, "%s", dmc_last_error());
+    ck_assert_int_eq(r.updates, 40);
+    ck_assert_msg(r.after > r.before + .05, "reward %g, then %g", r.before, r.after);
+    bandit_close(&b);
+}
+END_TEST
+
 /* Moves of QV-PG depend on K: truncation is real. */
 START_TEST(truncation_changes_the_gradient)
 {
@@ -375,6 +395,7 @@ Suite *dmc_suite_align(void)
     tcase_add_test(t, first_ppo_update_is_reinforce);
     tcase_add_test(t, no_signal_no_change);
     tcase_add_loop_test(t, every_method_raises_the_reward, 0, 5);
+    tcase_add_loop_test(t, sft_raises_the_reward_on_every_process, DMC_PROCESS_VP, DMC_PROCESS_FLOW + 1);
     tcase_add_test(t, truncation_changes_the_gradient);
     tcase_add_test(t, dpo_without_preferences_changes_nothing);
     tcase_add_test(t, a_cascade_starts_as_the_model);

@@ -8,7 +8,7 @@
 #include <locale.h>
 #include <math.h>
 
-enum { FIRST_KIND = DMC_OPTIONS_CONTEXT, LAST_KIND = DMC_OPTIONS_SEQUENCE };
+enum { FIRST_KIND = DMC_OPTIONS_CONTEXT, LAST_KIND = DMC_OPTIONS_LIKELIHOOD };
 
 /* A struct of any kind. */
 typedef union any_options {
@@ -20,6 +20,7 @@ typedef union any_options {
     dmc_sampler_options sampler;
     dmc_critic_options critic;
     dmc_sequence_options sequence;
+    dmc_likelihood_options likelihood;
     dmc_context_options context;
 } any_options;
 
@@ -390,7 +391,7 @@ START_TEST(init_functions_refuse_wrong_sizes)
     static const init_function inits[] = {
         NULL,         INIT(context), INIT(dataset), INIT(model), INIT(train),
         INIT(critic), INIT(sampler), INIT(align),   INIT(rl),    INIT(dpo),
-        INIT(sft),    INIT(cascade), INIT(sequence)};
+        INIT(sft),    INIT(cascade), INIT(sequence), INIT(likelihood)};
     any_options o;
     char part[64];
     const dmc__field_table *t = dmc__field_table_find(_i);

@@ -17,6 +17,7 @@ from ._array import BYTES, FLOATS
 from ._check import DmcRangeError, DmcShapeError
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Small = Union[Floats, Sequence[float], Sequence[Sequence[float]], float]
 Path = Union[str, "os.PathLike[str]"]
 

@@ -81,6 +81,9 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "dmc_model_camera": (TEXT, HANDLE, INT),
     "dmc_model_get_tensor": (STATUS, HANDLE, TEXT, FLOATS, SIZE),
     "dmc_model_set_tensor": (STATUS, HANDLE, TEXT, FLOATS, SIZE),
+    # likelihood.h
+    "dmc_likelihood_options_init": (STATUS, OPTIONS, SIZE),
+    "dmc_likelihood": (STATUS, HANDLE, OPTIONS, SIZE, FLOATS, FLOATS, DOUBLES),
     # trainer.h
     "dmc_train_options_init": (STATUS, OPTIONS, SIZE),
     "dmc_trainer_create": (STATUS, HANDLE, HANDLE, HANDLE, OPTIONS, OUT),

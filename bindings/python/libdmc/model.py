@@ -9,7 +9,7 @@ from typing import Any, Callable, NamedTuple, Optional
 
 import numpy as np
 
-from ._arguments import Floats, Path, floats, path, text
+from ._arguments import Doubles, Floats, Path, floats, path, text
 from ._handle import Handle, used
 from ._lib import lib
 from ._resource import Resource
@@ -130,6 +130,23 @@ class Model(Handle):
             floats("cond", cond, (batch, 2 if self.describe()["returns"] else width))
         out = np.empty(z.shape, np.float32)
         self._call(lib.dmc_model_forward, batch, z, t, cond, out)
+        return out
+
+    def likelihood(self, z: Floats, obs: Optional[Floats] = None, **options: Value) -> Doubles:
+        """How likely samples are: nats per entry that is not known, of the normalised sample.
+
+        z (B,horizon,z_cols) in dataset units. obs for a policy (B,n_obs*obs_dim), oldest first, in
+        each row followed by n_obs frames of every camera as numbers from -1 to 1; for a planner
+        (B,obs_dim), the current state, or None where z has it in row 0. Returns (B,) of float64.
+        Options: libdmc.options.describe("likelihood"), e.g. method="flow_exact", steps=50.
+        """
+        sizes = self.sizes
+        batch = len(floats("z", z, (-1, sizes.horizon, sizes.z_cols)))
+        if obs is not None:
+            frame = sum(h * w * c for h, w, c in self.cameras.values())
+            floats("obs", obs, (batch, sizes.n_obs * (sizes.obs_dim + frame)))
+        out = np.empty(batch, np.float64)
+        self._call(lib.dmc_likelihood, Options("likelihood", options), batch, obs, z, out)
         return out
 
     def tensor_names(self) -> list[str]:

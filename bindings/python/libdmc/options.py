@@ -30,6 +30,7 @@ KINDS = {
     "sft": 10,
     "cascade": 11,
     "sequence": 12,
+    "likelihood": 13,
 }
 TYPES = {1: "int32", 2: "uint64", 3: "double", 4: "string", 5: "enum"}
 
