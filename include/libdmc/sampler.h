@@ -24,7 +24,7 @@ enum {
     DMC_SAMPLER_DDIM = 1,            /* with eta; on every process                                         */
     DMC_SAMPLER_EULER = 2,           /* ODE; edm: with churn                                               */
     DMC_SAMPLER_HEUN = 3,            /* ODE, two network calls a step; edm: with churn                     */
-    DMC_SAMPLER_EULER_MARUYAMA = 4,  /* reverse SDE; vp_sde and edm                                        */
+    DMC_SAMPLER_EULER_MARUYAMA = 4,  /* reverse SDE; not on flow                                           */
     DMC_SAMPLER_FLOW_SDE = 5,        /* flow: Flow-GRPO's SDE, sde_noise                                   */
     DMC_SAMPLER_REINFLOW = 6,        /* flow: Euler plus noise of deviation step_noise                     */
     DMC_SAMPLER_DPM = 7,             /* DPM-Solver-1, an ODE                                               */
