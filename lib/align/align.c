@@ -185,6 +185,15 @@ dmc_status dmc__align_denoise(const dmc__align *a, dmc__chain *c, const dmc__net
     return DMC_OK;
 }
 
+dmc_status dmc__align_judge(const dmc__align *a, int32_t batch, dmc__likelihood **out)
+{
+    const dmc__likelihood_config c = {.method = DMC__LIKELIHOOD_BOUND, .seed = a->config.seed,
+                                      .noised_known = a->config.noised_known};
+    DMC_TRY(dmc__likelihood_create(a->net, a->device, a->process, batch, &c, out));
+    dmc__likelihood_bind(*out, a->foundation);
+    return DMC_OK;
+}
+
 dmc_status dmc__align_snapshot(const dmc__align *a, void **weights)
 {
     const size_t n = dmc__graph_param_elems(a->net->graph);

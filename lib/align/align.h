@@ -10,6 +10,7 @@
 #include "../critic/reward.h"
 #include "../data/view.h"
 #include "../diffusion/denoise.h"
+#include "../diffusion/likelihood.h"
 
 typedef struct dmc__align_config {
     int32_t lora_rank, batch, candidates, eval_every, eval_conditions;
@@ -93,6 +94,8 @@ dmc_status dmc__align_give_condition(const dmc__align *a, dmc__rollout *r);
 dmc_status dmc__align_snapshot(const dmc__align *a, void **weights);
 /* A denoising loss over a chain, in the model's convention of in-painting. */
 dmc_status dmc__align_denoise(const dmc__align *a, dmc__chain *c, const dmc__net *net, int32_t batch, dmc__denoise **out);
+/* How likely samples are under the foundation, in the same convention. */
+dmc_status dmc__align_judge(const dmc__align *a, int32_t batch, dmc__likelihood **out);
 /* Mean and standard deviation of the reward of foundation samples on dataset conditions: the scale of every method. */
 dmc_status dmc__align_reward_scale(dmc__align *a, double *mean, double *std);
 

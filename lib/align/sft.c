@@ -10,7 +10,6 @@
 
 #include "align.h"
 #include "candidates.h"
-#include "../diffusion/likelihood.h"
 
 enum { KEEP_ROUNDS = 3 };
 
@@ -59,11 +58,9 @@ static dmc_status make_host(sft *s)
 static dmc_status make_networks(sft *s)
 {
     dmc__align *a = s->a;
-    const dmc__likelihood_config bound = {.method = DMC__LIKELIHOOD_BOUND, .seed = a->config.seed};
     DMC_TRY(dmc__chain_create(a->net, a->device, s->batch, 0, dmc__learner_train_mask(a->learner), &s->now));
-    DMC_TRY(dmc__likelihood_create(a->net, a->device, a->process, s->batch, &bound, &s->judge));
+    DMC_TRY(dmc__align_judge(a, s->batch, &s->judge));
     dmc__chain_bind(s->now, dmc__learner_weights(a->learner), dmc__learner_grads(a->learner));
-    dmc__likelihood_bind(s->judge, a->foundation);
     DMC_TRY(dmc__align_denoise(a, s->now, a->net, s->batch, &s->noise));
     return dmc__candidates_create(a, s->c.conditions, s->c.pool, &s->pool);
 }

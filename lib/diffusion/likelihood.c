@@ -56,6 +56,7 @@ static dmc_status make_parts(dmc__likelihood *l, const dmc__net *net, dmc__devic
     DMC_TRY(check_config(l));
     DMC_TRY(dmc__chain_create(net, d, l->batch, is_flow(l), NULL, &l->chain));
     DMC_TRY(dmc__denoise_create(l->chain, net, d, l->process, l->batch, &l->noise));
+    dmc__denoise_noise_known(l->noise, l->config.noised_known);
     l->elems = (int32_t)dmc__feed_elems(net);
     return is_flow(l) ? dmc__likelihood_flow_create(l) : make_terms(l);
 }

@@ -1,7 +1,7 @@
 /* likelihood.h — how likely clean samples are under a model: a bound, a cheap score, or the density itself.
  *
- * All of them are nats per counted entry of the normalised sample. Known entries stay clean and count nowhere; predicted
- * samples are not clipped. docs/math/likelihood.md.
+ * All of them are nats per counted entry of the normalised sample. Known entries count nowhere; predicted samples are not
+ * clipped. docs/math/likelihood.md.
  */
 #ifndef DMC_DIFFUSION_LIKELIHOOD_H
 #define DMC_DIFFUSION_LIKELIHOOD_H
@@ -21,6 +21,7 @@ typedef struct dmc__likelihood_config {
     int32_t method;  /* DMC__LIKELIHOOD_*                                                                          */
     int32_t steps;   /* levels of the bound, draws of the bank, intervals of the ODE; 0: min(T,64) or 64, 64, 20   */
     int32_t probes;  /* HUTCHINSON: vectors per trajectory                                                         */
+    int32_t noised_known; /* known entries are noised like the rest (rollout.h), which only BOUND and BANK can follow */
     uint64_t seed;   /* of noise and vectors                                                                       */
 } dmc__likelihood_config;
 

@@ -199,6 +199,9 @@ static double finish(const dmc__likelihood *l, size_t b, int32_t count)
 
 static dmc_status check_weights(const dmc__likelihood *l, const float *weight)
 {
+    if (l->config.noised_known && l->flow.mask)
+        return dmc__fail(DMC_EINVAL, "likelihood: no flow leaves entries known that are noised like the rest (inpaint = noised); "
+                         "method must be bound or bank");
     for (size_t i = 0; weight && i < total(l); i++)
         if (weight[i] == 0 && !is_known(l, i))
             return dmc__fail(DMC_EINVAL, "likelihood: entry %zu of sample %zu is neither known nor counts, but the ODE's density "

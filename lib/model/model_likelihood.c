@@ -16,11 +16,13 @@ typedef struct stage {
     double *out;                         /* (batch) */
 } stage;
 
-static dmc_status make_stage(stage *s, const dmc__likelihood_config *c)
+static dmc_status make_stage(stage *s, const dmc__likelihood_config *config)
 {
+    dmc__likelihood_config c = *config;
+    c.noised_known = s->m->spec.inpaint == DMC__INPAINT_NOISED;
     const dmc__context *ctx = s->m->ref.ctx;
     const size_t b = (size_t)s->batch;
-    DMC_TRY(dmc__likelihood_create(s->m->net, ctx->device, &s->m->process, s->batch, c, &s->likelihood));
+    DMC_TRY(dmc__likelihood_create(s->m->net, ctx->device, &s->m->process, s->batch, &c, &s->likelihood));
     dmc__likelihood_bind(s->likelihood, s->m->weights);
     DMC_TRY(DMC_NEW(&ctx->alloc, b * s->elems, &s->x0));
     DMC_TRY(DMC_NEW(&ctx->alloc, b * s->cond, &s->side));
@@ -74,13 +76,12 @@ static void place(stage *s, const dmc__model_samples *x, size_t from, size_t at)
     else place_condition(s, x, from, at);
 }
 
-/* Where known entries are noised like the rest, they are only not counted. */
 static dmc_status run_chunk(stage *s, const dmc__model_samples *x, size_t first, double *out)
 {
     const size_t left = x->n - first, n = left < (size_t)s->batch ? left : (size_t)s->batch;
-    const int32_t planner = s->view.planner, noised = s->m->spec.inpaint == DMC__INPAINT_NOISED;
+    const int32_t planner = s->view.planner;
     for (size_t i = 0; i < (size_t)s->batch; i++) place(s, x, first + (i < n ? i : 0), i);
-    const dmc__likelihood_batch b = {.x0 = s->x0, .cond = s->cond ? s->side : NULL, .mask = planner && !noised ? s->mask : NULL,
+    const dmc__likelihood_batch b = {.x0 = s->x0, .cond = s->cond ? s->side : NULL, .mask = planner ? s->mask : NULL,
                                      .weight = planner ? s->weight : NULL, .first = first};
     DMC_TRY(dmc__likelihood_run(s->likelihood, &b, s->out));
     for (size_t i = 0; i < n; i++) {
@@ -98,14 +99,11 @@ static dmc_status check_finite(const char *name, const float *x, size_t n)
     return DMC_OK;
 }
 
-static dmc_status check_samples(const stage *s, const dmc__likelihood_config *c, const dmc__model_samples *x)
+static dmc_status check_samples(const stage *s, const dmc__model_samples *x)
 {
     if (x->n < 1) return dmc__fail(DMC_ERANGE, "dmc_likelihood: n = 0, must be at least 1");
     if (!x->obs && !s->view.planner)
         return dmc__fail(DMC_EINVAL, "dmc_likelihood: obs is NULL, a policy needs (n,%zu)", s->raw);
-    if (s->view.planner && s->m->spec.inpaint == DMC__INPAINT_NOISED && c->method >= DMC__LIKELIHOOD_HUTCHINSON)
-        return dmc__fail(DMC_EINVAL, "dmc_likelihood: a planner of inpaint = noised has no flow in which its state is known; "
-                         "method must be bound or bank");
     DMC_TRY(check_finite("z", x->z, x->n * s->elems));
     return x->obs ? check_finite("obs", x->obs, x->n * s->raw) : DMC_OK;
 }
@@ -119,7 +117,7 @@ dmc_status dmc__model_likelihood(const dmc__model *m, const dmc__likelihood_conf
     s.cond = (size_t)dmc__view_cond(&s.view);
     s.raw = s.view.planner ? (size_t)m->obs.n : s.cond;
     s.batch = (int32_t)(x->n < CHUNK ? x->n : CHUNK);
-    DMC_TRY(check_samples(&s, c, x));
+    DMC_TRY(check_samples(&s, x));
     status = make_stage(&s, c);
     for (size_t first = 0; first < x->n && status >= 0; first += (size_t)s.batch) status = run_chunk(&s, x, first, out);
     free_stage(&s);

@@ -322,6 +322,25 @@ static void assert_loss_follows(const dmc__align *a, int32_t noised)
     dmc__chain_destroy(chain);
 }
 
+/* Its bound is that of the same convention. */
+static void assert_judge_follows(const dmc__align *a, const dmc__model *m, int32_t noised)
+{
+    const float x0[ROWS * (WORLD_S + WORLD_A)] = {.5f, .25f, -.5f, .1f, .7f}, mask[ROWS * (WORLD_S + WORLD_A)] = {1, 1, 1};
+    const dmc__likelihood_batch batch = {.x0 = x0, .mask = mask};
+    double ell[3];
+    for (int32_t i = 0; i < 3; i++) { /* the aligner's; clean; noised */
+        const dmc__likelihood_config c = {.method = DMC__LIKELIHOOD_BOUND, .seed = a->config.seed, .noised_known = i == 2};
+        dmc__likelihood *l;
+        if (i == 0) expect_ok(dmc__align_judge(a, 1, &l));
+        else expect_ok(dmc__likelihood_create(m->net, a->device, &m->process, 1, &c, &l));
+        if (i > 0) dmc__likelihood_bind(l, m->weights);
+        expect_ok(dmc__likelihood_run(l, &batch, &ell[i]));
+        dmc__likelihood_destroy(l);
+    }
+    ck_assert_double_eq(ell[0], ell[1 + noised]);
+    ck_assert_double_ne(ell[1], ell[2]);
+}
+
 /* An aligner's chains and losses have the model's convention: known entries of a latent in between are clean, or are not. */
 START_TEST(aligners_follow_the_model)
 {
@@ -344,6 +363,7 @@ START_TEST(aligners_follow_the_model)
         ck_assert_int_eq(memcmp(z, known, sizeof known) == 0, !_i || k == dmc__rollout_rows(r));
     }
     assert_loss_follows(a->run, _i);
+    assert_judge_follows(a->run, m, _i);
     dmc_aligner_destroy(a);
     dmc_critic_destroy(critic);
     dmc_model_destroy(m);

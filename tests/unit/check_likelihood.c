@@ -111,10 +111,14 @@ static double host_elbo(lab *l, const dmc__process *p, int32_t masked, int b, ui
 
 START_TEST(elbo_is_the_sum_of_its_terms)
 {
-    for (int32_t masked = 0; masked < 2; masked++) {
+    for (int32_t kind = 0; kind < 3; kind++) { /* nothing known; known and clean; known and noised like the rest */
+        const int32_t masked = kind > 0;
+        dmc__likelihood_config c = bound;
         double ell[BATCH];
         lab l;
-        open_lab(&l, _i, masked, &bound);
+        c.noised_known = kind == 2;
+        open_lab(&l, _i, masked, &c);
+        dmc__denoise_noise_known(l.n, c.noised_known);
         ok(dmc__likelihood_run(l.l, &l.batch, ell));
         for (int b = 0; b < BATCH; b++) {
             const double host = host_elbo(&l, &l.m.process, masked, b, 3);
