@@ -102,3 +102,9 @@ void dmc__normaliser_invert(const dmc__normaliser *m, const float *y, size_t row
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < n; j++) x[i * n + j] = y[i * n + j] * m->scale[j] + m->shift[j];
 }
+
+int32_t dmc__normaliser_alike(const dmc__normaliser *a, const dmc__normaliser *b)
+{
+    const size_t bytes = (size_t)a->n * sizeof *a->shift;
+    return a->n == b->n && memcmp(a->shift, b->shift, bytes) == 0 && memcmp(a->scale, b->scale, bytes) == 0;
+}

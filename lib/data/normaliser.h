@@ -21,6 +21,8 @@ void dmc__normaliser_fit(dmc__normaliser *m, const float *x, size_t rows);
 dmc_status dmc__normaliser_copy(const dmc__allocator *a, const dmc__normaliser *from, dmc__normaliser *out);
 /* (rows,n), in place allowed. */
 void dmc__normaliser_apply(const dmc__normaliser *m, const float *x, size_t rows, float *y);
+/* 1 if both map all numbers alike; their limits may differ. */
+int32_t dmc__normaliser_alike(const dmc__normaliser *a, const dmc__normaliser *b);
 void dmc__normaliser_invert(const dmc__normaliser *m, const float *y, size_t rows, float *x);
 
 #endif

@@ -55,11 +55,6 @@ dmc__guide dmc__guide_value_guide(dmc__guide_value *v, double scale)
     return (dmc__guide){.self = v, .scale = scale, .gradient = gradient};
 }
 
-const void *dmc__guide_value_output(const dmc__guide_value *v)
-{
-    return dmc__plan_value(v->feed.plan, v->feed.net->out);
-}
-
 size_t dmc__guide_value_bytes(const dmc__guide_value *v)
 {
     return sizeof *v + dmc__plan_bytes(v->feed.plan);

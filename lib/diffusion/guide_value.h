@@ -16,7 +16,6 @@ void dmc__guide_value_destroy(dmc__guide_value *v);
 void dmc__guide_value_bind(dmc__guide_value *v, const void *weights);
 /* The gradient of the sum over the batch, which is dV_b/dz_b of every sample. */
 dmc__guide dmc__guide_value_guide(dmc__guide_value *v, double scale);
-const void *dmc__guide_value_output(const dmc__guide_value *v); /* device (batch,outputs): V of the last gradient */
 size_t dmc__guide_value_bytes(const dmc__guide_value *v);
 
 #endif

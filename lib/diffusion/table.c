@@ -101,10 +101,3 @@ dmc__row dmc__row_alone(const dmc__row *row)
     alone.d = 0;
     return alone;
 }
-
-int32_t dmc__table_steps(const dmc__table *t)
-{
-    int32_t n = 0;
-    for (int32_t k = 0; k < t->k; k++) n += t->row[k].ends != 0 && t->row[k].network;
-    return n;
-}

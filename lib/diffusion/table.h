@@ -79,7 +79,5 @@ dmc_status dmc__table_create(const dmc__allocator *a, const dmc__process *p, con
 void dmc__table_free(dmc__table *t);
 /* The row where nothing was handed on before it: what 2M's is of first order. */
 dmc__row dmc__row_alone(const dmc__row *row);
-/* Denoising steps: rows that end one. */
-int32_t dmc__table_steps(const dmc__table *t);
 
 #endif

@@ -1,16 +1,7 @@
 /* sampler_guide.c — a critic or a value model as the guide of a roll-out (diffusion/guide.h). */
 #include "sampler_guide.h"
 
-#include <string.h>
-
 /* ---- what fits -------------------------------------------------------------------------------------- */
-
-/* Units of two models that are to see the same numbers. */
-static int32_t same_units(const dmc__normaliser *a, const dmc__normaliser *b)
-{
-    const size_t bytes = 2 * (size_t)a->n * sizeof *a->shift; /* shift and scale follow each other */
-    return a->n == b->n && memcmp(a->shift, b->shift, bytes) == 0;
-}
 
 static int32_t same_process(const dmc__process_config *a, const dmc__process_config *b, int32_t discrete)
 {
@@ -32,7 +23,7 @@ static dmc_status check_value(const dmc__sampler_config *c, const dmc__model *m,
     if (!same_process(&v->spec.process, &m->spec.process, m->process.discrete))
         return dmc__fail(DMC_EINVAL, "dmc_sampler_create: the value model was trained with another process than the model (kind, "
                          "schedule, train_steps or sigma_data), its value of a noised plan means nothing here");
-    if (!same_units(&v->obs, &m->obs) || !same_units(&v->act, &m->act))
+    if (!dmc__normaliser_alike(&v->obs, &m->obs) || !dmc__normaliser_alike(&v->act, &m->act))
         return dmc__fail(DMC_EINVAL, "dmc_sampler_create: the value model normalises its data otherwise than the model");
     return DMC_OK;
 }

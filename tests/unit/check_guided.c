@@ -482,11 +482,8 @@ START_TEST(the_gradient_of_a_value)
     open_value(&l, value_nets[_i / 2], processes[_i % 2]);
     for (int again = 0; again < 2; again++) { /* nothing of the first call is left in the second */
         ok(l.guide.gradient(l.guide.self, &l.row, l.z, NULL, l.g));
-        double *want = differences(l.z, PLANS, sum_of_values, &l), sum = 0;
+        double *want = differences(l.z, PLANS, sum_of_values, &l);
         assert_gradients(l.g, want, PLANS);
-        const double *v = dmc__guide_value_output(l.v);
-        for (int b = 0; b < VALUES; b++) sum += v[b];
-        ck_assert_double_eq_tol(sum, sum_of_values(&l), 1e-12);
         free(want);
     }
     /* A level that another process made is read by its time: the value has a clock of its own. */

@@ -112,6 +112,27 @@ START_TEST(copies_are_independent)
 }
 END_TEST
 
+/* Shift and scale say what a number becomes; limits are another matter. */
+START_TEST(alike_is_what_maps_alike)
+{
+    dmc__normaliser m = fitted(DMC__NORM_GAUSSIAN, data, ROWS, N), copy;
+    expect_ok(dmc__normaliser_copy(&dmc__default_allocator, &m, &copy));
+    float *const part[] = {copy.shift, copy.scale, copy.lo, copy.hi};
+    ck_assert_int_eq(dmc__normaliser_alike(&m, &copy), 1);
+    for (int i = 0; i < 4; i++) {
+        const float was = part[i][N - 1];
+        part[i][N - 1] += 1;
+        ck_assert_int_eq(dmc__normaliser_alike(&m, &copy), i >= 2);
+        part[i][N - 1] = was;
+    }
+    copy.n--;
+    ck_assert_int_eq(dmc__normaliser_alike(&m, &copy), 0);
+    copy.n++;
+    dmc__normaliser_free(&m);
+    dmc__normaliser_free(&copy);
+}
+END_TEST
+
 START_TEST(without_rows_it_is_the_identity)
 {
     dmc__normaliser m = fitted(DMC__NORM_GAUSSIAN, data, 0, N);
@@ -154,6 +175,7 @@ Suite *dmc_suite_normaliser(void)
     tcase_add_test(c, minmax_reaches_the_ends);
     tcase_add_test(c, extremes_stay_finite);
     tcase_add_test(c, copies_are_independent);
+    tcase_add_test(c, alike_is_what_maps_alike);
     tcase_add_test(c, without_rows_it_is_the_identity);
     tcase_add_test(c, arguments_and_memory);
     suite_add_tcase(s, c);
