@@ -216,7 +216,7 @@ DMC_API DMC_NODISCARD dmc_status dmc_sampler_step(dmc_sampler *s, int32_t *left)
  * the last good actions. REAL-TIME. */
 DMC_API DMC_NODISCARD dmc_status dmc_sampler_finish(dmc_sampler *s, float *out, size_t n_out);
 
-/* Details of the last answer; set info->struct_size first. REAL-TIME. */
+/* Details of the last answer; set info->struct_size first (that of an earlier version will do). REAL-TIME. */
 DMC_API dmc_status dmc_sampler_get_info(const dmc_sampler *s, dmc_sampler_info *info);
 
 /* The chosen z of condition b in dataset units: policy (horizon,act_dim), planner (horizon,obs_dim+act_dim).

@@ -1,4 +1,5 @@
 /* api_sampler.c — making a dmc_sampler and asking it about its last answer, and dmc_evaluate. */
+#include <stddef.h>
 #include <string.h>
 
 #include "../base/fixed_alloc.h"
@@ -26,13 +27,18 @@ static dmc__table_config table_config(const dmc_sampler_options *t)
                                .step_noise = t->step_noise, .jump = t->jump, .jumps = t->jumps, .compat = t->table_compat};
 }
 
-enum { MAX_TIMES = 1000 };
+enum { LONGEST_LIST = 1000 };
 
-/* The places of a custom grid, into times (MAX_TIMES); as many as there are steps, or that many steps. */
+/* Numbers that options give as text; read while the sampler is made. */
+typedef struct lists {
+    double times[LONGEST_LIST], rotations[LONGEST_LIST], majorities[LONGEST_LIST];
+} lists;
+
+/* The places of a custom grid; as many as there are steps, or that many steps. */
 static dmc_status take_times(const dmc_sampler_options *t, dmc__table_config *c, double *times)
 {
     int32_t n;
-    DMC_TRY(dmc__number_list(t->grid_times, "dmc_sampler_create: grid_times", MAX_TIMES, times, &n));
+    DMC_TRY(dmc__number_list(t->grid_times, "dmc_sampler_create: grid_times", LONGEST_LIST, times, &n));
     if (t->grid != DMC_GRID_CUSTOM && n > 0)
         return dmc__fail(DMC_EINVAL, "dmc_sampler_create: grid_times has %d numbers, but grid is not custom", n);
     if (t->grid == DMC_GRID_CUSTOM && (n == 0 || (t->steps > 0 && t->steps != n)))
@@ -40,6 +46,24 @@ static dmc_status take_times(const dmc_sampler_options *t, dmc__table_config *c,
                          "per step (steps = 0: as many as there are)", n, t->steps);
     if (n > 0) c->steps = n, c->times = times;
     return DMC_OK;
+}
+
+static dmc_status take_columns(const char *text, const char *what, double *numbers, dmc__columns *c)
+{
+    c->first = numbers;
+    return dmc__number_list(text, what, LONGEST_LIST, numbers, &c->n);
+}
+
+static dmc_status take_config(const dmc_sampler_options *t, lists *l, dmc__sampler_config *c)
+{
+    *c = (dmc__sampler_config){.table = table_config(t), .batch = t->batch, .candidates = t->candidates, .select = t->select,
+                               .cascade_passes = t->cascade_passes, .temperature = t->temperature, .beta = t->beta,
+                               .seed = t->seed, .warm_start = t->warm_start, .exec = t->exec, .weights = t->weights,
+                               .horizon = t->horizon, .guide = t->guide, .guide_scale = t->guide_scale,
+                               .guidance = t->guidance, .target_return = t->target_return};
+    DMC_TRY(take_times(t, &c->table, l->times));
+    DMC_TRY(take_columns(t->rotations, "dmc_sampler_create: rotations", l->rotations, &c->rotations));
+    return take_columns(t->majorities, "dmc_sampler_create: majorities", l->majorities, &c->majorities);
 }
 
 /* The user's context, one like the model's, or a private one in the caller's block. */
@@ -52,15 +76,8 @@ static dmc_status hold_context(const dmc_sampler *s, const dmc__fixed_alloc *f, 
 }
 
 static dmc_status make_run(dmc_sampler *s, const dmc__context_ref *ref, const dmc_model *m, const dmc_sampler_parts *p,
-                           const dmc_sampler_options *t, const dmc__table_config *table)
+                           const dmc__sampler_config *c)
 {
-    const dmc__sampler_config c = {.table = *table, .batch = t->batch,
-                                   .candidates = t->candidates, .select = t->select, .cascade_passes = t->cascade_passes,
-                                   .temperature = t->temperature, .beta = t->beta, .seed = t->seed,
-                                   .warm_start = t->warm_start, .exec = t->exec,
-                                   .weights = t->weights, .horizon = t->horizon, .rotations = t->rotations,
-                                   .majorities = t->majorities, .guide = t->guide, .guide_scale = t->guide_scale,
-                                   .guidance = t->guidance, .target_return = t->target_return};
     const dmc_critic *critic = p->critic;
     dmc__critic_map map;
     dmc__sampler_parts parts = {.value = p->value};
@@ -69,7 +86,7 @@ static dmc_status make_run(dmc_sampler *s, const dmc__context_ref *ref, const dm
         parts.q = critic->iql;
         parts.q_map = &map;
     }
-    return dmc__sampler_create(ref, m, &parts, &c, &s->run);
+    return dmc__sampler_create(ref, m, &parts, c, &s->run);
 }
 
 dmc_status dmc_sampler_create(dmc_context *ctx, const dmc_model *m, const dmc_critic *critic, const dmc_sampler_options *o,
@@ -92,16 +109,16 @@ static dmc_status take_parts(const dmc_model *m, const dmc_sampler_parts *from, 
 static dmc_status fill(dmc_sampler *s, const dmc__fixed_alloc *f, dmc_context *ctx, const dmc_model *m,
                        const dmc_sampler_parts *p, const dmc_sampler_options *t)
 {
-    double times[MAX_TIMES]; /* read while the table is made */
-    dmc__table_config table = table_config(t);
+    lists l;
+    dmc__sampler_config c;
     dmc__context_ref ref;
-    DMC_TRY(take_times(t, &table, times));
+    DMC_TRY(take_config(t, &l, &c));
     if (p->critic) {
         s->map_elems = 2 * ((size_t)p->critic->obs.n + (size_t)p->critic->act.n);
         DMC_TRY(DMC_NEW(s->alloc, s->map_elems, &s->map));
     }
     DMC_TRY(hold_context(s, f, ctx, m, &ref));
-    return make_run(s, &ref, m, p, t, &table);
+    return make_run(s, &ref, m, p, &c);
 }
 
 static dmc_status make_plainly(const dmc__allocator *a, const dmc__fixed_alloc *f, dmc_context *ctx, const dmc_model *m,
@@ -221,16 +238,17 @@ dmc_status dmc_sampler_get_info(const dmc_sampler *s, dmc_sampler_info *info)
 {
     DMC_NEED("dmc_sampler_get_info", s);
     DMC_NEED("dmc_sampler_get_info", info);
-    if (info->struct_size != sizeof *info)
-        return dmc__fail(DMC_EINVAL, "dmc_sampler_get_info: info->struct_size = %u, set it to sizeof *info = %zu",
-                         info->struct_size,
+    const uint32_t size = info->struct_size;
+    if (size < offsetof(dmc_sampler_info, planned) || size > sizeof *info)
+        return dmc__fail(DMC_EINVAL, "dmc_sampler_get_info: info->struct_size = %u, set it to sizeof *info = %zu", size,
                          sizeof *info);
     const dmc__sampler_facts *f = dmc__sampler_get_facts(s->run);
-    *info = (dmc_sampler_info){.struct_size = sizeof *info, .steps = f->steps, .chosen = f->chosen, .clamped = f->clamped,
+    const dmc_sampler_info all = {.struct_size = size, .steps = f->steps, .chosen = f->chosen, .clamped = f->clamped,
                                .q = f->q, .nanoseconds = f->nanoseconds, .planned = f->planned, .held = f->held,
                                .partial = f->partial, .call = f->call, .seed = f->seed, .calls = f->calls,
                                .partials = f->partials, .holds = f->holds, .clampings = f->clampings,
                                .longest_step = f->longest_step};
+    memcpy(info, &all, size); /* callers of an earlier version have a shorter one */
     return DMC_OK;
 }
 

@@ -27,7 +27,7 @@ static dmc_status read_one(const char *text, size_t length, double *out)
 dmc_status dmc__number_list(const char *text, const char *what, int32_t most, double *out, int32_t *count)
 {
     *count = 0;
-    if (!text[strspn(text, " \t\r\n")]) return DMC_OK;
+    if (!text || !text[strspn(text, " \t\r\n")]) return DMC_OK;
     for (const char *p = text;; p++) {
         const size_t length = strcspn(p, ",");
         const int shown = length > LONGEST ? LONGEST : (int)length;

@@ -4,8 +4,8 @@
 
 #include "number_text.h"
 
-/* Numbers of a text, separated by commas, blanks around them allowed; an empty text has none. DMC_ERANGE: more than `most`;
- * DMC_EPARSE: one that is not a finite number, named by its position. `what` begins the sentence. */
+/* Numbers of a text, separated by commas, blanks around them allowed; an empty text and NULL have none. DMC_ERANGE: more than
+ * `most`; DMC_EPARSE: one that is not a finite number, named by its position. `what` begins the sentence. */
 dmc_status dmc__number_list(const char *text, const char *what, int32_t most, double *out, int32_t *count);
 
 #endif

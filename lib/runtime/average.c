@@ -1,6 +1,5 @@
 /* average.c — what stands for all candidates: column by column of the action their mean, a rotation or a median. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "sampler_state.h"
@@ -9,50 +8,39 @@ enum { MEAN, MEDIAN, ROTATION, ROTATION_REST };
 
 /* ---- which column is what ----------------------------------------------------------------------------- */
 
-typedef struct column_text {
-    const char *name, *text;
+/* What one kind of columns is called in sentences, and how many stand for one thing. */
+typedef struct column_kind {
+    const char *name;
     uint8_t kind;
     int32_t width;
-} column_text;
+} column_kind;
 
 /* One column number with those behind it that belong to it. */
-static dmc_status mark(dmc__sampler *s, const column_text *t, long first)
+static dmc_status mark(dmc__sampler *s, const column_kind *t, double number)
 {
     const int32_t last = s->view.act->n - t->width;
-    if (first < 0 || first > last)
-        return dmc__fail(DMC_ERANGE,
-                         "dmc_sampler_create: %s = \"%.64s\": column %ld, must be 0..%d (%d of %d columns of an action)", t->name,
-                         t->text, first, last, t->width, s->view.act->n);
+    if (!(number >= 0 && number <= last) || number != floor(number))
+        return dmc__fail(DMC_ERANGE, "dmc_sampler_create: %s: column %g, must be a whole number 0..%d (%d of %d columns of an "
+                         "action)", t->name, number, last, t->width, s->view.act->n);
+    const int32_t first = (int32_t)number;
     for (int32_t i = 0; i < t->width; i++) {
         if (s->column[first + i] != MEAN)
-            return dmc__fail(DMC_EINVAL, "dmc_sampler_create: %s = \"%.64s\": column %ld has a meaning already", t->name, t->text,
-                             first + i);
+            return dmc__fail(DMC_EINVAL, "dmc_sampler_create: %s: column %d has a meaning already", t->name, first + i);
         s->column[first + i] = i ? ROTATION_REST : t->kind;
     }
     return DMC_OK;
 }
 
-static dmc_status mark_all(dmc__sampler *s, const column_text *t)
+static dmc_status mark_all(dmc__sampler *s, const column_kind *t, const dmc__columns *c)
 {
-    const char *at = t->text ? t->text : "";
-    at += strspn(at, " ");
-    while (*at) {
-        char *end;
-        const long first = strtol(at, &end, 10);
-        const char *next = end + strspn(end, " ");
-        if (end == at || (*next && (*next != ',' || !next[1])))
-            return dmc__fail(DMC_EPARSE, "dmc_sampler_create: %s = \"%.64s\", must be numbers of columns with commas between",
-                             t->name, t->text);
-        DMC_TRY(mark(s, t, first));
-        at = *next ? next + 1 : next;
-    }
+    for (int32_t i = 0; i < c->n; i++) DMC_TRY(mark(s, t, c->first[i]));
     return DMC_OK;
 }
 
-dmc_status dmc__sampler_mark_columns(dmc__sampler *s, const char *rotations, const char *majorities)
+dmc_status dmc__sampler_mark_columns(dmc__sampler *s)
 {
-    DMC_TRY(mark_all(s, &(column_text){"rotations", rotations, ROTATION, 6}));
-    return mark_all(s, &(column_text){"majorities", majorities, MEDIAN, 1});
+    DMC_TRY(mark_all(s, &(column_kind){"rotations", ROTATION, 6}, &s->config.rotations));
+    return mark_all(s, &(column_kind){"majorities", MEDIAN, 1}, &s->config.majorities);
 }
 
 /* ---- rotations ---------------------------------------------------------------------------------------- */

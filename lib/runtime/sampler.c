@@ -17,68 +17,51 @@ static size_t frame_bytes(const dmc__sampler *s)
     return (size_t)s->config.batch * (size_t)s->view.cameras * (size_t)s->view.frame;
 }
 
-/* Entries of a condition's candidates, where their mean is wanted. */
-static size_t averaged(const dmc__sampler *s)
-{
-    return s->config.select == DMC__SELECT_EXPECTATION ? (size_t)s->config.candidates * s->elems : 0;
-}
+/* A buffer: where its address goes, and its bytes. */
+typedef struct buffer {
+    void *at;
+    size_t bytes;
+} buffer;
+enum { BUFFERS = 21 };
 
-/* What a warm start begins with. */
-static size_t warm_elems(const dmc__sampler *s)
+/* All that a sampler keeps on the host. */
+static void list_buffers(dmc__sampler *s, buffer b[BUFFERS])
 {
-    return s->config.warm_start > 0 ? s->total * s->elems : 0;
+    const size_t batch = (size_t)s->config.batch, n_obs = (size_t)s->view.n_obs, act = (size_t)s->view.act->n;
+    const size_t one = batch * s->elems, all = s->total * s->elems, number = sizeof(float);
+    const size_t mean = s->config.select == DMC__SELECT_EXPECTATION ? (size_t)s->config.candidates * s->elems : 0;
+    const size_t warm = s->config.warm_start > 0 ? all : 0;
+    const buffer list[BUFFERS] = {
+        {&s->history, batch * n_obs * (size_t)s->view.obs->n * number}, {&s->conds, batch * s->cond * number},
+        {&s->mask, all * number}, {&s->known, all * number}, {&s->given, one * number}, {&s->given_z, one * number},
+        {&s->placed, one * number}, {&s->moved, warm * number}, {&s->z, all * number},
+        {&s->previous, s->cascade ? all * number : 0}, {&s->q, s->total * number}, {&s->q_previous, s->total * number},
+        {&s->weight, (size_t)s->config.candidates * number}, {&s->raw, mean * number}, {&s->chosen, one * number},
+        {&s->good, batch * (size_t)s->view.horizon * act * number}, {&s->frames, frame_bytes(s) * n_obs},
+        {&s->image, frame_bytes(s)}, {&s->column, act}, {&s->given_mask, one}, {&s->placed_mask, one}};
+    memcpy(b, list, sizeof list);
 }
 
 static dmc_status make_host(dmc__sampler *s)
 {
-    const dmc__allocator *a = &s->ref.ctx->alloc;
-    const size_t batch = (size_t)s->config.batch, obs = (size_t)s->view.obs->n;
-    const size_t out = batch * (size_t)s->view.horizon * (size_t)s->view.act->n;
-    struct { float **p; size_t n; } const want[] = {
-        {&s->history, batch * (size_t)s->view.n_obs * obs}, {&s->conds, batch * s->cond},
-        {&s->mask, s->total * s->elems}, {&s->known, s->total * s->elems}, {&s->given, batch * s->elems},
-        {&s->given_z, batch * s->elems}, {&s->placed, batch * s->elems}, {&s->moved, warm_elems(s)},
-        {&s->z, s->total * s->elems}, {&s->previous, s->cascade ? s->total * s->elems : 0}, {&s->q, s->total},
-        {&s->q_previous, s->total}, {&s->weight, (size_t)s->config.candidates}, {&s->raw, averaged(s)},
-        {&s->chosen, batch * s->elems}, {&s->good, out}};
-    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
-        DMC_TRY(DMC_NEW(a, want[i].n, want[i].p));
-        s->host_bytes += want[i].n * sizeof(float);
+    buffer b[BUFFERS];
+    list_buffers(s, b);
+    for (int32_t i = 0; i < BUFFERS; i++) {
+        DMC_TRY(dmc__alloc(&s->ref.ctx->alloc, b[i].bytes, 1, b[i].at));
+        s->host_bytes += b[i].bytes;
     }
-    DMC_TRY(DMC_NEW(a, frame_bytes(s) * (size_t)s->view.n_obs, &s->frames));
-    DMC_TRY(DMC_NEW(a, frame_bytes(s), &s->image));
-    DMC_TRY(DMC_NEW(a, s->view.act->n, &s->column));
-    DMC_TRY(DMC_NEW(a, batch * s->elems, &s->given_mask));
-    DMC_TRY(DMC_NEW(a, batch * s->elems, &s->placed_mask));
-    s->host_bytes += 2 * batch * s->elems + frame_bytes(s) * ((size_t)s->view.n_obs + 1) + (size_t)s->view.act->n;
     return DMC_OK;
 }
 
 static void free_host(dmc__sampler *s)
 {
-    const dmc__allocator *a = &s->ref.ctx->alloc;
-    const size_t batch = (size_t)s->config.batch;
-    DMC_FREE(a, s->history, batch * (size_t)s->view.n_obs * (size_t)s->view.obs->n);
-    DMC_FREE(a, s->frames, frame_bytes(s) * (size_t)s->view.n_obs);
-    DMC_FREE(a, s->image, frame_bytes(s));
-    DMC_FREE(a, s->conds, batch * s->cond);
-    DMC_FREE(a, s->mask, s->total * s->elems);
-    DMC_FREE(a, s->known, s->total * s->elems);
-    DMC_FREE(a, s->z, s->total * s->elems);
-    DMC_FREE(a, s->previous, s->total * s->elems);
-    DMC_FREE(a, s->q, s->total);
-    DMC_FREE(a, s->q_previous, s->total);
-    DMC_FREE(a, s->weight, (size_t)s->config.candidates);
-    DMC_FREE(a, s->raw, averaged(s));
-    DMC_FREE(a, s->column, s->view.act->n);
-    DMC_FREE(a, s->given, batch * s->elems);
-    DMC_FREE(a, s->given_z, batch * s->elems);
-    DMC_FREE(a, s->given_mask, batch * s->elems);
-    DMC_FREE(a, s->placed, batch * s->elems);
-    DMC_FREE(a, s->placed_mask, batch * s->elems);
-    DMC_FREE(a, s->moved, warm_elems(s));
-    DMC_FREE(a, s->chosen, batch * s->elems);
-    DMC_FREE(a, s->good, batch * (size_t)s->view.horizon * (size_t)s->view.act->n);
+    buffer b[BUFFERS];
+    list_buffers(s, b);
+    for (int32_t i = 0; i < BUFFERS; i++) {
+        void *p;
+        memcpy(&p, b[i].at, sizeof p);
+        dmc__free(&s->ref.ctx->alloc, p, b[i].bytes, 1);
+    }
 }
 
 static size_t half_elems(const dmc__sampler *s, const dmc__net *net)
@@ -187,8 +170,8 @@ static dmc_status make_parts(dmc__sampler *s, const dmc__sampler_parts *p)
     DMC_TRY(make_host(s));
     s->warm_row = dmc__sampler_warm_row(s);
     DMC_TRY(ask_return(s));
-    DMC_TRY(dmc__sampler_mark_columns(s, s->config.rotations, s->config.majorities));
-    s->config.rotations = s->config.majorities = NULL; /* the caller's */
+    DMC_TRY(dmc__sampler_mark_columns(s));
+    s->config.rotations = s->config.majorities = (dmc__columns){NULL, 0}; /* the caller's, read */
     if (p->q) DMC_TRY(make_judge(s, p->q, p->q_map));
     return bind_weights(s);
 }
@@ -258,8 +241,9 @@ void dmc__sampler_reset(dmc__sampler *s, uint64_t seed)
 
 static int32_t same_units(const dmc__normaliser *a, const dmc__normaliser *b)
 {
-    const size_t bytes = 4 * (size_t)a->n * sizeof *a->shift; /* shift, scale, lo and hi are one block */
-    return a->n == b->n && a->kind == b->kind && memcmp(a->shift, b->shift, bytes) == 0;
+    const size_t bytes = (size_t)a->n * sizeof *a->lo;
+    return a->kind == b->kind && dmc__normaliser_alike(a, b) && memcmp(a->lo, b->lo, bytes) == 0 &&
+           memcmp(a->hi, b->hi, bytes) == 0;
 }
 
 static int32_t same_contract(const dmc__model *a, const dmc__model *b)

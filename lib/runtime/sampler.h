@@ -9,6 +9,12 @@
 enum { DMC__SELECT_FIRST = 0, DMC__SELECT_EXPECTATION = 1, DMC__SELECT_GREEDY = 2, DMC__SELECT_SOFTMAX = 3 };
 enum { DMC__GUIDE_NONE = 0, DMC__GUIDE_CRITIC = 1, DMC__GUIDE_VALUE = 2 };
 
+/* Numbers of columns, the first of those that belong together. */
+typedef struct dmc__columns {
+    const double *first; /* (n) */
+    int32_t n;
+} dmc__columns;
+
 typedef struct dmc__sampler_config {
     dmc__table_config table; /* steps 0 = T */
     int32_t batch, candidates, select, cascade_passes, horizon /* 0 = the model's */;
@@ -19,7 +25,7 @@ typedef struct dmc__sampler_config {
     int32_t weights; /* DMC_WEIGHT_*: what matrix weights are read as */
     int32_t guide;   /* DMC__GUIDE_* */
     double guide_scale, guidance /* 1: the condition alone */, target_return;
-    const char *rotations, *majorities; /* texts of column numbers; read at creation only */
+    dmc__columns rotations, majorities; /* of an action; read at creation only */
 } dmc__sampler_config;
 
 typedef struct dmc__sampler_facts {

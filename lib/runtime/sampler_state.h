@@ -80,8 +80,8 @@ void dmc__sampler_hold(dmc__sampler *s, float *actions);
 /* One answer to something made up, and then a reset: afterwards code and memory are where a processor gets at them quickly. */
 dmc_status dmc__sampler_warm_up(dmc__sampler *s);
 
-/* Columns of an action that are not averaged like numbers; texts of column numbers, NULL: none. */
-dmc_status dmc__sampler_mark_columns(dmc__sampler *s, const char *rotations, const char *majorities);
+/* Note the columns of an action that are not averaged like numbers. */
+dmc_status dmc__sampler_mark_columns(dmc__sampler *s);
 /* What stands for the candidates z (candidates, elems) of one condition, raw. */
 void dmc__sampler_average(const dmc__sampler *s, const float *z, float *mean);
 /* Write the chosen sample of every condition, raw, into s->chosen, and facts of condition 0. */

@@ -285,19 +285,19 @@ END_TEST
 START_TEST(columns_are_refused_by_name)
 {
     static const struct { const char *rotations, *majorities; dmc_status status; const char *part; } cases[] = {
-        {"4", NULL, DMC_ERANGE, "rotations = \"4\": column 4, must be 0..3 (6 of 9 columns of an action)"},
+        {"4", NULL, DMC_ERANGE, "rotations: column 4, must be a whole number 0..3 (6 of 9 columns of an action)"},
         {"-1", NULL, DMC_ERANGE, "column -1"},
-        {NULL, "9", DMC_ERANGE, "majorities = \"9\": column 9, must be 0..8"},
+        {NULL, "9", DMC_ERANGE, "majorities: column 9, must be a whole number 0..8"},
         {NULL, "99999999999999999999", DMC_ERANGE, "majorities"},
-        {"0,3", NULL, DMC_EINVAL, "rotations = \"0,3\": column 3 has a meaning already"},
+        {"0,3", NULL, DMC_EINVAL, "rotations: column 3 has a meaning already"},
         {"0,0", NULL, DMC_EINVAL, "column 0 has"},
-        {"1", "0, 6", DMC_EINVAL, "majorities = \"0, 6\": column 6 has"},
+        {"1", "0, 6", DMC_EINVAL, "majorities: column 6 has"},
         {NULL, "3,3", DMC_EINVAL, "column 3 has"},
-        {"x", NULL, DMC_EPARSE, "rotations = \"x\", must be numbers of columns with commas between"},
-        {"1,", NULL, DMC_EPARSE, "rotations = \"1,\""},
+        {"x", NULL, DMC_EPARSE, "rotations: number 1 is \"x\", must be a finite number"},
+        {"1,", NULL, DMC_EPARSE, "rotations: number 2 is \"\""},
         {",1", NULL, DMC_EPARSE, "rotations"},
-        {NULL, "1 2", DMC_EPARSE, "majorities = \"1 2\""},
-        {NULL, "1.5", DMC_EPARSE, "majorities"},
+        {NULL, "1 2", DMC_EPARSE, "majorities: number 1 is \"1 2\""},
+        {NULL, "1.5", DMC_ERANGE, "majorities: column 1.5"},
         {NULL, "1,,2", DMC_EPARSE, "majorities"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         dmc_sampler *s = (dmc_sampler *)(uintptr_t)1;

@@ -15,6 +15,7 @@ static int32_t read_list(const char *text, double *out)
 START_TEST(lists)
 {
     double x[MOST];
+    ck_assert_int_eq(read_list(NULL, x), 0);
     ck_assert_int_eq(read_list("", x), 0);
     ck_assert_int_eq(read_list("  ", x), 0);
     ck_assert_int_eq(read_list("0.9", x), 1);

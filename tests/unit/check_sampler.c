@@ -687,6 +687,13 @@ START_TEST(counts_and_pointers_are_checked)
     expect_failure(dmc_sampler_candidates(s, x, 25), DMC_ESHAPE, "n = 25");
     expect_failure(dmc_sampler_candidates(s, NULL, 24), DMC_EINVAL, "out is NULL");
     expect_failure(dmc_sampler_get_info(s, &info), DMC_EINVAL, "info->struct_size = 4");
+    info.struct_size = sizeof info + 8;
+    expect_failure(dmc_sampler_get_info(s, &info), DMC_EINVAL, "struct_size");
+    info = (dmc_sampler_info){.struct_size = offsetof(dmc_sampler_info, planned), .steps = -1, .planned = -7};
+    expect_ok(dmc_sampler_get_info(s, &info)); /* as it was when it was shorter */
+    ck_assert_int_ge(info.steps, 0);
+    ck_assert_int_eq(info.planned, -7);
+    ck_assert_int_eq(info.struct_size, offsetof(dmc_sampler_info, planned));
     expect_failure(dmc_sampler_get_info(s, NULL), DMC_EINVAL, "info is NULL");
     expect_failure(dmc_sampler_reset(NULL, 0), DMC_EINVAL, "s is NULL");
     dmc_sampler_destroy(s);
