@@ -27,14 +27,9 @@ static int64_t expectation(int64_t expected, int64_t seen)
 static int32_t steps_of(const dmc__rollout *r, int32_t from)
 {
     const int32_t rows = dmc__rollout_rows(r);
-    int32_t n = 0, open = 0; /* rows behind the last network call are a step of their own */
-    for (int32_t k = from; k < rows; k++) {
-        const dmc__row *row = dmc__rollout_row(r, k);
-        const int32_t ends = row->network && row->ends;
-        n += ends;
-        open = !ends;
-    }
-    return n + open;
+    int32_t n = 0;
+    for (int32_t k = from; k < rows; k++) n += dmc__rollout_row(r, k)->network && dmc__rollout_row(r, k)->ends;
+    return n;
 }
 
 static dmc__rollout *current(const dmc__sampler *s)
