@@ -64,7 +64,9 @@ OPT := $(or $(OPT_$(BUILD)),$(error BUILD=$(BUILD): must be release, asan, ubsan
 # does not fit its buffer is cut on purpose, hence no warning about it.
 WERROR ?= -Werror
 WARN := $(if $(findstring -fsanitize,$(OPT)),-w,-Wall -Wextra -Wstrict-prototypes -Wvla -Wno-format-truncation $(WERROR))
-DEFINES := -D_GNU_SOURCE $(if $(X86),-DDMC_HAVE_X86=1)
+# A plugin must be of the same build: the version and what core and plugin tell each other.
+BUILD_ID := $(VERSION)-$(firstword $(shell cat kernels/kernels.h kernels/ops.def kernels/plugin.h | cksum))
+DEFINES := -D_GNU_SOURCE $(if $(X86),-DDMC_HAVE_X86=1) -DDMC_BUILD_ID='"$(BUILD_ID)"'
 FLAGS_all := -std=c11 $(DEFINES) -fvisibility=hidden -fPIC $(WARN) $(OPT)
 FLAGS_kernel := -O3 -fno-math-errno
 # The reference defines what an op means, so nothing may be fused behind its back.
@@ -188,6 +190,34 @@ link_public = $(call link,,-L$(O) -ldmc -lm -Wl$(comma)-rpath$(comma)'$$ORIGIN/$
 $(O)/dmc: $(CLI_OBJ) $(O)/libdmc.so
 	$(call say,LD)
 	$(call link_public,.)
+
+# ---- the CUDA plugin -----------------------------------------------------------------------------------------------
+
+# Code for every card from Turing to Hopper, and PTX for later ones. CUDA_ARCHS="90" makes a quick build for one.
+CUDA_HOME ?= $(firstword $(wildcard /usr/local/cuda) $(patsubst %/bin/nvcc,%,$(shell command -v nvcc 2>/dev/null)))
+NVCC ?= $(firstword $(wildcard $(CUDA_HOME)/bin/nvcc))
+CUDA_ARCHS ?= 75 80 86 89 90
+CUDA_GEN = $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$a$(comma)code=sm_$a) \
+           -gencode arch=compute_$(lastword $(CUDA_ARCHS))$(comma)code=compute_$(lastword $(CUDA_ARCHS))
+CUDA_SRC := $(wildcard kernels/cuda/*.cu)
+CUDA_OBJ := $(CUDA_SRC:%.cu=$(J)/%.o)
+CUDA_CXX := -std=c++17 -O3 -DDMC_BUILD_ID='"$(BUILD_ID)"'
+NVCC_FLAGS = $(CUDA_CXX) $(CUDA_GEN) -ccbin $(CXX) -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra,-Wno-unused-parameter \
+             $(if $(WERROR),-Werror all-warnings) -lineinfo
+
+$(J)/kernels/cuda/%.o: kernels/cuda/%.cu
+	$(call say,NVCC)
+	$(Q)mkdir -p $(@D) && $(NVCC) $(NVCC_FLAGS) -MD -MP -c $< -o $@
+
+# cublasLt is the system's; the CUDA runtime is inside, so that the plugin opens where there is no driver, and says so.
+$(O)/libdmc-cuda.so: $(CUDA_OBJ)
+	$(call say,LD)
+	$(Q)$(CXX) -shared $(CUDA_OBJ) -o $@ -L$(CUDA_HOME)/lib64 -lcublasLt -lcudart_static -ldl -lpthread -lrt \
+	    -Wl$(comma)--exclude-libs$(comma)ALL -Wl$(comma)-rpath$(comma)$(CUDA_HOME)/lib64 -Wl$(comma)-z$(comma)defs
+
+.PHONY: cuda
+cuda: $(if $(NVCC),$(O)/libdmc-cuda.so) ## the CUDA plugin, where there is nvcc; CUDA_ARCHS="90" for one card only
+	$(if $(NVCC),,@echo "no nvcc: the CUDA plugin is not built")
 
 # ---- examples and test programs ------------------------------------------------------------------------------------
 

@@ -51,7 +51,12 @@ typedef struct dmc_kargs {
                                 /* sums are in single precision or better whatever it is                */
     double attr[DMC_KATTR];     /* order given in ops.def                                               */
     uint64_t key[4];            /* random stream of NORMAL and of dropout                               */
+    /* Only backends that record get these (plugin.h): calls that are written down once and done often take what */
+    /* changes from tensor memory. NULL: nothing. */
+    const uint64_t *key_base;   /* added to key, word by word                                           */
+    const double *live;         /* ADAMW: in place of attr                                              */
     const dmc_parallel *par_for;/* NULL = serial                                                        */
+    void *queue;                /* the backend's state: where a device does the call                    */
 } dmc_kargs;
 
 /* Bytes an op needs beside its operands. Alignment of both is 64. */

@@ -6,29 +6,11 @@
 #ifndef DMC_BACKEND_H
 #define DMC_BACKEND_H
 
-#include "../../kernels/kernels.h"
+#include "../../kernels/plugin.h"
 #include "../base/alloc.h"
 #include "../base/pool.h"
 
 typedef struct dmc__device dmc__device;
-
-/* What a backend supplies; `state` is its own. Return values are dmc_status. */
-typedef struct dmc__backend {
-    uint32_t abi;        /* DMC__BACKEND_ABI of the build */
-    const char *name;
-    size_t elem;         /* bytes per element */
-    dmc_status (*open)(int32_t index, void **state);
-    void (*close)(void *state);
-    dmc_status (*alloc)(void *state, const dmc__allocator *a, size_t bytes, void **p); /* 64-byte aligned, zeroed */
-    void (*free)(void *state, const dmc__allocator *a, void *p, size_t bytes);
-    dmc_status (*copy_in)(void *state, void *dst, const float *src, size_t n);
-    dmc_status (*copy_out)(void *state, float *dst, const void *src, size_t n);
-    dmc_status (*copy)(void *state, void *dst, const void *src, size_t n); /* device to device */
-    dmc_status (*sync)(void *state);
-    void (*fill_table)(dmc_kernel_table *t, const char **isa);
-} dmc__backend;
-
-enum { DMC__BACKEND_ABI = 2 };
 
 /* An opened backend. Read-only after open; may be shared by objects of one context. */
 struct dmc__device {

@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-static dmc_status open_host(int32_t index, void **state)
+static dmc_status open_host(const dmc_device_config *c, void **state)
 {
     *state = NULL;
-    if (index != 0) return dmc__fail(DMC_EDEVICE, "device index = %d, a processor has only 0", index);
+    if (c->index != 0) return dmc__fail(DMC_EDEVICE, "device index = %d, a processor has only 0", c->index);
     return DMC_OK;
 }
 
@@ -50,6 +50,13 @@ static dmc_status copy_out_f32(void *state, float *dst, const void *src, size_t 
     return copy_f32(state, dst, src, n);
 }
 
+static dmc_status copy_bytes(void *state, void *dst, const void *src, size_t bytes)
+{
+    (void)state;
+    if (bytes) memcpy(dst, src, bytes);
+    return DMC_OK;
+}
+
 static dmc_status copy_f64(void *state, void *dst, const void *src, size_t n)
 {
     (void)state;
@@ -73,30 +80,33 @@ static dmc_status copy_out_f64(void *state, float *dst, const void *src, size_t 
     return DMC_OK;
 }
 
-static void fill_ref(dmc_kernel_table *t, const char **isa)
+static void fill_ref(void *state, dmc_kernel_table *t, const char **isa)
 {
+    (void)state;
     dmc__kernels_ref_f32(t);
     *isa = "generic";
 }
 
-static void fill_ref64(dmc_kernel_table *t, const char **isa)
+static void fill_ref64(void *state, dmc_kernel_table *t, const char **isa)
 {
+    (void)state;
     dmc__kernels_ref_f64(t);
     *isa = "generic";
 }
 
 /* Every operation always works on a processor: what has no faster form stays the reference. */
-static void fill_cpu(dmc_kernel_table *t, const char **isa)
+static void fill_cpu(void *state, dmc_kernel_table *t, const char **isa)
 {
+    (void)state;
     dmc__kernels_ref_f32(t);
     *isa = dmc__kernels_cpu(t);
 }
 
-#define HOST_BACKEND(NAME, ELEM, S, FILL)                                                           \
-    {                                                                                               \
-        .abi = DMC__BACKEND_ABI, .name = (NAME), .elem = sizeof(ELEM), .open = open_host,           \
-        .close = close_host, .alloc = alloc_host, .free = free_host, .copy_in = copy_in_##S,        \
-        .copy_out = copy_out_##S, .copy = copy_##S, .sync = sync_host, .fill_table = (FILL)         \
+#define HOST_BACKEND(NAME, ELEM, S, FILL)                                                                       \
+    {                                                                                                           \
+        .abi = DMC__BACKEND_ABI, .name = (NAME), .elem = sizeof(ELEM), .open = open_host, .close = close_host,  \
+        .alloc = alloc_host, .free = free_host, .copy_in = copy_in_##S, .copy_out = copy_out_##S,               \
+        .copy = copy_##S, .copy_in_bytes = copy_bytes, .sync = sync_host, .fill_table = (FILL)                  \
     }
 
 const dmc__backend dmc__backend_cpu = HOST_BACKEND("cpu", float, f32, fill_cpu);

@@ -54,9 +54,9 @@ dmc_status dmc__device_open(const dmc__allocator *a, const char *name, dmc__pool
     DMC_TRY(find_backend(name ? name : "cpu", &backend, &index));
     DMC_TRY(DMC_NEW(a, 1, &d));
     d->alloc = a;
-    DMC_TRY_GOTO(status, backend->open(index, &d->state), fail);
+    DMC_TRY_GOTO(status, backend->open(&(dmc_device_config){.index = index}, &d->state), fail);
     d->backend = backend; /* from here on close has something to close */
-    backend->fill_table(&d->kernels, &d->isa);
+    backend->fill_table(d->state, &d->kernels, &d->isa);
     DMC_TRY_GOTO(status, dmc__backend_check(backend->name, &d->kernels), fail);
     d->par = (dmc_parallel){pool ? dmc__pool_run : NULL, pool, dmc__pool_threads(pool)};
     *out = d;
@@ -107,6 +107,7 @@ static dmc_status run_kernel(dmc__device *d, int32_t op, dmc_kernel kernel, cons
     const char *const name = d->backend->name;
     if (!kernel) return dmc__fail(DMC_EDEVICE, "backend %s: %s has no %s kernel", name, dmc__op_name(op), direction);
     k->par_for = d->par.run ? &d->par : NULL;
+    k->queue = d->state;
     const dmc_status status = kernel(k);
     return status < 0 ? dmc__fail(status, "backend %s: %s %s failed", name, dmc__op_name(op), direction) : DMC_OK;
 }
@@ -138,6 +139,7 @@ dmc_status dmc__dev_prepare(dmc__device *d, enum dmc_op op, dmc_kargs *k, dmc_op
     if (!row) return DMC_EDEVICE;
     if (!row->prepare) return DMC_OK;
     k->par_for = d->par.run ? &d->par : NULL;
+    k->queue = d->state;
     const dmc_status status = row->prepare(k, need);
     if (status >= 0) return DMC_OK;
     return dmc__fail(status, "backend %s: %s could not be prepared", d->backend->name, dmc__op_name((int32_t)op));

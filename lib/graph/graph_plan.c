@@ -16,6 +16,7 @@ void dmc__plan_start_step(const dmc__plan *p, int32_t i, dmc__step *s)
     for (int32_t j = 0; j < DMC_KATTR; j++) s->args.attr[j] = n->attr[j];
     if (n->random) s->args.attr[n->random - 1] = 0;
     s->args.par_for = p->device->par.run ? &p->device->par : NULL;
+    s->args.queue = p->device->state;
     for (int32_t j = 0; j < DMC_KPAR; j++) {
         s->dpar[j] = DMC__NOWHERE;
         s->par[j] = n->par[j] < 0 ? DMC__NOWHERE :

@@ -12,6 +12,8 @@ PUBLIC_ROOMS = {"api", "config"}
 KERNEL_SYSTEM = re.compile(
     r"^(assert|complex|errno|fenv|float|inttypes|limits|math|pthread|stdatomic|stdbool|stddef|stdint|stdlib|string"
     r"|cpuid|immintrin|x86intrin|arm_neon|arm_sve|sleef|Random123/philox)\.h$")
+SHARED_BY_KERNELS = {ROOT / "kernels" / name for name in ("kernels.h", "ops.def", "plugin.h")}
+KERNEL_SYSTEM_CUDA = re.compile(r"^(cublasLt|cuda_runtime|cuda_bf16|cuda_fp16|mma)\.h$")
 problems = []
 
 
@@ -69,7 +71,8 @@ def check_room(path, room, table):
             complain(path, line, f"includes a source, {name}")
         elif top == "include" and base not in PUBLIC_FOR_ALL and room not in PUBLIC_ROOMS:
             complain(path, line, f"public header {base}: only lib/api and lib/config include those")
-        elif top == "kernels" and (folder or base != "kernels.h" and "backend" not in table[room] | {room}):
+        elif top == "kernels" and (folder or base == "plugin.h" and room != "backend" or
+                                  base != "kernels.h" and "backend" not in table[room] | {room}):
             complain(path, line, f"lib/{room} may not include {name}")
         elif top == "lib" and folder != room and folder not in table[room]:
             complain(path, line, f"lib/{room} may not include lib/{folder} (table in lib/README.md)")
@@ -80,10 +83,10 @@ def check_room(path, room, table):
 def check_kernel(path):
     for line, system, name, target in includes(path):
         if target is None:
-            if not KERNEL_SYSTEM.match(name):
+            if not KERNEL_SYSTEM.match(name) and not (path.parent.name == "cuda" and KERNEL_SYSTEM_CUDA.match(name)):
                 complain(path, line, f"kernels may not include <{name}>")
             continue
-        allowed = target.parent == path.parent or target in (ROOT / "kernels/kernels.h", ROOT / "kernels/ops.def")
+        allowed = target.parent == path.parent or target in SHARED_BY_KERNELS
         if not allowed or target.suffix == ".c":
             complain(path, line, f"kernels may not include {name}")
 
