@@ -16,12 +16,12 @@ typedef struct dmc_host {
     int32_t (*fail)(int32_t status, const char *format, ...); /* store the sentence, return status */
 } dmc_host;
 
-/* In what CUDA multiplies matrices: sums are always in single precision. */
-enum dmc_matrix { DMC_MATRIX_FP32 = 0, DMC_MATRIX_TF32 = 1, DMC_MATRIX_BF16 = 2 };
+/* What matrices are multiplied in (DMC_MATRIX_* of include/libdmc/context.h); sums are always in single precision. */
+enum dmc_matrix { DMC_MULTIPLY_FP32 = 0, DMC_MULTIPLY_TF32 = 1, DMC_MULTIPLY_BF16 = 2 };
 
 typedef struct dmc_device_config {
     int32_t index;        /* which device            */
-    int32_t matrix;       /* DMC_MATRIX_*            */
+    int32_t matrix;       /* DMC_MULTIPLY_*          */
     void *stream;         /* the caller's; NULL: own */
     const dmc_host *host; /* outlives the device     */
 } dmc_device_config;

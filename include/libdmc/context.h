@@ -16,13 +16,19 @@ typedef struct dmc_context dmc_context;
 
 enum { DMC_LOG_ERROR = 0, DMC_LOG_WARN = 1, DMC_LOG_INFO = 2, DMC_LOG_DEBUG = 3 };
 
+/* fp32: every factor has 24 bits of precision. tf32: 11 bits, bf16: 8, on tensor cores, where the card has them; sums are in
+ * float either way. */
+enum { DMC_MATRIX_FP32 = 0, DMC_MATRIX_TF32 = 1, DMC_MATRIX_BF16 = 2 };
+
 /* Fill with dmc_context_options_init, then change what you need. */
 typedef struct dmc_context_options {
     uint32_t struct_size; /* set by init                                                               */
     int32_t threads;      /* worker threads for training and large batches, 1..64; default 1           */
     int32_t log_level;    /* DMC_LOG_*: lines above it are dropped; default DMC_LOG_INFO               */
     int32_t reserved0;    /* must be 0                                                                 */
-    const char *device;   /* "cpu" (default), "ref" (plain C), "ref64" (plain C in double, to check)   */
+    /* "cpu" (default), "ref" (plain C), "ref64" (plain C in double, to check), "cuda" or "cuda:1" (an NVIDIA GPU, by
+     * libdmc-cuda.so) */
+    const char *device;
     /* Memory: both or neither. alloc gets a power-of-two alignment and returns NULL when out of memory.
      * May be called from any thread that creates objects, never from a REAL-TIME function. */
     void *(*alloc)(void *user, size_t size, size_t align);
@@ -35,6 +41,14 @@ typedef struct dmc_context_options {
      * done. NULL (default): a pool of `threads` threads. */
     void (*parallel_for)(void *user, void (*task)(void *arg, size_t i), void *arg, size_t n);
     void *parallel_user;
+    /* ---- CUDA only: docs/backends.md ------------------------------------------------------------------ */
+    /* Folder of libdmc-cuda.so. "" (default): the one libdmc.so is in, then where the system looks. */
+    const char *plugin_folder;
+    /* A cudaStream_t, NULL (default) = own ones. With one, objects of this context do all their work in it, in the order of
+     * the calls. Ownership: yours; it must outlive them. */
+    void *cuda_stream;
+    int32_t matrix;       /* DMC_MATRIX_*: what matrices are multiplied in; default full float           */
+    int32_t reserved1;    /* must be 0                                                                   */
 } dmc_context_options;
 
 /* Defaults. size = sizeof(dmc_context_options). Threads: any. Errors: DMC_EINVAL for NULL or a size this
@@ -42,7 +56,8 @@ typedef struct dmc_context_options {
 DMC_API dmc_status dmc_context_options_init(dmc_context_options *o, size_t size);
 
 /* Make a context; o NULL = defaults. *out = NULL on failure.
- * Errors: DMC_ERANGE (threads), DMC_EKEY (device), DMC_ENOMEM. Ownership: destroy with dmc_context_destroy
+ * Errors: DMC_ERANGE (threads), DMC_EKEY (device), DMC_EDEVICE (no
+ * plugin, no driver, no such GPU: the sentence says which, and what was tried), DMC_ENOMEM. Ownership: destroy with dmc_context_destroy
  * after every object that uses it. Threads: any. */
 DMC_API DMC_NODISCARD dmc_status dmc_context_create(const dmc_context_options *o, dmc_context **out);
 

@@ -17,8 +17,7 @@ typedef struct cuda_products cuda_products; /* what cublasLt chose for shapes se
 
 typedef struct cuda_queue {
     int32_t device, processors;   /* index; number of multiprocessors          */
-    int32_t alone;                /* the only device: nothing to switch        */
-    int32_t matrix;               /* DMC_MATRIX_*                              */
+    int32_t matrix;               /* DMC_MULTIPLY_*                            */
     int32_t failed;               /* the device failed: nothing works any more */
     int32_t recording;
     cudaStream_t stream;          /* work goes here (while recording: to be written down) */

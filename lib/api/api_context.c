@@ -14,8 +14,11 @@ dmc_status dmc_context_create(const dmc_context_options *o, dmc_context **out)
                          c.alloc ? "free" : "alloc");
     const dmc__allocator own = {c.alloc, c.free, c.alloc_user};
     const dmc__log log = {c.log, c.log_user, c.log_level};
-    return dmc__context_open(c.alloc ? &own : &dmc__default_allocator, &log, c.device, c.threads, c.parallel_for,
-                             c.parallel_user, out);
+    const dmc__context_config config = {
+        .alloc = c.alloc ? &own : &dmc__default_allocator, .log = &log, .threads = c.threads, .host = c.parallel_for,
+        .host_user = c.parallel_user,
+        .device = {.name = c.device, .plugin_folder = c.plugin_folder, .matrix = c.matrix, .stream = c.cuda_stream}};
+    return dmc__context_open(&config, out);
 }
 
 void dmc_context_destroy(dmc_context *ctx)

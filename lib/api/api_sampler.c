@@ -71,7 +71,7 @@ static dmc_status hold_context(const dmc_sampler *s, const dmc__fixed_alloc *f, 
                                dmc__context_ref *out)
 {
     *out = (dmc__context_ref){NULL, 1};
-    if (f) return dmc__context_open(s->alloc, NULL, m->ref.ctx->device->backend->name, 1, NULL, NULL, &out->ctx);
+    if (f) return dmc__context_open_like(s->alloc, m->ref.ctx, &out->ctx);
     return ctx ? dmc__context_acquire(ctx, out) : dmc__context_share(&m->ref, out);
 }
 

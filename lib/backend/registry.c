@@ -9,7 +9,7 @@ static const dmc__backend *const built_in[] = {&dmc__backend_cpu, &dmc__backend_
 enum { BUILT_IN_COUNT = sizeof built_in / sizeof built_in[0] };
 
 /* "name" or "name:index" -> backend and index. */
-static dmc_status find_backend(const char *name, const dmc__backend **backend, int32_t *index)
+static dmc_status find_backend(const char *name, const char *folder, const dmc__backend **backend, int32_t *index)
 {
     const size_t length = strcspn(name, ":");
     *index = 0;
@@ -24,7 +24,8 @@ static dmc_status find_backend(const char *name, const dmc__backend **backend, i
         *backend = built_in[i];
         if (strlen((*backend)->name) == length && memcmp((*backend)->name, name, length) == 0) return DMC_OK;
     }
-    return dmc__fail(DMC_EKEY, "device = \"%.64s\" is not known; known are cpu, ref, ref64", name);
+    if (length == 4 && memcmp("cuda", name, length) == 0) return dmc__plugin_open("cuda", folder, backend);
+    return dmc__fail(DMC_EKEY, "device = \"%.64s\" is not known; known are cpu, ref, ref64, cuda", name);
 }
 
 dmc_status dmc__backend_check(const char *name, const dmc_kernel_table *t)
@@ -44,25 +45,62 @@ dmc_status dmc__backend_check(const char *name, const dmc_kernel_table *t)
     return DMC_OK;
 }
 
-dmc_status dmc__device_open(const dmc__allocator *a, const char *name, dmc__pool *pool, dmc__device **out)
+static const dmc_host host = {dmc__fail};
+
+/* The table of an opened backend. */
+static dmc_status equip(dmc__device *d, dmc__pool *pool)
 {
-    const dmc__backend *backend = NULL;
-    dmc_status status;
+    d->backend->fill_table(d->state, &d->kernels, &d->isa);
+    d->par = (dmc_parallel){pool ? dmc__pool_run : NULL, pool, dmc__pool_threads(pool)};
+    return dmc__backend_check(d->backend->name, &d->kernels);
+}
+
+static dmc_status open_backend(const dmc__allocator *a, const dmc__backend *backend, const dmc_device_config *c,
+                               dmc__pool *pool, dmc__device **out)
+{
     dmc__device *d;
-    int32_t index;
     *out = NULL;
-    DMC_TRY(find_backend(name ? name : "cpu", &backend, &index));
     DMC_TRY(DMC_NEW(a, 1, &d));
     d->alloc = a;
-    DMC_TRY_GOTO(status, backend->open(&(dmc_device_config){.index = index}, &d->state), fail);
-    d->backend = backend; /* from here on close has something to close */
-    backend->fill_table(d->state, &d->kernels, &d->isa);
-    DMC_TRY_GOTO(status, dmc__backend_check(backend->name, &d->kernels), fail);
-    d->par = (dmc_parallel){pool ? dmc__pool_run : NULL, pool, dmc__pool_threads(pool)};
-    *out = d;
-    return DMC_OK;
-fail:
-    dmc__device_close(d);
+    d->config = *c;
+    dmc_status status = backend->open(c, &d->state);
+    if (status >= 0) d->backend = backend; /* from here on close has something to close */
+    if (status >= 0) status = equip(d, pool);
+    if (status < 0) dmc__device_close(d);
+    else *out = d;
+    return status;
+}
+
+dmc_status dmc__device_open_as(const dmc__allocator *a, const dmc__device_setup *s, dmc__pool *pool, dmc__device **out)
+{
+    const dmc__backend *backend = NULL;
+    dmc_device_config c = {.matrix = s->matrix, .stream = s->stream, .host = &host};
+    *out = NULL;
+    DMC_TRY(find_backend(s->name ? s->name : "cpu", s->plugin_folder, &backend, &c.index));
+    return open_backend(a, backend, &c, pool, out);
+}
+
+dmc_status dmc__device_open(const dmc__allocator *a, const char *name, dmc__pool *pool, dmc__device **out)
+{
+    return dmc__device_open_as(a, &(dmc__device_setup){.name = name}, pool, out);
+}
+
+dmc_status dmc__device_reopen(const dmc__allocator *a, const dmc__device *like, dmc__device **out)
+{
+    return open_backend(a, like->backend, &like->config, NULL, out);
+}
+
+dmc_status dmc__device_fork(const dmc__allocator *a, const dmc__device *d, dmc__device **out)
+{
+    dmc__device *f;
+    *out = NULL;
+    if (!d->backend->fork) return DMC_OK;
+    DMC_TRY(DMC_NEW(a, 1, &f));
+    *f = *d;
+    f->alloc = a;
+    const dmc_status status = d->backend->fork(d->state, &f->state);
+    if (status < 0) DMC_FREE(a, f, 1);
+    else *out = f;
     return status;
 }
 
@@ -71,6 +109,11 @@ void dmc__device_close(dmc__device *d)
     if (!d) return;
     if (d->backend) d->backend->close(d->state);
     DMC_FREE(d->alloc, d, 1);
+}
+
+int32_t dmc__device_shares(const dmc__device *d, const dmc__device *e)
+{
+    return d->backend == e->backend && d->config.index == e->config.index;
 }
 
 dmc_status dmc__dev_alloc(dmc__device *d, size_t n, void **out)
@@ -100,6 +143,16 @@ dmc_status dmc__dev_out(dmc__device *d, float *dst, const void *src, size_t n)
 dmc_status dmc__dev_copy(dmc__device *d, void *dst, const void *src, size_t n)
 {
     return d->backend->copy(d->state, dst, src, n);
+}
+
+dmc_status dmc__dev_in_bytes(dmc__device *d, void *dst, const void *src, size_t bytes)
+{
+    return d->backend->copy_in_bytes(d->state, dst, src, bytes);
+}
+
+dmc_status dmc__dev_sync(dmc__device *d)
+{
+    return d->backend->sync(d->state);
 }
 
 static dmc_status run_kernel(dmc__device *d, int32_t op, dmc_kernel kernel, const char *direction, dmc_kargs *k)

@@ -33,9 +33,9 @@ static void assert_refused(const char *name, dmc_status status, const char *sent
 
 START_TEST(names_and_indices)
 {
-    assert_refused("gpu", DMC_EKEY, "device = \"gpu\" is not known; known are cpu, ref, ref64");
-    assert_refused("", DMC_EKEY, "device = \"\" is not known; known are cpu, ref, ref64");
-    assert_refused("cp", DMC_EKEY, "device = \"cp\" is not known; known are cpu, ref, ref64");
+    assert_refused("gpu", DMC_EKEY, "device = \"gpu\" is not known; known are cpu, ref, ref64, cuda");
+    assert_refused("", DMC_EKEY, "device = \"\" is not known; known are cpu, ref, ref64, cuda");
+    assert_refused("cp", DMC_EKEY, "device = \"cp\" is not known; known are cpu, ref, ref64, cuda");
     assert_refused("cpu:", DMC_EKEY, "device = \"cpu:\": after ':' stands a number 0..1023");
     assert_refused("cpu:0x", DMC_EKEY, "device = \"cpu:0x\": after ':' stands a number 0..1023");
     assert_refused("cpu:-1", DMC_EKEY, "device = \"cpu:-1\": after ':' stands a number 0..1023");
