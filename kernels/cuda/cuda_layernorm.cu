@@ -81,7 +81,8 @@ static __global__ void norm_gradient(float *dx, const float *dy, const float *sa
 static uint32_t row_threads(uint32_t C, int W)
 {
     const uint32_t packs = C / static_cast<uint32_t>(W);
-    return packs >= BLOCK ? BLOCK : (packs + WARP - 1) / WARP * WARP;
+    const uint32_t whole = (packs + WARP - 1) / WARP * WARP, most = BLOCK;
+    return whole < most ? whole : most;
 }
 
 static int32_t launch_norm(const dmc_kargs *k, const char *name, size_t rows, const norm_rows &s, bool four)
@@ -156,7 +157,7 @@ CUDA_OP layernorm_bwd_cuda(const dmc_kargs *k)
 {
     const uint32_t N = static_cast<uint32_t>(k->dim[0]), C = static_cast<uint32_t>(k->dim[1]), pieces = pieces_of(k);
     float *const parts = static_cast<float *>(k->scratch);
-    const strips s = strips_of(N < PIECE ? N : PIECE);
+    const strips s = strips_of(pieces > 1 ? static_cast<uint32_t>(PIECE) : N);
     int32_t status = launch_norm_gradient(k, "layernorm, backward", N, layernorm_rows(k), C % 4 == 0);
     if (status != CUDA_OK || (!k->dpar[0] && !k->dpar[1])) return status;
     status = launch(k, "layernorm, columns", blocks_of(static_cast<size_t>(pieces) * C, s.columns), BLOCK, 0, norm_parts, parts,
