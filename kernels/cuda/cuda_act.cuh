@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "cuda_launch.cuh"
+
 /* 1 / (1 + e^-x); an exponential that overflows gives the right 0. */
 static __device__ inline float sigmoid(float x)
 {

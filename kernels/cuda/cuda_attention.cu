@@ -59,7 +59,7 @@ static __device__ inline const float *head_of(const heads &a, const place &w, co
 }
 
 /* Shared memory of a block. `own` rows of two operands, `other` rows of two, what other rows are weighted with. */
-struct room {
+struct alignas(16) room {
     float own[2][ROWS * PITCH], other[2][TILE * PITCH], weight[2][ROWS * TILE];
 };
 
@@ -189,7 +189,7 @@ static __device__ void write_rows(const heads &a, const place &w, const softmax_
 
 static __global__ void attention(heads a, float *y, float *save)
 {
-    __shared__ __align__(16) room m;
+    __shared__ room m;
     const place w = place_of(a, a.q.n);
     const int32_t last = w.own + ROWS < a.q.n ? w.own + ROWS - 1 : a.q.n - 1, end = seen(a, last);
     softmax_rows x = {};
@@ -260,7 +260,7 @@ static __device__ void finish_delta(const heads &a, const place &w, float delta[
 /* Once over the keys for delta, once more for dq; of a single tile the pairs are still there. */
 static __global__ void query_gradient(heads a, const float *save, float *kept, head_gradient dq)
 {
-    __shared__ __align__(16) room m;
+    __shared__ room m;
     const place w = place_of(a, a.q.n);
     const int32_t last = w.own + ROWS < a.q.n ? w.own + ROWS - 1 : a.q.n - 1, end = seen(a, last);
     float delta[OWN] = {}, mix[OWN][HALVES] = {};
@@ -286,7 +286,7 @@ static __global__ void query_gradient(heads a, const float *save, float *kept, h
 /* Once over the queries. */
 static __global__ void key_gradient(heads a, const float *save, const float *kept, head_gradient dk, head_gradient dv)
 {
-    __shared__ __align__(16) room m;
+    __shared__ room m;
     const place w = place_of(a, a.k.n);
     float mix_k[OWN][HALVES] = {}, mix_v[OWN][HALVES] = {};
     for (int32_t t = 0; t < a.q.n; t += TILE) {
