@@ -12,7 +12,8 @@
 #include "cuda_launch.cuh"
 #include "cuda_philox.cuh"
 
-enum { TILE = WARP, FEATURES = 64, PITCH = FEATURES + 4, WARPS = BLOCK / WARP, OWN = 2, ROWS = WARPS * OWN, HALVES = FEATURES / WARP };
+enum { TILE = WARP, FEATURES = 64, PITCH = FEATURES + 4, HALVES = FEATURES / WARP };
+enum { WARPS = BLOCK / WARP, OWN = 2, ROWS = WARPS * OWN };
 
 /* Rows of a head: those of sample b, head h begin at p + b n ld + h d. */
 struct rows {

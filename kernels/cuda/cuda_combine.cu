@@ -308,8 +308,8 @@ CUDA_OP gate_bwd_cuda(const dmc_kargs *k)
     const gate_shape s = {dim(k, 0), dim(k, 1), dim(k, 2), dim(k, 3), dim(k, 4)};
     const strips r = strips_of(s.T);
     const gate_gradients d = {din_of(k, 0), din_of(k, 1), din_of(k, 2), adds(k, 0), adds(k, 1), adds(k, 2)};
-    return launch(k, "gate, backward", blocks_of(static_cast<size_t>(s.B) * s.M, r.columns), BLOCK, 0, gate_gradient, d, in_of(k, 1),
-                  in_of(k, 2), dout_of(k), r, s);
+    return launch(k, "gate, backward", blocks_of(static_cast<size_t>(s.B) * s.M, r.columns), BLOCK, 0, gate_gradient, d,
+                  in_of(k, 1), in_of(k, 2), dout_of(k), r, s);
 }
 
 /* ---- MEAN_ROWS -------------------------------------------------------------------------------------------------------- */

@@ -54,8 +54,8 @@ template <int ACT> static __device__ inline float activation_slope(float u)
 
 /* Pack c of row t of the group; `kept`: where it is in shared memory, or NULL. */
 template <int W>
-static __device__ inline pack<W> read_group(const group_shape &s, const group_walk &w, const float *x, const float *kept, uint32_t t,
-                                            uint32_t c)
+static __device__ inline pack<W> read_group(const group_shape &s, const group_walk &w, const float *x, const float *kept,
+                                            uint32_t t, uint32_t c)
 {
     if (kept) return load_pack<W>(kept, t * w.packs + c);
     return load_pack<W>(x + w.base + static_cast<size_t>(t) * s.C, c);
@@ -108,8 +108,8 @@ struct group_operands {
 };
 
 template <int W, int ACT>
-static __device__ void write_group(const group_shape &s, const group_walk &w, const group_operands &o, const float *kept, float mean,
-                                   float rstd)
+static __device__ void write_group(const group_shape &s, const group_walk &w, const group_operands &o, const float *kept,
+                                   float mean, float rstd)
 {
     for (uint32_t c = w.column; c < w.packs; c += w.columns) {
         const group_channels<W> a = channels_at<W>(s, w, c, o.gamma, o.beta, o.e);

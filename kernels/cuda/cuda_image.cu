@@ -205,7 +205,8 @@ static __global__ void spatial_softmax_gradient(float *dx, float *parts, const f
     for (uint32_t i = p.warp; i < pixels; i += WARPS) {
         const size_t at = p.base + static_cast<size_t>(i) * s.C;
         const float u = x[at] / tau, along = coordinate(i % s.W, s.W), down = coordinate(i / s.W, s.H);
-        const float du = expf(u - most) * scale * (dy[2 * n] * (along - save[4 * n + 2]) + dy[2 * n + 1] * (down - save[4 * n + 3]));
+        const float pull = dy[2 * n] * (along - save[4 * n + 2]) + dy[2 * n + 1] * (down - save[4 * n + 3]);
+        const float du = expf(u - most) * scale * pull;
         if (dx) put_gradient(dx, at, du / tau, add);
         sum -= du * u / tau;
     }

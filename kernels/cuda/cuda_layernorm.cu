@@ -121,8 +121,8 @@ static __device__ column_sums look_down(const float *x, const float *dy, const f
 }
 
 /* parts[p] = [dgain | dbias] of piece p of the N rows; i counts the columns of all pieces */
-static __global__ void norm_parts(float *parts, const float *x, const float *dy, const float *save, strips s, uint32_t N, uint32_t C,
-                                  uint32_t pieces)
+static __global__ void norm_parts(float *parts, const float *x, const float *dy, const float *save, strips s, uint32_t N,
+                                  uint32_t C, uint32_t pieces)
 {
     __shared__ float slot[BLOCK];
     const uint32_t i = blockIdx.x * s.columns + threadIdx.x % s.columns, slice = threadIdx.x / s.columns;
