@@ -135,10 +135,9 @@ static __device__ float kept_share(const heads &a, const place &w, int32_t t, in
     if (a.limit == 0) return 1;
     uint64_t key[4];
     cuda_key_load(a.key, key);
-    const size_t n = (static_cast<size_t>(w.h) * a.q.n + t) * ((a.k.n + 3) / 4 * 4) + s;
-    const uint4 r = cuda_philox(key, key[3] + w.b, static_cast<uint32_t>(n / 4));
-    const uint32_t word = n % 4 == 0 ? r.x : n % 4 == 1 ? r.y : n % 4 == 2 ? r.z : r.w;
-    return word < a.limit ? 0 : a.kept;
+    const size_t n = (static_cast<size_t>(w.h) * a.q.n + t) * ((a.k.n + PHILOX_WORDS - 1) / PHILOX_WORDS * PHILOX_WORDS) + s;
+    const uint4 r = cuda_philox(key, key[3] + w.b, static_cast<uint32_t>(n / PHILOX_WORDS));
+    return cuda_word(r, n % PHILOX_WORDS) < a.limit ? 0 : a.kept;
 }
 
 /* Where the save of query t lies; delta at half of it. */
