@@ -142,8 +142,9 @@ static __global__ void kl_slope(const float *mu, const float *ref, const float *
 CUDA_OP gauss_kl_bwd_cuda(const dmc_kargs *k)
 {
     if (!k->din[0]) return CUDA_OK;
+    const float slope = static_cast<float>(1 / (k->attr[0] * k->attr[0]));
     return launch_rows(k, "gauss_kl backward", kl_slope, in_of(k, 0), in_of(k, 1), par_of(k, 0), dout_of(k), din_of(k, 0),
-                       adds(k, 0), static_cast<size_t>(k->dim[1]), static_cast<float>(1 / (k->attr[0] * k->attr[0])), k->attr[1] != 0);
+                       adds(k, 0), static_cast<size_t>(k->dim[1]), slope, k->attr[1] != 0);
 }
 
 /* ---- weighted mean square error -------------------------------------------------------------------------------------- */
