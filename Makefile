@@ -203,11 +203,17 @@ CUDA_SRC := $(wildcard kernels/cuda/*.cu)
 CUDA_OBJ := $(CUDA_SRC:%.cu=$(J)/%.o)
 CUDA_CXX := -std=c++17 -O3 -DDMC_BUILD_ID='"$(BUILD_ID)"'
 NVCC_FLAGS = $(CUDA_CXX) $(CUDA_GEN) -ccbin $(CXX) -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra,-Wno-unused-parameter \
-             $(if $(WERROR),-Werror all-warnings) -lineinfo
+             $(if $(WERROR),-Werror all-warnings) -lineinfo -Xptxas -v
 
-$(J)/kernels/cuda/%.o: kernels/cuda/%.cu
+# What ptxas says of each kernel stays beside the object, for cuda-report; the rest of what nvcc says is shown.
+$(J)/kernels/cuda/%.o: kernels/cuda/%.cu $(O)/gen/cuda.list
 	$(call say,NVCC)
-	$(Q)mkdir -p $(@D) && $(NVCC) $(NVCC_FLAGS) -MD -MP -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(NVCC) $(NVCC_FLAGS) -MD -MP -c $< -o $@ 2> $(@:.o=.ptxas); s=$$?; \
+	    grep -Ev '^(ptxas )?info    :|bytes stack frame|^$$' $(@:.o=.ptxas) >&2; exit $$s
+
+# Code for other cards is made where others are asked for.
+$(O)/gen/cuda.list: FORCE
+	$(call if_changed,echo "$(CUDA_ARCHS)")
 
 # cublasLt is the system's; the CUDA runtime is inside, so that the plugin opens where there is no driver, and says so.
 $(O)/libdmc-cuda.so: $(CUDA_OBJ)
@@ -215,9 +221,15 @@ $(O)/libdmc-cuda.so: $(CUDA_OBJ)
 	$(Q)$(CXX) -shared $(CUDA_OBJ) -o $@ -L$(CUDA_HOME)/lib64 -lcublasLt -lcudart_static -ldl -lpthread -lrt \
 	    -Wl$(comma)--exclude-libs$(comma)ALL -Wl$(comma)-rpath$(comma)$(CUDA_HOME)/lib64 -Wl$(comma)-z$(comma)defs
 
-.PHONY: cuda
+# Steps of `make check` that need nvcc count as skipped where there is none.
+no_nvcc = @echo "SKIP: no nvcc here, so no CUDA plugin is built (CUDA_HOME=FOLDER or NVCC=PROGRAM names one)"
+
+.PHONY: cuda cuda-report
 cuda: $(if $(NVCC),$(O)/libdmc-cuda.so) ## the CUDA plugin, where there is nvcc; CUDA_ARCHS="90" for one card only
-	$(if $(NVCC),,@echo "no nvcc: the CUDA plugin is not built")
+	$(if $(NVCC),@echo "cuda: $(CUDA_ARCHS:%=sm_%) in $(O)/libdmc-cuda.so",$(no_nvcc))
+
+cuda-report: $(if $(NVCC),$(CUDA_OBJ)) ## registers, shared memory and spills of each CUDA kernel: build/cuda-report.md
+	$(if $(NVCC),$(call run,$(PYTHON) tests/checks/cuda_report.py build/cuda-report.md $(CUDA_OBJ:.o=.ptxas)),$(no_nvcc))
 
 # ---- examples and test programs ------------------------------------------------------------------------------------
 
@@ -339,7 +351,7 @@ check-arm: deps-arm ## build for aarch64 and run the unit, ops and golden tests 
 	    $(PYTHON) tests/checks/run_step.py --totals
 
 CHECK_STEPS := check-layers check-format check-docs check-headers check-symbols test-unit test-ops test-golden test-rt \
-               check-asan test-python examples-run install-check
+               cuda cuda-report check-asan test-python examples-run install-check
 
 .PHONY: check
 check: build/.deps-check ## everything that needs no GPU; ends with one line of totals
