@@ -71,7 +71,8 @@ def table(rows, arch):
     yield "| kernel | file | registers | shared, bytes | stack | spill stores | spill loads |"
     yield "|---|---|---|---|---|---|---|"
     for r in sorted(mine, key=lambda r: (-r["registers"], r["file"], r["kernel"])):
-        yield (f"| `{r['kernel']}` | {r['file']} | {r['registers']} | {r['shared']} | {r['stack']} | {r['stores']} | {r['loads']} |")
+        numbers = (r[key] for key in ("registers", "shared", "stack", "stores", "loads"))
+        yield f"| `{r['kernel']}` | {r['file']} | " + " | ".join(map(str, numbers)) + " |"
     yield ""
 
 
