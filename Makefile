@@ -109,7 +109,7 @@ EXAMPLE_FOLDERS := $(filter-out examples/common,$(call folders,examples/*/*.c))
 EXAMPLES := $(addprefix $(O)/,$(EXAMPLE_FILES) $(EXAMPLE_FOLDERS))
 
 # A folder of tests makes one program named like it, except tests/rt, where each file is a program of its own.
-TEST_FOLDERS := $(call folders,tests/unit/*.c tests/ops/*.c tests/golden/*.c tests/bench/*.c)
+TEST_FOLDERS := $(call folders,tests/unit/*.c tests/ops/*.c tests/golden/*.c tests/bench/*.c tests/plugin/*.c)
 RT_FILES := $(patsubst %.c,%,$(wildcard tests/rt/*.c))
 # A fuzz target is one file beside the loop that drives it.
 FUZZ_SHARED := tests/fuzz/fuzz_loop tests/fuzz/fuzz_support
@@ -203,21 +203,61 @@ CUDA_SRC := $(wildcard kernels/cuda/*.cu)
 CUDA_OBJ := $(CUDA_SRC:%.cu=$(J)/%.o)
 CUDA_CXX := -std=c++17 -O3 -DDMC_BUILD_ID='"$(BUILD_ID)"'
 NVCC_FLAGS = $(CUDA_CXX) $(CUDA_GEN) -ccbin $(CXX) -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra,-Wno-unused-parameter \
-             $(if $(WERROR),-Werror all-warnings) -lineinfo
+             $(if $(WERROR),-Werror all-warnings) -lineinfo -Xptxas -v
 
-$(J)/kernels/cuda/%.o: kernels/cuda/%.cu
+# What ptxas says of each kernel stays beside the object, for cuda-report; the rest of what nvcc says is shown.
+$(J)/kernels/cuda/%.o: kernels/cuda/%.cu $(O)/gen/cuda.list
 	$(call say,NVCC)
-	$(Q)mkdir -p $(@D) && $(NVCC) $(NVCC_FLAGS) -MD -MP -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(NVCC) $(NVCC_FLAGS) -MD -MP -c $< -o $@ 2> $(@:.o=.ptxas); s=$$?; \
+	    grep -Ev '^(ptxas )?info    :|bytes stack frame|^$$' $(@:.o=.ptxas) >&2; exit $$s
+
+# Code for other cards is made where others are asked for.
+$(O)/gen/cuda.list: FORCE
+	$(call if_changed,echo "$(CUDA_ARCHS)")
 
 # cublasLt is the system's; the CUDA runtime is inside, so that the plugin opens where there is no driver, and says so.
 $(O)/libdmc-cuda.so: $(CUDA_OBJ)
 	$(call say,LD)
-	$(Q)$(CXX) -shared $(CUDA_OBJ) -o $@ -L$(CUDA_HOME)/lib64 -lcublasLt -lcudart_static -ldl -lpthread -lrt \
+	$(Q)$(CXX) -shared -static-libgcc -static-libstdc++ $(CUDA_OBJ) -o $@ -L$(CUDA_HOME)/lib64 -lcublasLt -lcudart_static -ldl -lpthread -lrt \
 	    -Wl$(comma)--exclude-libs$(comma)ALL -Wl$(comma)-rpath$(comma)$(CUDA_HOME)/lib64 -Wl$(comma)-z$(comma)defs
 
-.PHONY: cuda
+# Steps of `make check` that need nvcc count as skipped where there is none.
+no_nvcc = @echo "SKIP: no nvcc here, so no CUDA plugin is built (CUDA_HOME=FOLDER or NVCC=PROGRAM names one)"
+
+.PHONY: cuda cuda-report
 cuda: $(if $(NVCC),$(O)/libdmc-cuda.so) ## the CUDA plugin, where there is nvcc; CUDA_ARCHS="90" for one card only
-	$(if $(NVCC),,@echo "no nvcc: the CUDA plugin is not built")
+	$(if $(NVCC),@echo "cuda: $(CUDA_ARCHS:%=sm_%) in $(O)/libdmc-cuda.so",$(no_nvcc))
+
+cuda-report: $(if $(NVCC),$(CUDA_OBJ)) ## registers, shared memory and spills of each CUDA kernel: build/cuda-report.md
+	$(if $(NVCC),$(call run,$(PYTHON) tests/checks/cuda_report.py build/cuda-report.md $(CUDA_OBJ:.o=.ptxas)),$(no_nvcc))
+
+# Everything a machine needs that has a card, CUDA and glibc, and nothing else of ours: docs/gpu-results.md. What Debian has as an
+# archive is inside the programs; sleef lies beside them.
+BUNDLE := build/cuda-bundle
+BUNDLE_TESTS := ops golden plugin bench $(if $(wildcard tests/cuda/*.c),cuda)
+BUNDLE_LIBS := -Wl$(comma)-Bstatic $(TEST_LIBS) -lsubunit -lsz -laec -lz -Wl$(comma)-Bdynamic -lsleef -lm -ldl -lpthread -lrt
+BUNDLE_LIBS := $(filter-out -lm -ldl -lpthread -lrt -lsleef,$(BUNDLE_LIBS)) -lsleef -lm -ldl -lpthread -lrt
+
+.PHONY: cuda-bundle
+cuda-bundle: $(if $(NVCC),$(O)/libdmc-cuda.so $(BUNDLE)/dmc $(BUNDLE)/count_driver.so $(BUNDLE_TESTS:%=$(BUNDLE)/%)) ## build/cuda-bundle, a folder to carry to a machine with a GPU
+	$(if $(NVCC),$(call run,DMC_COMMIT=$$(git describe --always --dirty --exclude='*' 2>/dev/null) \
+	    sh tests/checks/cuda_bundle.sh $(O) $(BUNDLE)),$(no_nvcc))
+
+# On a machine with a GPU, with the bundle that was carried there or is built there. EMU=1 times the plugin of tests/emu at tiny
+# sizes: to see this code run, not to learn anything.
+BENCH := $(O)/tests/bench
+GPU_RESULTS := build/bench/gpu
+.PHONY: check-cuda bench-cuda gpu-table
+check-cuda: $(if $(wildcard $(BUNDLE)/run.sh),,cuda-bundle) ## on a machine with a GPU: all tests of the CUDA backend, and compute-sanitizer
+	$(call run,sh $(BUNDLE)/run.sh check $(GPU_RESULTS))
+
+bench-cuda: $(if $(EMU),$(BENCH),$(if $(wildcard $(BUNDLE)/run.sh),,cuda-bundle)) ## timings on a GPU beside PyTorch; CASES="janner/*"; EMU=1
+	$(if $(EMU),@mkdir -p build/bench/emu)
+	$(if $(EMU),$(call run,DMC_BENCH_TINY=1 DMC_PLUGIN_FOLDER=$(O)/emu $(BENCH) build/bench/emu cuda $(foreach c,$(CASES),'$c')),\
+	    $(call run,DMC_BENCH_CASES='$(CASES)' sh $(BUNDLE)/run.sh bench $(GPU_RESULTS)))
+
+gpu-table: ## write what check-cuda and bench-cuda left in GPU_RESULTS into docs/gpu-results.md
+	$(call run,$(PYTHON) tests/bench/bench_gpu_table.py $(GPU_RESULTS) docs/gpu-results.md)
 
 # ---- examples and test programs ------------------------------------------------------------------------------------
 
@@ -238,6 +278,25 @@ $(addprefix $(O)/,$(EXAMPLE_FOLDERS)): $(O)/%: $$(call objects,$$*/*.c examples/
 $(addprefix $(O)/,$(TEST_FOLDERS)): $(O)/%: $$(filter-out $(LEFT_OUT),$$(call objects,$$*/*.c)) $(O)/libdmc.a
 	$(call say,LD)
 	$(call link,,$(TEST_LIBS))
+
+# In the bundle a program finds plugin and sleef beside itself.
+link_bundle = $(call link,,-s -Wl$(comma)-rpath$(comma)'$$ORIGIN' $(BUNDLE_LIBS))
+
+$(BUNDLE_TESTS:%=$(BUNDLE)/%): $(BUNDLE)/%: $$(call objects,tests/$$*/*.c) $(O)/libdmc.a
+	$(call say,LD)
+	$(link_bundle)
+
+$(BUNDLE)/dmc: $(CLI_OBJ) $(O)/libdmc.a
+	$(call say,LD)
+	$(link_bundle)
+
+# Loaded before a program, this counts its allocations on a GPU.
+$(O)/tests/count_driver.so $(BUNDLE)/count_driver.so: $(J)/tests/preload/count_driver.o
+	$(call say,LD)
+	$(call link,-shared,-ldl)
+
+# Its test finds a driver in the program that tests it.
+$(O)/tests/plugin $(BUNDLE)/plugin: LDFLAGS += -rdynamic
 
 $(addprefix $(O)/,$(RT_FILES)): $(O)/%: $(J)/%.o $(O)/libdmc.a
 	$(call say,LD)
@@ -298,7 +357,7 @@ examples-run: $(EXAMPLES) ## build and run the numbered examples
 	$(foreach p,$(EXAMPLE_FILES),$(call run,$(O)/$p)$(newline))
 	@echo "$(words $(EXAMPLE_FILES)) passed"
 
-.PHONY: check-layers check-headers check-symbols check-format check-docs check-asan check-ubsan check-tsan
+.PHONY: check-layers check-headers check-symbols check-format check-docs check-cuda-plugin check-asan check-ubsan check-tsan
 check-layers: ## who may include whom, by the table in lib/README.md
 	$(call run,$(PYTHON) tests/checks/check_layers.py)
 
@@ -313,6 +372,9 @@ check-format: ## width, tabs, comment style, file ends
 
 check-docs: ## every public function has a comment
 	$(call run,$(PYTHON) tests/checks/check_docs.py)
+
+check-cuda-plugin: $(if $(NVCC),$(O)/libdmc-cuda.so $(O)/tests/plugin $(O)/tests/count_driver.so) ## one symbol, no driver needed to open it, a table without gaps
+	$(if $(NVCC),$(call run,sh tests/checks/check_cuda_plugin.sh $(O)),$(no_nvcc))
 
 check-asan: ## unit, ops and fuzz tests under AddressSanitizer and UBSan
 	@$(MAKE) -k BUILD=asan test-fast test-fuzz
@@ -339,7 +401,7 @@ check-arm: deps-arm ## build for aarch64 and run the unit, ops and golden tests 
 	    $(PYTHON) tests/checks/run_step.py --totals
 
 CHECK_STEPS := check-layers check-format check-docs check-headers check-symbols test-unit test-ops test-golden test-rt \
-               check-asan test-python examples-run install-check
+               cuda cuda-report check-cuda-plugin check-asan test-python examples-run install-check
 
 .PHONY: check
 check: build/.deps-check ## everything that needs no GPU; ends with one line of totals
@@ -348,7 +410,6 @@ check: build/.deps-check ## everything that needs no GPU; ends with one line of 
 	    $(PYTHON) tests/checks/run_step.py --totals
 
 # Figures are of a tree, a machine and a day. A choice of cases leaves the results of all of them alone.
-BENCH := $(O)/tests/bench
 BENCH_FOLDER := build/bench$(if $(CASES),/some)
 BENCH_TREE = DMC_COMMIT=$$(git describe --always --dirty --exclude='*' 2>/dev/null)
 
@@ -476,7 +537,7 @@ clean: ## remove build/
 	rm -rf build
 
 help: ## this list
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
 
 print-%: ## value of a variable
 	@echo '$* = $($*)'

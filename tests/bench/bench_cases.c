@@ -7,6 +7,7 @@ static const dmc_bench_net nets[] = {
     {"janner", 11, 3, 0, "role=planner network=unet1d_janner horizon=32 hidden=32 emb_dim=32 obs_norm=minmax"},
     {"half_janner", 11, 3, 0, "role=value network=unet1d_half horizon=32 hidden=32 emb_dim=32 kernel=3 obs_norm=minmax"},
     {"chi", 5, 2, 0, "network=unet1d_chi horizon=16 n_obs=2 hidden=256 emb_dim=256 mult=1,2,2 train_steps=5"},
+    {"chi10", 5, 2, 0, "network=unet1d_chi horizon=16 n_obs=2 hidden=256 emb_dim=256 mult=1,2,2 train_steps=10"}, /* bench_cuda.c */
     {"chi_tf", 5, 2, 0, "network=transformer_chi horizon=10 n_obs=2 hidden=256 emb_dim=256 heads=4 blocks=4 train_steps=5"},
     {"dp_dit", 5, 2, 0, "network=dit1d horizon=10 n_obs=2 hidden=320 heads=10 blocks=2 emb_dim=128 time_embed=fourier encoder=mlp "
                         "enc_hidden=256 enc_dim=128 train_steps=5"},

@@ -154,7 +154,7 @@ static dmc_status run_case(report *p, const dmc_bench_case *c, int threads)
         p->left_out++;
         return DMC_OK;
     }
-    dmc_status status = dmc_bench_rig_open(&r.rig, c, threads);
+    dmc_status status = dmc_bench_rig_open(&r.rig, c, &(dmc_bench_place){.threads = threads});
     if (status >= 0) status = measure(p, &r);
     if (status >= 0) finish_row(p, &r);
     dmc_bench_rig_close(&r.rig);

@@ -25,6 +25,7 @@ NETS = {
     "janner": peers.JannerUNet,
     "half_janner": peers.HalfJannerUNet,
     "chi": peers.ChiUNet,
+    "chi10": peers.ChiUNet,
     "chi_tf": peers.ChiTransformer,
     "dp_dit": lambda: peers.DiT(cols=2, horizon=10, cond=10),
     "dd_dit": lambda: peers.DiT(cols=11, horizon=32),
@@ -34,7 +35,7 @@ NETS = {
     "twin_q": peers.TwinQ,
     "resnet18": peers.ResNetEncoder,
 }
-STEPS = {"janner": 20, "dd_dit": 20, "dd_cfg": 20}  # of a sampler call; 5 if not named
+STEPS = {"chi10": 10, "janner": 20, "dd_dit": 20, "dd_cfg": 20}  # of a sampler call; 5 if not named
 PLANNERS = {"janner": 11, "dd_dit": 8, "dd_cfg": 8}  # columns of row 0 that are observed, and in-painted
 VALUES = {"half_janner"}  # regress one number
 
@@ -95,8 +96,9 @@ def follow(average, net, rate):
             q.lerp_(p, rate)
 
 
-def train_once(name, net, inputs):
-    """Noise, forward, loss, backward, clip, AdamW, moving average."""
+def train_once(name, net, inputs, forward=None):
+    """Noise, forward, loss, backward, clip, AdamW, moving average. forward: what computes net, if not net itself."""
+    forward = net if forward is None else forward
     average = copy.deepcopy(net)
     optim = torch.optim.AdamW(net.parameters(), lr=3e-4, weight_decay=1e-5)
     x0, t, *cond = inputs
@@ -106,7 +108,7 @@ def train_once(name, net, inputs):
     def work():
         i = torch.randint(len(alpha), (batch,))
         noise, a = torch.randn_like(x0), alpha[i][:, None, None]
-        guess = net(a * x0 + (1 - a * a).sqrt() * noise, i.float(), *cond)
+        guess = forward(a * x0 + (1 - a * a).sqrt() * noise, i.float(), *cond)
         loss = ((guess - (value if name in VALUES else noise)) ** 2).mean()
         optim.zero_grad()
         loss.backward()
@@ -229,6 +231,7 @@ def serve():
         print(case.parameters, len(times), *times, flush=True)
 
 
-torch.set_num_interop_threads(1)
-print("torch", torch.__version__ + ",", blas(), flush=True)
-serve()
+if __name__ == "__main__":
+    torch.set_num_interop_threads(1)
+    print("torch", torch.__version__ + ",", blas(), flush=True)
+    serve()

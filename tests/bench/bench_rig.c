@@ -161,7 +161,7 @@ static int32_t network_batch(const dmc_bench_case *c)
     return c->batch * (c->kind == DMC_BENCH_SAMPLE_GUIDED ? 2 : 1);
 }
 
-static dmc_status make_sampler(dmc_bench_rig *r, const dmc_bench_case *c, const dmc_bench_net *net)
+static dmc_status make_sampler(dmc_bench_rig *r, const dmc_bench_case *c, const dmc_bench_net *net, int on_device)
 {
     dmc_sampler_options o;
     DMC_TRY(dmc_sampler_options_init(&o, sizeof o));
@@ -173,7 +173,7 @@ static dmc_status make_sampler(dmc_bench_rig *r, const dmc_bench_case *c, const 
         DMC_TRY(make_critic(r, c->batch, &r->judge));
     }
     DMC_TRY(dmc_sampler_create(r->context, r->model, r->judge, &o, &r->sampler));
-    if (c->kind != DMC_BENCH_SAMPLE_BF16)
+    if (c->kind != DMC_BENCH_SAMPLE_BF16 && !on_device)
         DMC_TRY(dmc_bench_loop_open(&r->loop, r->context, r->model, network_batch(c), c->batch));
     r->n_obs = (size_t)net->obs;
     r->n_act = (size_t)r->model->spec.net.horizon * (size_t)net->act;
@@ -247,24 +247,27 @@ double dmc_bench_rig_floor_ms(const dmc_bench_rig *r, const dmc_bench_roof *roof
 
 /* ---- a rig ------------------------------------------------------------------------------------------ */
 
-static dmc_status make_context(dmc_bench_rig *r, int threads)
+static dmc_status make_context(dmc_bench_rig *r, const dmc_bench_place *where)
 {
     dmc_context_options o;
     DMC_TRY(dmc_context_options_init(&o, sizeof o));
-    o.threads = threads;
+    o.threads = where->threads;
+    if (where->device) o.device = where->device;
+    if (where->plugin_folder) o.plugin_folder = where->plugin_folder;
+    o.matrix = where->matrix;
     return dmc_context_create(&o, &r->context);
 }
 
-dmc_status dmc_bench_rig_open(dmc_bench_rig *r, const dmc_bench_case *c, int threads)
+dmc_status dmc_bench_rig_open(dmc_bench_rig *r, const dmc_bench_case *c, const dmc_bench_place *where)
 {
     const dmc_bench_net *const net = dmc_bench_net_find(c->net);
     *r = (dmc_bench_rig){0};
     if (!net) return dmc__fail(DMC_EKEY, "%s: no such network in bench_cases.c", c->net);
-    DMC_TRY(make_context(r, threads));
+    DMC_TRY(make_context(r, where));
     DMC_TRY(make_net(r, net, c->batch));
     DMC_TRY(count_work(r, c));
     if (c->kind == DMC_BENCH_FORWARD) return make_forward(r, c->batch);
-    if (c->kind != DMC_BENCH_TRAIN) return make_sampler(r, c, net);
+    if (c->kind != DMC_BENCH_TRAIN) return make_sampler(r, c, net, where->device != NULL);
     return r->critic ? DMC_OK : make_trainer(r, c->batch);
 }
 

@@ -6,6 +6,13 @@
 #include "bench_loop.h"
 #include "roof.h"
 
+/* Where a case runs. */
+typedef struct dmc_bench_place {
+    int threads;
+    const char *device, *plugin_folder; /* NULL: the processor; of the plugin, as in dmc_context_options */
+    int32_t matrix;                     /* DMC_MATRIX_* */
+} dmc_bench_place;
+
 typedef struct dmc_bench_rig {
     dmc_context *context;
     dmc_dataset *data;
@@ -17,7 +24,7 @@ typedef struct dmc_bench_rig {
     dmc_trainer *trainer;
     dmc_sampler *sampler;
     dmc_critic *judge;    /* of the sampler, or NULL                                   */
-    dmc_bench_loop loop;  /* of a sampler with float weights                           */
+    dmc_bench_loop loop;  /* of a sampler with float weights on the processor          */
     float *obs, *act;
     size_t n_obs, n_act;
     uint64_t parameters;
@@ -27,7 +34,7 @@ typedef struct dmc_bench_rig {
     int in_turn;   /* first all operations, then all bytes (an optimiser's)   */
 } dmc_bench_rig;
 
-dmc_status dmc_bench_rig_open(dmc_bench_rig *r, const dmc_bench_case *c, int threads);
+dmc_status dmc_bench_rig_open(dmc_bench_rig *r, const dmc_bench_case *c, const dmc_bench_place *where);
 void dmc_bench_rig_close(dmc_bench_rig *r); /* after a failed open too */
 dmc_status dmc_bench_rig_run(dmc_bench_rig *r);
 dmc_status dmc_bench_rig_loop(dmc_bench_rig *r); /* dmc_bench_loop_run */

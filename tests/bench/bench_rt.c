@@ -151,7 +151,7 @@ static dmc_status run_case(const rt_case *c, FILE *json, int first)
     const dmc_bench_case sampling = {c->net, DMC_BENCH_SAMPLE, c->candidates, 0};
     dmc_bench_rig r;
     double ms;
-    dmc_status status = dmc_bench_rig_open(&r, &sampling, 1);
+    dmc_status status = dmc_bench_rig_open(&r, &sampling, &(dmc_bench_place){.threads = 1});
     if (status >= 0) status = time_creation(&r, c, &ms);
     if (status >= 0)
         fprintf(json, "%s  {\"net\": \"%s\", \"candidates\": %d, \"create_ms\": %.3f}", first ? "" : ",\n", c->net, c->candidates,

@@ -8,21 +8,13 @@ import json
 import pathlib
 import sys
 
-NAMES = {
-    "janner": "Janner U-Net", "half_janner": "half Janner U-Net", "chi": "Chi U-Net", "chi_tf": "Chi transformer",
-    "dp_dit": "DiT, PushT", "dd_dit": "DiT, hopper", "dd_cfg": "Decision Diffuser", "idql": "IDQL MLP", "dql": "DQL MLP",
-    "twin_q": "twin Q", "resnet18": "ResNet-18",
-}
+from bench_titles import NAMES, number
+
 KINDS = {"forward": "Forward pass", "train": "Training step", "sample": "Sampler call", "sample-bf16": "Sampler call",
          "sample-greedy": "Sampler call", "sample-guided": "Sampler call"}
 LOOP_GOAL = 1.05
 EXTRAS = {"sample-bf16": ", bfloat16", "sample-greedy": ", best by Q", "sample-guided": ", guided"}
 SIZES = (("16 KiB", 14), ("256 KiB", 18), ("1 MiB", 20), ("4 MiB", 22), ("16 MiB", 24), ("64 MiB", 26), ("512 MiB", 29))
-
-
-def number(x, digits=3):
-    """Three digits that count; a dash for what is not known."""
-    return "-" if x is None else f"{x:.{digits}g}" if x < 10 ** digits else f"{x:.0f}"
 
 
 def percent(x):

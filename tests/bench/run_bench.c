@@ -1,6 +1,7 @@
-/* run_bench.c — `make bench`: the roofs of this machine, then every benchmark. Usage: bench [FOLDER [nets|ops|rt [CASE...]]].
- * Results go to FOLDER (build/bench) as JSON: machine.json, nets.json, ops.json, rt.json. A CASE is a pattern as in a shell, such
- * as "jan*" or "janner/forward/1@2" (two threads), and only nets knows them. */
+/* run_bench.c — `make bench`: the roofs of this machine, then every benchmark. Usage: bench [FOLDER [nets|ops|rt|cuda [CASE...]]].
+ * Results go to FOLDER (build/bench) as JSON: machine.json, nets.json, ops.json, rt.json; cuda.json if it is
+ * asked for. A CASE is a pattern as in a shell, such as "jan*" or "janner/forward/1@2" (two threads); nets and cuda know them. */
+#include "bench_cuda.h"
 #include "bench_nets.h"
 #include "bench_ops.h"
 #include "bench_rt.h"
@@ -16,7 +17,8 @@
 static const struct benchmark {
     const char *name;
     int (*run)(const dmc_bench_setup *s);
-} benchmarks[] = {{"nets", dmc_bench_nets}, {"ops", dmc_bench_ops}, {"rt", dmc_bench_rt}};
+    int asked; /* only by name: it is about another machine */
+} benchmarks[] = {{"nets", dmc_bench_nets, 0}, {"ops", dmc_bench_ops, 0}, {"rt", dmc_bench_rt, 0}, {"cuda", dmc_bench_cuda, 1}};
 
 int dmc_bench_wanted(const dmc_bench_setup *s, const char *name, int threads)
 {
@@ -100,9 +102,11 @@ int main(int argc, char **argv)
 {
     const char *const folder = argc > 1 ? argv[1] : "build/bench", *const only = argc > 2 ? argv[2] : "";
     dmc_bench_setup s = {.pattern = argv + 3, .patterns = argc > 3 ? argc - 3 : 0};
-    for (int i = 0; i < DMC_BENCH_THREADS && i < sysconf(_SC_NPROCESSORS_ONLN); i++) s.roof[i] = dmc_bench_measure_roof(i + 1);
-    int failed = write_machine(folder, &s);
+    const int of_processor = strcmp(only, "cuda") != 0;
+    for (int i = 0; of_processor && i < DMC_BENCH_THREADS && i < sysconf(_SC_NPROCESSORS_ONLN); i++)
+        s.roof[i] = dmc_bench_measure_roof(i + 1);
+    int failed = of_processor ? write_machine(folder, &s) : 0;
     for (size_t i = 0; i < sizeof benchmarks / sizeof *benchmarks; i++)
-        if (!*only || strcmp(only, benchmarks[i].name) == 0) failed |= run_one(&benchmarks[i], folder, &s);
+        if (*only ? strcmp(only, benchmarks[i].name) == 0 : !benchmarks[i].asked) failed |= run_one(&benchmarks[i], folder, &s);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
