@@ -5,7 +5,7 @@
  * of them: those are made and summed in double. */
 #include "cuda_sum.cuh"
 
-#include <cmath>
+#include <math.h>
 
 static constexpr double HALF_LN_2PI = 0.91893853320467274178;
 

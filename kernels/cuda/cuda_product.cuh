@@ -17,7 +17,7 @@
 #include "cuda_columns.cuh"
 #include "cuda_pack.cuh"
 
-enum { TILE = 64, DEEP = 16, PER_THREAD = 4, FEW_ROWS = 64, FEW_WARPS = 16, AT_ONCE = 8 };
+enum { TILE = 64, DEEP = 16, PER_THREAD = 4, FEW_ROWS = 64, FEW_WARPS = 8, AT_ONCE = 8 };
 
 /* ---- weights: floats or 16-bit numbers ---------------------------------------------------------------------------- */
 
@@ -147,7 +147,7 @@ static __device__ inline void add_share(const product<WEIGHTS> &p, const ROWS &r
             any |= x[i] != nullptr;
         }
         if (!any || n >= p.n) continue;
-#pragma unroll 4
+#pragma unroll 2
         for (uint32_t c = warp; c < p.channels; c += FEW_WARPS) {
             const float w = p.weights.at(tap * p.step + static_cast<size_t>(c) * p.ld + n);
 #pragma unroll

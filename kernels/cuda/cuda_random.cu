@@ -3,7 +3,7 @@
  * Measured: not yet (docs/gpu-results.md). */
 #include "cuda_philox.cuh"
 
-#include <cmath>
+#include <math.h>
 
 /* ---- normal numbers -------------------------------------------------------------------------------------------------- */
 
