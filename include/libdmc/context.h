@@ -56,9 +56,9 @@ typedef struct dmc_context_options {
 DMC_API dmc_status dmc_context_options_init(dmc_context_options *o, size_t size);
 
 /* Make a context; o NULL = defaults. *out = NULL on failure.
- * Errors: DMC_ERANGE (threads), DMC_EKEY (device), DMC_EDEVICE (no
- * plugin, no driver, no such GPU: the sentence says which, and what was tried), DMC_ENOMEM. Ownership: destroy with dmc_context_destroy
- * after every object that uses it. Threads: any. */
+ * Errors: DMC_ERANGE (threads), DMC_EKEY (device), DMC_EDEVICE (no plugin, no driver, no such
+ * GPU: the sentence says which, and what was tried), DMC_ENOMEM. Ownership: destroy with dmc_context_destroy after every
+ * object that uses it. Threads: any. */
 DMC_API DMC_NODISCARD dmc_status dmc_context_create(const dmc_context_options *o, dmc_context **out);
 
 /* Accepts NULL. */

@@ -172,7 +172,7 @@ int32_t cuda_blas(const dmc_kargs *k, const cuda_gemm &g)
 {
     cuda_queue *const q = static_cast<cuda_queue *>(k->queue);
     known_product *p = nullptr;
-    if (q->failed) return CUDA_EDEVICE;
+    if (q->failed) return cuda_refuse(q, "multiplying");
     const int before = cuda_enter(q);
     int32_t status = find(q, key_of(g), &p);
     if (status == CUDA_OK) status = blas_result(q, multiply(q, p, g), "multiplying");

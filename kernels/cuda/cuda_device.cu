@@ -36,6 +36,11 @@ int32_t cuda_result(cuda_queue *q, cudaError_t error, const char *what)
                          cudaGetErrorName(error));
 }
 
+int32_t cuda_refuse(const cuda_queue *q, const char *what)
+{
+    return q->host->fail(CUDA_EDEVICE, "cuda:%d, %s: the device had failed before", q->device, what);
+}
+
 /* ---- opening ------------------------------------------------------------------------------------------------------ */
 
 static int32_t find_device(const dmc_device_config *c)
@@ -133,14 +138,13 @@ static int32_t fork_queue(void *state, void **out)
 /* ---- memory ------------------------------------------------------------------------------------------------------- */
 
 /* Does what is enclosed on the queue's device, unless the device has failed before. */
-#define ON_DEVICE(q, what, expression)                                               \
-    do {                                                                             \
-        if ((q)->failed)                                                             \
-            return (q)->host->fail(CUDA_EDEVICE, "cuda:%d, %s: the device had failed before", (q)->device, (what)); \
-        const int before = cuda_enter(q);                                            \
-        const cudaError_t error = (expression);                                      \
-        cuda_leave((q), before);                                                     \
-        return cuda_result((q), error, (what));                                      \
+#define ON_DEVICE(q, what, expression)                    \
+    do {                                                  \
+        if ((q)->failed) return cuda_refuse((q), (what)); \
+        const int before = cuda_enter(q);                 \
+        const cudaError_t error = (expression);           \
+        cuda_leave((q), before);                          \
+        return cuda_result((q), error, (what));           \
     } while (0)
 
 static cudaError_t allocate(cuda_queue *q, size_t bytes, void **p)
@@ -239,7 +243,7 @@ static int32_t end_recording(void *state, void **tape)
     const int32_t failed = q->failed;
     const cudaError_t error = end_capture(q, &exec);
     cuda_leave(q, before);
-    if (failed) return CUDA_EDEVICE; /* its sentence was made where it happened */
+    if (failed) return cuda_refuse(q, "recording");
     const int32_t status = cuda_result(q, error, "recording");
     if (status == CUDA_OK) *tape = exec;
     return status;

@@ -42,7 +42,7 @@ static int32_t launch(const dmc_kargs *k, const char *name, dim3 blocks, unsigne
                       void (*kernel)(Parameters...), Arguments... arguments)
 {
     cuda_queue *const q = queue_of(k);
-    if (q->failed) return CUDA_EDEVICE;
+    if (q->failed) return cuda_refuse(q, name);
     cudaLaunchConfig_t config = {};
     config.gridDim = blocks;
     config.blockDim = dim3(threads);

@@ -17,8 +17,8 @@ struct layer {
 
 static layer layer_of(const dmc_kargs *k)
 {
-    const uint32_t co = k->dim[2];
-    return {static_cast<uint32_t>(k->dim[0]), static_cast<uint32_t>(k->dim[1]), co, k->dim[3] > 0 ? static_cast<uint32_t>(k->dim[3]) : co};
+    const uint32_t n = k->dim[0], ci = k->dim[1], co = k->dim[2], cw = k->dim[3];
+    return {n, ci, co, cw > 0 ? cw : co};
 }
 
 /* y = x W + b? */

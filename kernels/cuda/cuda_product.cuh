@@ -99,7 +99,7 @@ static __device__ inline void load_four(const float *x, uint32_t c, uint32_t n, 
 template <bool TURNED, typename WEIGHTS>
 static __device__ inline void load_weights(const product<WEIGHTS> &p, uint32_t tap, uint32_t c0, uint32_t n0, tile_memory *t)
 {
-    const uint32_t major = TURNED ? threadIdx.x / 4 : threadIdx.x / 16, minor = TURNED ? threadIdx.x % 4 * 4 : threadIdx.x % 16 * 4;
+    const uint32_t groups = TURNED ? 4 : 16, major = threadIdx.x / groups, minor = threadIdx.x % groups * 4;
     for (uint32_t e = 0; e < 4; e++) {
         const uint32_t c = c0 + (TURNED ? minor + e : major), n = n0 + (TURNED ? major : minor + e);
         const size_t i = tap * p.step + (TURNED ? static_cast<size_t>(n) * p.ld + c : static_cast<size_t>(c) * p.ld + n);
@@ -179,7 +179,8 @@ template <int COUNT, typename WEIGHTS, typename ROWS>
 static int32_t launch_few(const dmc_kargs *k, const char *name, const product<WEIGHTS> &p, const ROWS &rows)
 {
     const unsigned across = blocks_of(p.n, WARP);
-    return launch(k, name, across * blocks_of(p.m, COUNT), FEW_WARPS * WARP, 0, multiply_few<COUNT, WEIGHTS, ROWS>, p, rows, across);
+    return launch(k, name, across * blocks_of(p.m, COUNT), FEW_WARPS * WARP, 0, multiply_few<COUNT, WEIGHTS, ROWS>, p, rows,
+                  across);
 }
 
 /* `packed`: every row of X begins on 16 bytes, and channels come in fours. */
@@ -187,7 +188,8 @@ template <bool TURNED, typename WEIGHTS, typename ROWS>
 static int32_t launch_many(const dmc_kargs *k, const char *name, const product<WEIGHTS> &p, const ROWS &rows, bool packed)
 {
     const unsigned across = blocks_of(p.n, TILE);
-    return launch(k, name, across * blocks_of(p.m, TILE), BLOCK, 0, multiply_many<TURNED, WEIGHTS, ROWS>, p, rows, packed, across);
+    return launch(k, name, across * blocks_of(p.m, TILE), BLOCK, 0, multiply_many<TURNED, WEIGHTS, ROWS>, p, rows,
+                  packed, across);
 }
 
 template <typename WEIGHTS, typename ROWS>
@@ -198,17 +200,19 @@ static int32_t launch_forward(const dmc_kargs *k, const char *name, const produc
     return launch_many<false>(k, name, p, rows, packed);
 }
 
-/* p without its weights, which may be of any type. */
+/* p with other weights. */
+template <typename WEIGHTS> static product<WEIGHTS> reading(const product<float_weights> &p, WEIGHTS weights)
+{
+    return {weights, p.bias, p.out, p.m, p.n, p.channels, p.taps, p.ld, p.step, p.add};
+}
+
+/* The weights are of the type the call says. */
 template <typename ROWS>
 static int32_t launch_typed(const dmc_kargs *k, const char *name, product<float_weights> p, const ROWS &rows, bool packed)
 {
     const uint16_t *const half = static_cast<const uint16_t *>(k->par[0]);
-    if (k->weight_type == DMC_WEIGHT_BF16)
-        return launch_forward(k, name, product<bf16_weights>{{half}, p.bias, p.out, p.m, p.n, p.channels, p.taps, p.ld, p.step, p.add},
-                              rows, packed);
-    if (k->weight_type == DMC_WEIGHT_FP16)
-        return launch_forward(k, name, product<fp16_weights>{{half}, p.bias, p.out, p.m, p.n, p.channels, p.taps, p.ld, p.step, p.add},
-                              rows, packed);
+    if (k->weight_type == DMC_WEIGHT_BF16) return launch_forward(k, name, reading(p, bf16_weights{half}), rows, packed);
+    if (k->weight_type == DMC_WEIGHT_FP16) return launch_forward(k, name, reading(p, fp16_weights{half}), rows, packed);
     return launch_forward(k, name, p, rows, packed);
 }
 
@@ -223,7 +227,8 @@ struct outer_sum {
 };
 
 /* One block per tile of a tap's matrix (x), tap (y) and chunk (z). */
-template <typename ROWS> static __global__ void __launch_bounds__(BLOCK) multiply_outer(outer_sum s, ROWS rows, bool packed, uint32_t across)
+template <typename ROWS>
+static __global__ void __launch_bounds__(BLOCK) multiply_outer(outer_sum s, ROWS rows, bool packed, uint32_t across)
 {
     __shared__ tile_memory t;
     const uint32_t i0 = blockIdx.x / across * TILE, j0 = blockIdx.x % across * TILE, tap = blockIdx.y;

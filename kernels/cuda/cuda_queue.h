@@ -37,5 +37,7 @@ void cuda_leave(const cuda_queue *q, int before);
 /* CUDA_OK, or the sentence "what: error", the queue's end, and CUDA_EDEVICE (CUDA_ENOMEM for a lack of memory, which
  * leaves the queue as it was). */
 int32_t cuda_result(cuda_queue *q, cudaError_t error, const char *what);
+/* CUDA_EDEVICE with a sentence: the queue has come to its end before. */
+int32_t cuda_refuse(const cuda_queue *q, const char *what);
 
 #endif

@@ -43,6 +43,8 @@ dmc_status dmc__device_reopen(const dmc__allocator *a, const dmc__device *like, 
  * Close it before d. */
 dmc_status dmc__device_fork(const dmc__allocator *a, const dmc__device *d, dmc__device **out);
 void dmc__device_close(dmc__device *d);
+/* Do its kernels say why they fail? Then what is made above goes in front of their sentence. */
+int32_t dmc__device_explains(const dmc__device *d);
 /* May one use the memory of the other? */
 int32_t dmc__device_shares(const dmc__device *d, const dmc__device *e);
 

@@ -56,9 +56,8 @@ static dmc_status take_entry(void *library, const char *file, const dmc__backend
     memcpy(&entry, &symbol, sizeof entry); /* C has no cast from data to functions */
     const dmc__backend *b = entry();
     if (b->abi != DMC__BACKEND_ABI || strcmp(b->build, DMC_BUILD_ID) != 0)
-        return dmc__fail(DMC_EDEVICE, "%s is of build %s (interface %u), this library of build %s (interface %d): they must be built "
-                         "together", file, b->abi == DMC__BACKEND_ABI ? b->build : "unknown", b->abi, DMC_BUILD_ID,
-                         (int)DMC__BACKEND_ABI);
+        return dmc__fail(DMC_EDEVICE, "%s is of build %s (interface %u), libdmc of build %s (interface %d): build them together",
+                         file, b->abi == DMC__BACKEND_ABI ? b->build : "unknown", b->abi, DMC_BUILD_ID, (int)DMC__BACKEND_ABI);
     *out = b;
     return DMC_OK;
 }

@@ -111,6 +111,12 @@ void dmc__device_close(dmc__device *d)
     DMC_FREE(d->alloc, d, 1);
 }
 
+/* Plugins do, and those that are built in have nothing to say. */
+int32_t dmc__device_explains(const dmc__device *d)
+{
+    return d->backend->recorder != NULL;
+}
+
 int32_t dmc__device_shares(const dmc__device *d, const dmc__device *e)
 {
     return d->backend == e->backend && d->config.index == e->config.index;
@@ -162,7 +168,9 @@ static dmc_status run_kernel(dmc__device *d, int32_t op, dmc_kernel kernel, cons
     k->par_for = d->par.run ? &d->par : NULL;
     k->queue = d->state;
     const dmc_status status = kernel(k);
-    return status < 0 ? dmc__fail(status, "backend %s: %s %s failed", name, dmc__op_name(op), direction) : DMC_OK;
+    if (status >= 0) return DMC_OK;
+    if (dmc__device_explains(d)) return dmc__fail_in(status, "%s %s", dmc__op_name(op), direction);
+    return dmc__fail(status, "backend %s: %s %s failed", name, dmc__op_name(op), direction);
 }
 
 /* The row of `op`, NULL with the error set if there is none. */

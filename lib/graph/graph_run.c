@@ -4,6 +4,7 @@
 static dmc_status name_failure(const dmc__plan *p, const dmc__step *s, const char *direction, int32_t status)
 {
     const dmc__graph_node *const n = &p->graph->node[s->node];
+    if (dmc__device_explains(p->device)) return dmc__fail_in(status, "%s: %s %s", n->name, dmc__op_name((int32_t)n->op), direction);
     return dmc__fail(status, "%s: %s %s failed on %s", n->name, dmc__op_name((int32_t)n->op), direction,
                      p->device->backend->name);
 }

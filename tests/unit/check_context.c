@@ -27,13 +27,20 @@ START_TEST(null_means_a_private_one)
 }
 END_TEST
 
+static dmc_status open_with(const dmc__allocator *alloc, const char *device, int32_t threads, dmc__parallel_for host,
+                            dmc__context **c)
+{
+    const dmc__context_config config = {.alloc = alloc, .device.name = device, .threads = threads, .host = host};
+    return dmc__context_open(&config, c);
+}
+
 START_TEST(the_users_is_shared_and_left_alone)
 {
     failing_alloc f = {0};
     const dmc__allocator alloc = failing_allocator(&f);
     dmc__context *user;
     dmc__context_ref a, b;
-    ck_assert_int_eq(dmc__context_open(&(dmc__context_config){.alloc = &alloc, .device.name = "ref", .threads = 1}, &user), DMC_OK);
+    ck_assert_int_eq(open_with(&alloc, "ref", 1, NULL, &user), DMC_OK);
     ck_assert_str_eq(user->name, "ref generic");
     ck_assert_int_eq(dmc__context_acquire(user, &a), DMC_OK);
     ck_assert_int_eq(dmc__context_share(&a, &b), DMC_OK);
@@ -49,21 +56,14 @@ START_TEST(the_users_is_shared_and_left_alone)
 }
 END_TEST
 
-static dmc_status open_with(const char *device, int32_t threads, dmc__parallel_for host, dmc__context **c)
-{
-    const dmc__context_config config = {
-        .alloc = &dmc__default_allocator, .device.name = device, .threads = threads, .host = host};
-    return dmc__context_open(&config, c);
-}
-
 START_TEST(threads_or_a_host_loop_make_a_pool)
 {
     dmc__context *c;
-    ck_assert_int_eq(open_with("ref", 2, NULL, &c), DMC_OK);
+    ck_assert_int_eq(open_with(&dmc__default_allocator, "ref", 2, NULL, &c), DMC_OK);
     ck_assert_int_eq(c->device->par.threads, 2);
     ck_assert_ptr_eq(c->device->par.pool, c->pool);
     dmc__context_close(c);
-    ck_assert_int_eq(open_with("ref", 1, run_plainly, &c), DMC_OK);
+    ck_assert_int_eq(open_with(&dmc__default_allocator, "ref", 1, run_plainly, &c), DMC_OK);
     ck_assert_ptr_nonnull(c->pool);
     dmc__context_close(c);
 }
@@ -74,16 +74,16 @@ START_TEST(failures_leave_nothing)
     failing_alloc f = {0};
     const dmc__allocator alloc = failing_allocator(&f);
     dmc__context *c = (dmc__context *)&f;
-    ck_assert_int_eq(dmc__context_open(&(dmc__context_config){.alloc = &alloc, .device.name = "gpu", .threads = 2}, &c), DMC_EKEY);
+    ck_assert_int_eq(open_with(&alloc, "gpu", 2, NULL, &c), DMC_EKEY);
     ck_assert_ptr_null(c);
     ck_assert_int_eq(f.live, 0);
-    ck_assert_int_eq(dmc__context_open(&(dmc__context_config){.alloc = &alloc, .device.name = "cpu", .threads = 65}, &c), DMC_ERANGE);
+    ck_assert_int_eq(open_with(&alloc, "cpu", 65, NULL, &c), DMC_ERANGE);
     ck_assert_int_eq(f.live, 0);
     int64_t n = 1;
     for (;; n++) {
         f = (failing_alloc){.fail_at = n};
         c = (dmc__context *)&f;
-        const dmc_status s = dmc__context_open(&(dmc__context_config){.alloc = &alloc, .device.name = "cpu", .threads = 2}, &c);
+        const dmc_status s = open_with(&alloc, "cpu", 2, NULL, &c);
         if (s == DMC_OK) break;
         ck_assert_int_eq(s, DMC_ENOMEM);
         ck_assert_ptr_null(c);
