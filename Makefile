@@ -228,6 +228,31 @@ no_nvcc = @echo "SKIP: no nvcc here, so no CUDA plugin is built (CUDA_HOME=FOLDE
 cuda: $(if $(NVCC),$(O)/libdmc-cuda.so) ## the CUDA plugin, where there is nvcc; CUDA_ARCHS="90" for one card only
 	$(if $(NVCC),@echo "cuda: $(CUDA_ARCHS:%=sm_%) in $(O)/libdmc-cuda.so",$(no_nvcc))
 
+# The same files run by the processor: tests/emu stands in for CUDA. PARTIAL=1 leaves out what has no file yet.
+PARTIAL ?= 1
+EMU_OBJ := $(CUDA_SRC:%.cu=$(J)/emu/%.o) $(patsubst %.cpp,$(J)/emu/%.o,$(wildcard tests/emu/*.cpp))
+EMU_WARN := $(if $(findstring -fsanitize,$(OPT)),-w,-Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas $(WERROR))
+EMU_CXX = mkdir -p $(@D) && $(CXX) -std=c++17 $(OPT) -fPIC -fvisibility=hidden $(EMU_WARN) -D_GNU_SOURCE -DDMC_BUILD_ID='"$(BUILD_ID)"' \
+          $(if $(filter 1,$(PARTIAL)),-DCUDA_PARTIAL) -Itests/emu -MMD -MP -x c++ -c $< -o $@
+
+$(J)/emu/%.o: %.cu $(O)/gen/emu.list
+	$(call say,EMU)
+	$(Q)$(EMU_CXX)
+
+$(J)/emu/%.o: %.cpp $(O)/gen/emu.list
+	$(call say,EMU)
+	$(Q)$(EMU_CXX)
+
+$(O)/gen/emu.list: FORCE
+	$(call if_changed,printf '%s\n' "PARTIAL=$(PARTIAL)" $(EMU_OBJ))
+
+$(O)/emu/libdmc-cuda.so: $(EMU_OBJ) $(O)/gen/emu.list
+	$(call say,LD)
+	$(Q)mkdir -p $(@D) && $(CXX) $(OPT) -shared $(EMU_OBJ) -o $@ $(if $(findstring -fsanitize,$(OPT)),,-Wl$(comma)-z$(comma)defs) -lm -lpthread
+
+.PHONY: emu
+emu: $(O)/emu/libdmc-cuda.so ## the CUDA plugin for machines without a GPU: its kernels run on the processor, slowly
+
 cuda-report: $(if $(NVCC),$(CUDA_OBJ)) ## registers, shared memory and spills of each CUDA kernel: build/cuda-report.md
 	$(if $(NVCC),$(call run,$(PYTHON) tests/checks/cuda_report.py build/cuda-report.md $(CUDA_OBJ:.o=.ptxas)),$(no_nvcc))
 
@@ -328,7 +353,7 @@ run = @echo "  RUN  $1"; $(ENV_$(BUILD)) $1 || { s=$$?; \
 run_folder = $(if $(wildcard $1/*.c),$(call run,$(strip $(EMULATOR) $(O)/$1)),@echo "0 passed: $1 has no tests yet")
 program = $(if $(wildcard $1/*.c),$(O)/$1)
 
-.PHONY: test-unit test-ops test-golden test-rt test-fuzz test-fast test-python examples-run
+.PHONY: test-unit test-ops test-emu test-golden test-rt test-fuzz test-fast test-python examples-run
 test-unit: $(call program,tests/unit) ## one suite per source file; SUITES="rng pool" builds and runs those alone
 	$(call run_folder,tests/unit)
 
@@ -345,6 +370,12 @@ test-rt: $(addprefix $(O)/,$(RT_FILES)) ## the real-time calls: no allocation, n
 test-fuzz: $(addprefix $(O)/,$(FUZZ_FILES)) ## whatever reads files, against mutated files; best under BUILD=asan
 	$(foreach p,$(FUZZ_FILES),$(call run,$(O)/$p)$(newline))
 	@echo "$(words $(FUZZ_FILES)) passed"
+
+# Both orders of the threads of a block: where a barrier is missing, one of them shows it.
+EMU_ENV = DMC_TEST_PLUGIN=$(O)/emu/libdmc-cuda.so $(if $(filter 1,$(PARTIAL)),DMC_TEST_PARTIAL=1) CK_RUN_SUITE=ops_device
+test-emu: $(O)/emu/libdmc-cuda.so $(O)/tests/ops ## every CUDA kernel, run by the processor, against ref
+	$(call run,$(EMU_ENV) DMC_EMU_ORDER=forward $(O)/tests/ops)
+	$(call run,$(EMU_ENV) DMC_EMU_ORDER=backward $(O)/tests/ops)
 
 test-fast: test-unit test-ops
 
@@ -400,7 +431,7 @@ check-arm: deps-arm ## build for aarch64 and run the unit, ops and golden tests 
 	@for s in $(ARM_STEPS); do $(PYTHON) tests/checks/run_step.py $$s $(ARM_MAKE) $$s; done; \
 	    $(PYTHON) tests/checks/run_step.py --totals
 
-CHECK_STEPS := check-layers check-format check-docs check-headers check-symbols test-unit test-ops test-golden test-rt \
+CHECK_STEPS := check-layers check-format check-docs check-headers check-symbols test-unit test-ops test-emu test-golden test-rt \
                cuda cuda-report check-cuda-plugin check-asan test-python examples-run install-check
 
 .PHONY: check

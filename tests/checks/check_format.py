@@ -5,7 +5,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WIDTH = 132  # aim at 100
-C_SUFFIXES = {".c", ".h", ".inc", ".def", ".cu", ".cuh"}
+C_SUFFIXES = {".c", ".h", ".inc", ".def", ".cpp", ".cu", ".cuh"}
 SUFFIXES = C_SUFFIXES | {".py", ".sh", ".md", ".map", ".in", ".yaml", ".yml"}
 FOLDERS = ("include", "lib", "kernels", "examples", "tests", "bindings", "docs", "pkgconfig", ".ci")
 LITERAL_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|/\*.*?\*/', re.S)

@@ -8,7 +8,7 @@
 #ifndef DMC_TESTS_OPS_CASE_H
 #define DMC_TESTS_OPS_CASE_H
 
-#include "../../kernels/kernels.h"
+#include "../../kernels/plugin.h"
 
 #include <stdbool.h>
 
@@ -73,12 +73,20 @@ op_values op_values_create(const op_case *c);
 void op_values_destroy(op_values *v);
 typedef struct op_run op_run;
 
-/* Element type of a table, and how it runs loops. */
+/* Where memory is that is not the host's. */
+typedef struct op_device {
+    const dmc__backend *backend;
+    void *state;
+    const char *error; /* the last sentence of the backend */
+} op_device;
+
+/* Element type of a table, how it runs loops, and its device (NULL: the processor). */
 typedef struct op_target {
     const char *name;
     const dmc_kernel_table *table;
     size_t elem; /* sizeof(float) or sizeof(double) */
     const dmc_parallel *par_for;
+    const op_device *device;
 } op_target;
 
 op_run *op_run_create(const op_case *c, const op_target *target);
@@ -92,6 +100,8 @@ void op_run_poke(op_run *r, int slot, size_t i, double value);
 /* Let OUT be the memory of IN0, for the rest of the run's life. */
 void op_run_in_place(op_run *r);
 void op_run_forward(op_run *r);
+/* Something of dmc_kargs that no case sets: the pointers are the table's. */
+void op_run_live(op_run *r, const uint64_t *key_base, const double *live);
 /* After forward. `wanted`, `acc`: sets of slots; the gradients of others are NULL. `before` is what
  * gradients hold. */
 void op_run_backward(op_run *r, uint32_t wanted, uint32_t acc, const op_values *before);

@@ -30,6 +30,22 @@ void op_expect(const op_run *r, const char *what, const op_values *got, const op
  * overwritten or added to. */
 void op_check_backward(op_run *r, const op_values *want, double tolerance);
 
+/* The two tables that are compared, and how far apart they may be: set before walking through cases. */
+typedef struct op_pair {
+    op_target tested, reference;
+    double forward, backward;
+} op_pair;
+
+extern op_pair op_compared;
+
+/* Forward, backward, both again on two threads, in place. */
+void op_compare(const op_case *c);
+/* A network that went wrong must not look healthy: NaN in an input reaches the result, unless it
+ * is masked. */
+void op_compare_nan(const op_case *c);
+/* Both, at the row's odd shapes with every subset of its optional operands. */
+void op_compare_odd(const op_row *row);
+
 /* One call on the table of doubles, for tests against numbers worked out by hand. */
 void op_call(enum dmc_op op, const dmc_kargs *k);
 void op_call_backward(enum dmc_op op, const dmc_kargs *k);
@@ -50,5 +66,6 @@ Suite *dmc_suite_ops_weights(void);
 Suite *dmc_suite_ops_image(void);
 Suite *dmc_suite_ops_accuracy(void);
 Suite *dmc_suite_ops_batch(void);
+Suite *dmc_suite_ops_device(void);
 
 #endif

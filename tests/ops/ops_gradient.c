@@ -36,7 +36,7 @@ static void differentiate(op_run *r, op_values *gradient)
 
 static void check_case(const op_case *c)
 {
-    const op_target ref64 = {"ref64", &op_table.f64, sizeof(double), NULL};
+    const op_target ref64 = {"ref64", &op_table.f64, sizeof(double), NULL, NULL};
     op_values gradient = op_values_create(c);
     op_run *const r = op_run_create(c, &ref64);
     differentiate(r, &gradient);

@@ -64,6 +64,7 @@ int main(void)
     srunner_add_suite(runner, dmc_suite_ops_image());
     srunner_add_suite(runner, dmc_suite_ops_accuracy());
     srunner_add_suite(runner, dmc_suite_ops_batch());
+    srunner_add_suite(runner, dmc_suite_ops_device());
     srunner_run_all(runner, CK_NORMAL);
     const int failed = srunner_ntests_failed(runner);
     srunner_free(runner);

@@ -1,7 +1,8 @@
 /* ops_run.c — memory for a case on one table, and calling the kernels.
  *
  * Every block begins on a 64-byte border like the library's, ends with a guard, and starts as NaN:
- * a kernel that leaves an element out, reads what it should write, or runs past an end is found.
+ * a kernel that leaves an element out, reads what it should write, or runs past an end is found. A block of a device has a copy
+ * on the host, which the test fills and reads: send and fetch move all of it, guard included.
  */
 #include "ops_case.h"
 
@@ -17,7 +18,8 @@ static const size_t guard = 64;
 enum { GUARD_BYTE = 0xa5, NAN_BYTE = 0xff };
 
 typedef struct block {
-    unsigned char *p; /* NULL: the operand is absent */
+    unsigned char *p;    /* what kernels get; NULL: the operand is absent */
+    unsigned char *host; /* where the test writes and reads: p, or its copy */
     size_t bytes, elem;
 } block;
 
@@ -27,52 +29,94 @@ struct op_run {
     const dmc_op_impl *op;
     dmc_kargs k;
     bool in_place, poked;
+    uint32_t unsent; /* operands of which the host's copy was changed */
     block operand[SLOTS], gradient[GRADS], dout, save, scratch_fwd, scratch_bwd;
 };
 
-static block new_block(size_t count, size_t elem)
+/* With its guard, and for a device whole floats. */
+static size_t block_size(const op_run *r, const block *b)
 {
-    const size_t bytes = count * elem;
-    void *p = NULL;
-    if (bytes == 0) return (block){NULL, 0, elem};
-    ck_assert_msg(posix_memalign(&p, 64, bytes + guard) == 0, "the test is out of memory");
-    memset(p, NAN_BYTE, bytes);
-    memset((unsigned char *)p + bytes, GUARD_BYTE, guard);
-    return (block){p, bytes, elem};
+    const size_t size = b->bytes + guard, whole = sizeof(float);
+    return r->target->device ? (size + whole - 1) / whole * whole : size;
 }
 
-static void fill_nan(const block *b)
+static void expect_ok(const op_run *r, int32_t status, const char *what)
 {
-    if (b->p) memset(b->p, NAN_BYTE, b->bytes);
+    const op_device *const d = r->target->device;
+    if (status != 0) op_fail(r->c, "%s %s returned %d%s%s", r->target->name, what, status, d ? ": " : "", d ? d->error : "");
+}
+
+static void send(const op_run *r, const block *b)
+{
+    const op_device *const d = r->target->device;
+    if (d && b->p) expect_ok(r, d->backend->copy_in_bytes(d->state, b->p, b->host, block_size(r, b)), "copying in");
+}
+
+static void fetch(const op_run *r, const block *b)
+{
+    const op_device *const d = r->target->device;
+    if (!d || !b->p) return;
+    expect_ok(r, d->backend->copy_out(d->state, (float *)(void *)b->host, b->p, block_size(r, b) / sizeof(float)), "copying out");
+}
+
+static void fill_nan(const op_run *r, const block *b)
+{
+    if (b->p) memset(b->host, NAN_BYTE, b->bytes);
+    send(r, b);
+}
+
+static block new_block(const op_run *r, size_t count, size_t elem)
+{
+    const op_device *const d = r->target->device;
+    block b = {.bytes = count * elem, .elem = elem};
+    void *p = NULL;
+    if (b.bytes == 0) return b;
+    ck_assert_msg(posix_memalign(&p, 64, block_size(r, &b)) == 0, "the test is out of memory");
+    b.p = b.host = p;
+    memset(b.host + b.bytes, GUARD_BYTE, block_size(r, &b) - b.bytes);
+    if (d) expect_ok(r, d->backend->alloc(d->state, NULL, block_size(r, &b), &p), "allocating");
+    b.p = p;
+    fill_nan(r, &b);
+    return b;
+}
+
+static void free_block(const op_run *r, const block *b)
+{
+    const op_device *const d = r->target->device;
+    if (d && b->p) d->backend->free(d->state, NULL, b->p, block_size(r, b));
+    free(b->host);
 }
 
 static void put(const block *b, size_t i, double value)
 {
-    if (b->elem == sizeof(float)) ((float *)(void *)b->p)[i] = (float)value;
-    else ((double *)(void *)b->p)[i] = value;
+    if (b->elem == sizeof(float)) ((float *)(void *)b->host)[i] = (float)value;
+    else ((double *)(void *)b->host)[i] = value;
 }
 
 static double get(const op_run *r, const block *b, size_t i)
 {
-    if (b->elem == sizeof(uint16_t)) return op_widen(((const uint16_t *)(void *)b->p)[i], r->k.dim[1]);
-    if (b->elem == sizeof(float)) return (double)((const float *)(void *)b->p)[i];
-    return ((const double *)(void *)b->p)[i];
+    if (b->elem == sizeof(uint16_t)) return op_widen(((const uint16_t *)(void *)b->host)[i], r->k.dim[1]);
+    if (b->elem == sizeof(float)) return (double)((const float *)(void *)b->host)[i];
+    return ((const double *)(void *)b->host)[i];
 }
 
-static void load(const block *b, const double *from, size_t n)
+static void load(const op_run *r, const block *b, const double *from, size_t n)
 {
     for (size_t i = 0; i < n; i++) put(b, i, from[i]);
+    send(r, b);
 }
 
 static void store(const op_run *r, const block *b, double *to, size_t n)
 {
+    fetch(r, b);
     for (size_t i = 0; i < n; i++) to[i] = get(r, b, i);
 }
 
 static void check_guard(const op_run *r, const block *b, const char *what, int index)
 {
+    fetch(r, b);
     for (size_t i = 0; b->p && i < guard; i++)
-        if (b->p[b->bytes + i] != GUARD_BYTE)
+        if (b->host[b->bytes + i] != GUARD_BYTE)
             op_fail(r->c, "%s wrote past the end of %s %d", r->target->name, what, index);
 }
 
@@ -99,6 +143,7 @@ static void point_at_operands(op_run *r)
     k->out2 = r->operand[OUT2].p;
     k->dout = r->dout.p;
     k->par_for = r->target->par_for;
+    k->queue = r->target->device ? r->target->device->state : NULL;
 }
 
 /* A gradient that is not wanted is a NULL pointer. */
@@ -116,11 +161,10 @@ static void prepare(op_run *r)
     dmc_op_need need = {0, 0, 0};
     point_at_operands(r);
     point_at_gradients(r, op_case_slots(r->c, 'd'), 0);
-    if (r->op->prepare && r->op->prepare(&r->k, &need) != 0)
-        op_fail(r->c, "%s could not prepare", r->target->name);
-    r->save = new_block(need.save, 1);
-    r->scratch_fwd = new_block(need.scratch_fwd, 1);
-    r->scratch_bwd = new_block(need.scratch_bwd, 1);
+    if (r->op->prepare) expect_ok(r, r->op->prepare(&r->k, &need), "prepare");
+    r->save = new_block(r, need.save, 1);
+    r->scratch_fwd = new_block(r, need.scratch_fwd, 1);
+    r->scratch_bwd = new_block(r, need.scratch_bwd, 1);
     r->k.save = r->operand[STATE].p ? r->operand[STATE].p : r->save.p;
 }
 
@@ -137,21 +181,21 @@ op_run *op_run_create(const op_case *c, const op_target *target)
     const uint64_t key[4] = {0x123456789abcdef0, DMC_STREAM_LATENT, 0x0300000005, 0x0700000011};
     memcpy(r->k.key, key, sizeof key);
     for (int i = 0; i < SLOTS; i++)
-        r->operand[i] = new_block(c->count[i], op_slot_is(c->row, i, 'h') ? sizeof(uint16_t) : target->elem);
-    for (int i = 0; i < GRADS; i++) r->gradient[i] = new_block(c->count[i], target->elem);
-    r->dout = new_block(c->count[OUT], target->elem);
+        r->operand[i] = new_block(r, c->count[i], op_slot_is(c->row, i, 'h') ? sizeof(uint16_t) : target->elem);
+    for (int i = 0; i < GRADS; i++) r->gradient[i] = new_block(r, c->count[i], target->elem);
+    r->dout = new_block(r, c->count[OUT], target->elem);
     prepare(r);
     return r;
 }
 
 void op_run_destroy(op_run *r)
 {
-    for (int i = 0; i < SLOTS; i++) free(r->operand[i].p);
-    for (int i = 0; i < GRADS; i++) free(r->gradient[i].p);
-    free(r->dout.p);
-    free(r->save.p);
-    free(r->scratch_fwd.p);
-    free(r->scratch_bwd.p);
+    for (int i = 0; i < SLOTS; i++) free_block(r, &r->operand[i]);
+    for (int i = 0; i < GRADS; i++) free_block(r, &r->gradient[i]);
+    free_block(r, &r->dout);
+    free_block(r, &r->save);
+    free_block(r, &r->scratch_fwd);
+    free_block(r, &r->scratch_bwd);
     free(r);
 }
 
@@ -169,12 +213,12 @@ void op_run_load(op_run *r)
 {
     for (int s = 0; s < SLOTS; s++) {
         if ((s == OUT || s == OUT2) && !op_slot_is(r->c->row, s, 'k'))
-            fill_nan(&r->operand[s]);
+            fill_nan(r, &r->operand[s]);
         else
-            load(&r->operand[s], r->c->value[s], r->c->count[s]);
+            load(r, &r->operand[s], r->c->value[s], r->c->count[s]);
     }
-    load(&r->dout, r->c->dout, r->c->count[OUT]);
-    fill_nan(&r->save);
+    load(r, &r->dout, r->c->dout, r->c->count[OUT]);
+    fill_nan(r, &r->save);
     r->poked = false;
 }
 
@@ -182,6 +226,7 @@ void op_run_poke(op_run *r, int slot, size_t i, double value)
 {
     put(&r->operand[slot], i, value);
     r->poked = true;
+    r->unsent |= 1U << slot;
 }
 
 void op_run_in_place(op_run *r)
@@ -190,22 +235,29 @@ void op_run_in_place(op_run *r)
     r->k.out = r->operand[IN0].p;
 }
 
+void op_run_live(op_run *r, const uint64_t *key_base, const double *live)
+{
+    r->k.key_base = key_base;
+    r->k.live = live;
+}
+
 void op_run_forward(op_run *r)
 {
-    fill_nan(&r->scratch_fwd);
+    for (int s = 0; s < SLOTS; s++)
+        if (r->unsent >> s & 1) send(r, &r->operand[s]);
+    r->unsent = 0;
+    fill_nan(r, &r->scratch_fwd);
     r->k.scratch = r->scratch_fwd.p;
-    const int32_t status = r->op->fwd(&r->k);
-    if (status != 0) op_fail(r->c, "%s forward returned %d", r->target->name, status);
+    expect_ok(r, r->op->fwd(&r->k), "forward");
 }
 
 void op_run_backward(op_run *r, uint32_t wanted, uint32_t acc, const op_values *before)
 {
-    for (int s = 0; s < GRADS; s++) load(&r->gradient[s], before->v[s], r->c->count[s]);
-    fill_nan(&r->scratch_bwd);
+    for (int s = 0; s < GRADS; s++) load(r, &r->gradient[s], before->v[s], r->c->count[s]);
+    fill_nan(r, &r->scratch_bwd);
     r->k.scratch = r->scratch_bwd.p;
     point_at_gradients(r, wanted, acc);
-    const int32_t status = r->op->bwd(&r->k);
-    if (status != 0) op_fail(r->c, "%s backward returned %d", r->target->name, status);
+    expect_ok(r, r->op->bwd(&r->k), "backward");
     check_memory(r);
 }
 

@@ -1,0 +1,240 @@
+/* ops_device.c — the kernels of a plugin against the reference. DMC_TEST_PLUGIN names its file; without it the suite is empty.
+ * DMC_TEST_PARTIAL=1: the plugin may lack kernels, which are then passed over.
+ *
+ * Every test opens the device for itself: what CUDA holds does not survive the fork before a test.
+ */
+#include "ops_check.h"
+
+#include <dlfcn.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char sentence[512];
+static dmc_kernel_table table;
+static op_device device = {NULL, NULL, sentence};
+
+static int32_t keep_sentence(int32_t status, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(sentence, sizeof sentence, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+static const dmc_host host = {keep_sentence};
+
+static const dmc__backend *load_plugin(void)
+{
+    dmc_plugin_entry entry;
+    void *const library = dlopen(getenv("DMC_TEST_PLUGIN"), RTLD_NOW | RTLD_LOCAL);
+    ck_assert_msg(library != NULL, "%s", dlerror());
+    void *const symbol = dlsym(library, DMC_PLUGIN_ENTRY);
+    ck_assert_msg(symbol != NULL, "%s", dlerror());
+    memcpy(&entry, &symbol, sizeof entry); /* C has no cast from data to functions */
+    return entry();
+}
+
+static void open_device(void)
+{
+    const dmc_device_config config = {.index = 0, .matrix = DMC_MULTIPLY_FP32, .host = &host};
+    const char *isa = NULL;
+    device.backend = load_plugin();
+    ck_assert_uint_eq(device.backend->abi, DMC__BACKEND_ABI);
+    ck_assert_str_eq(device.backend->build, DMC_BUILD_ID);
+    ck_assert_uint_eq(device.backend->elem, sizeof(float));
+    ck_assert_msg(device.backend->open(&config, &device.state) == 0, "%s", sentence);
+    memset(&table, 0, sizeof table);
+    device.backend->fill_table(device.state, &table, &isa);
+    ck_assert_ptr_nonnull(isa);
+}
+
+static void close_device(void)
+{
+    device.backend->close(device.state);
+}
+
+static bool is_partial(void)
+{
+    const char *const wish = getenv("DMC_TEST_PARTIAL");
+    return wish && wish[0] == '1';
+}
+
+/* Whether the plugin has what the operation needs; it may lack it only where it is partial. */
+static bool has(enum dmc_op op)
+{
+    const bool complete = table.op[op].fwd && (table.op[op].bwd || !op_table.f32.op[op].bwd);
+    ck_assert_msg(complete || is_partial(), "the plugin has no kernel for operation %d", (int)op);
+    return complete;
+}
+
+static op_target tested(void)
+{
+    return (op_target){device.backend->name, &table, sizeof(float), NULL, &device};
+}
+
+/* Products are sums of hundreds of terms, which a device adds in an order of its own. */
+static bool is_product(enum dmc_op op)
+{
+    return op == DMC_OP_LINEAR || op == DMC_OP_CONV1D || op == DMC_OP_CONVT1D || op == DMC_OP_CONV2D || op == DMC_OP_LORA;
+}
+
+static bool choose(const op_row *row)
+{
+    if (!has(row->op)) return false;
+    op_compared = (op_pair){tested(), {"ref", &op_table.f32, sizeof(float), NULL, NULL}, is_product(row->op) ? 3e-5 : 1e-5, 1e-4};
+    return true;
+}
+
+/* ---- all rows ------------------------------------------------------------------------------------------------------- */
+
+START_TEST(device_agrees_at_odd_shapes)
+{
+    if (choose(&op_rows[_i])) op_compare_odd(&op_rows[_i]);
+}
+END_TEST
+
+static void compare_network_shapes(const op_row *row, int32_t batch)
+{
+    for (const op_shape *s = row->unet; s->dim[0]; s++) {
+        op_case *const c = op_case_create(row, s, batch, 0);
+        op_compare(c);
+        op_case_destroy(c);
+    }
+}
+
+START_TEST(device_agrees_at_network_shapes)
+{
+    const op_row *const row = &op_rows[_i];
+    if (!row->unet || !choose(row)) return;
+    compare_network_shapes(row, 1);
+    compare_network_shapes(row, 3);
+}
+END_TEST
+
+START_TEST(device_has_every_kernel)
+{
+    for (int op = 0; op < DMC_OP_COUNT; op++) {
+        const bool backward = op_table.f32.op[op].bwd != NULL;
+        ck_assert_msg(table.op[op].fwd != NULL, "no forward of operation %d", op);
+        ck_assert_msg((table.op[op].bwd != NULL) == backward, "backward of operation %d", op);
+    }
+}
+END_TEST
+
+/* ---- what only a device gets: numbers in its memory ----------------------------------------------------------------- */
+
+static void *to_device(const void *from, size_t bytes)
+{
+    void *p = NULL;
+    ck_assert_msg(device.backend->alloc(device.state, NULL, bytes, &p) == 0, "%s", sentence);
+    ck_assert_msg(device.backend->copy_in_bytes(device.state, p, from, bytes) == 0, "%s", sentence);
+    return p;
+}
+
+static void free_device(void *p, size_t bytes)
+{
+    device.backend->free(device.state, NULL, p, bytes);
+}
+
+static void from_device(float *to, const void *p, size_t n)
+{
+    ck_assert_msg(device.backend->copy_out(device.state, to, p, n) == 0, "%s", sentence);
+}
+
+static void call(dmc_kernel f, dmc_kargs *k)
+{
+    k->queue = device.state;
+    ck_assert_msg(f(k) == 0, "%s", sentence);
+}
+
+enum { KEY_B = 3, KEY_N = 13, KEYED = KEY_B * KEY_N };
+
+/* Key k + base on the reference, k and base on the device. */
+START_TEST(normal_adds_key_base)
+{
+    static const uint64_t key[4] = {0x123456789abcdef0, DMC_STREAM_STEP, 0x0300000005, 0x0700000011};
+    static const uint64_t base[4] = {0xfedcba9876543210, 0, 0xffffffff, 0xfffffffe};
+    float want[KEYED], got[KEYED] = {0};
+    if (!has(DMC_OP_NORMAL)) return;
+    dmc_kargs k = {.out = want, .dim = {KEY_B, KEY_N}};
+    for (int i = 0; i < 4; i++) k.key[i] = key[i] + base[i];
+    ck_assert_int_eq(op_table.f32.op[DMC_OP_NORMAL].fwd(&k), 0);
+    void *const out = to_device(got, sizeof got), *const shared = to_device(base, sizeof base);
+    memcpy(k.key, key, sizeof key);
+    k.out = out, k.key_base = shared;
+    call(table.op[DMC_OP_NORMAL].fwd, &k);
+    from_device(got, out, KEYED);
+    for (int i = 0; i < KEYED; i++) ck_assert_double_eq_tol((double)got[i], (double)want[i], 1e-5);
+    free_device(out, sizeof got), free_device(shared, sizeof base);
+}
+END_TEST
+
+enum { WEIGHTS = 67 };
+
+typedef struct adam {
+    float grad[WEIGHTS], w[WEIGHTS], ema[WEIGHTS], moments[2 * WEIGHTS], sumsq;
+} adam;
+
+static adam make_adam(void)
+{
+    adam a = {.sumsq = 9};
+    for (int i = 0; i < WEIGHTS; i++) {
+        a.grad[i] = (float)sin(1 + i), a.w[i] = (float)cos(i), a.ema[i] = (float)cos(2 * i);
+        a.moments[i] = (float)sin(3 * i), a.moments[WEIGHTS + i] = 0.01F * (float)i;
+    }
+    return a;
+}
+
+static void adam_on_device(adam *a, const double *attr, const double *live)
+{
+    adam *const p = to_device(a, sizeof *a);
+    void *const numbers = to_device(live, DMC_KATTR * sizeof *live);
+    dmc_kargs k = {.in = {p->grad, &p->sumsq}, .out = p->w, .out2 = p->ema, .save = p->moments, .dim = {WEIGHTS}, .live = numbers};
+    memcpy(k.attr, attr, sizeof k.attr);
+    call(table.op[DMC_OP_ADAMW].fwd, &k);
+    from_device((float *)(void *)a, p, sizeof *a / sizeof(float));
+    free_device(p, sizeof *a), free_device(numbers, DMC_KATTR * sizeof *live);
+}
+
+static void expect_near(const char *what, const float *got, const float *want, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ck_assert_msg(fabs((double)got[i] - (double)want[i]) <= 1e-6, "%s[%zu] is %g, want %g", what, i, (double)got[i],
+                      (double)want[i]);
+}
+
+/* What stands in device memory counts, attr does not. */
+START_TEST(adamw_reads_live)
+{
+    static const double attr[DMC_KATTR] = {1, 0.1, 0.2, 1, 0.5, 1, 0, 0.1};
+    static const double live[DMC_KATTR] = {1e-2, 0.9, 0.999, 1e-8, 1e-2, 7, 1, 0.9};
+    adam want = make_adam(), got = want;
+    if (!has(DMC_OP_ADAMW)) return;
+    dmc_kargs k = {.in = {want.grad, &want.sumsq}, .out = want.w, .out2 = want.ema, .save = want.moments, .dim = {WEIGHTS}};
+    memcpy(k.attr, live, sizeof k.attr);
+    ck_assert_int_eq(op_table.f32.op[DMC_OP_ADAMW].fwd(&k), 0);
+    adam_on_device(&got, attr, live);
+    expect_near("weight", got.w, want.w, WEIGHTS);
+    expect_near("average", got.ema, want.ema, WEIGHTS);
+    expect_near("moment", got.moments, want.moments, 2 * (size_t)WEIGHTS);
+}
+END_TEST
+
+Suite *dmc_suite_ops_device(void)
+{
+    Suite *s = suite_create("ops_device");
+    TCase *t = tcase_create("ops_device");
+    suite_add_tcase(s, t);
+    if (!getenv("DMC_TEST_PLUGIN")) return s;
+    tcase_add_checked_fixture(t, open_device, close_device);
+    tcase_add_loop_test(t, device_agrees_at_odd_shapes, 0, op_row_count);
+    tcase_add_loop_test(t, device_agrees_at_network_shapes, 0, op_row_count);
+    tcase_add_test(t, normal_adds_key_base);
+    tcase_add_test(t, adamw_reads_live);
+    if (!is_partial()) tcase_add_test(t, device_has_every_kernel);
+    return s;
+}
