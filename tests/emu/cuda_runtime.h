@@ -123,6 +123,20 @@ template <typename T> static inline T __ldg(const T *p)
     return *p;
 }
 
+static inline float __uint_as_float(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static inline uint32_t __float_as_uint(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
 static inline float rsqrtf(float x)
 {
     return 1 / sqrtf(x);
