@@ -229,7 +229,7 @@ cuda: $(if $(NVCC),$(O)/libdmc-cuda.so) ## the CUDA plugin, where there is nvcc;
 	$(if $(NVCC),@echo "cuda: $(CUDA_ARCHS:%=sm_%) in $(O)/libdmc-cuda.so",$(no_nvcc))
 
 # The same files run by the processor: tests/emu stands in for CUDA. PARTIAL=1 leaves out what has no file yet.
-PARTIAL ?= 1
+PARTIAL ?= 0
 EMU_OBJ := $(CUDA_SRC:%.cu=$(J)/emu/%.o) $(patsubst %.cpp,$(J)/emu/%.o,$(wildcard tests/emu/*.cpp))
 EMU_WARN := $(if $(findstring -fsanitize,$(OPT)),-w,-Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas $(WERROR))
 EMU_CXX = mkdir -p $(@D) && $(CXX) -std=c++17 $(OPT) -fPIC -fvisibility=hidden $(EMU_WARN) -D_GNU_SOURCE -DDMC_BUILD_ID='"$(BUILD_ID)"' \
