@@ -3,7 +3,7 @@
  * Measured: not yet (docs/gpu-results.md). */
 #include "cuda_philox.cuh"
 
-#include <cmath>
+#include <math.h>
 
 /* ---- normal numbers -------------------------------------------------------------------------------------------------- */
 
@@ -84,7 +84,7 @@ static int32_t run_drop(const dmc_kargs *k, const float *x, float *y, int32_t ad
 {
     const uint32_t rows = static_cast<uint32_t>(k->dim[0]), n = static_cast<uint32_t>(k->dim[1]);
     const uint32_t blocks = blocks_of(n, PHILOX_WORDS);
-    const uint64_t limit = static_cast<uint64_t>(std::ceil(k->attr[0] * 0x1p32)); /* an integer is below p 2^32 iff below this */
+    const uint64_t limit = static_cast<uint64_t>(ceil(k->attr[0] * 0x1p32)); /* an integer is below p 2^32 iff below this */
     const float scale = static_cast<float>(1 / (1 - k->attr[0]));
     return launch_each(k, "dropout", static_cast<size_t>(rows) * blocks, drop, x, y, rows, n, blocks, limit, scale, add,
                        cuda_key_of(k));
