@@ -1,7 +1,6 @@
 /* cuda_device.cu — memory, queues, and recordings. Nothing here computes. */
 #include "cuda_device.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +51,17 @@ static int32_t find_device(const dmc_device_config *c)
     return c->host->fail(CUDA_EDEVICE, "device = \"cuda:%d\": the driver knows devices 0..%d", c->index, count - 1);
 }
 
+/* "sm_90", "sm_120" */
+static void name_isa(char isa[16], int major, int minor)
+{
+    int n = 3;
+    memcpy(isa, "sm_", 3);
+    if (major > 9) isa[n++] = static_cast<char>('0' + major / 10 % 10);
+    isa[n++] = static_cast<char>('0' + major % 10);
+    isa[n++] = static_cast<char>('0' + minor % 10);
+    isa[n] = '\0';
+}
+
 static cudaError_t ask_device(cuda_queue *q)
 {
     int major = 0, minor = 0, processors = 0;
@@ -59,7 +69,7 @@ static cudaError_t ask_device(cuda_queue *q)
     if (error == cudaSuccess) error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, q->device);
     if (error == cudaSuccess) error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, q->device);
     q->processors = processors;
-    snprintf(q->isa, sizeof q->isa, "sm_%d%d", major, minor);
+    name_isa(q->isa, major, minor);
     return error;
 }
 
