@@ -137,6 +137,14 @@ static inline uint32_t __float_as_uint(float x)
     return bits;
 }
 
+/* sine and cosine of pi x */
+static inline void sincospif(float x, float *s, float *c)
+{
+    const double angle = 3.14159265358979323846 * fmod(static_cast<double>(x), 2);
+    *s = static_cast<float>(sin(angle));
+    *c = static_cast<float>(cos(angle));
+}
+
 static inline float rsqrtf(float x)
 {
     return 1 / sqrtf(x);
