@@ -14,6 +14,7 @@ KERNEL_SYSTEM = re.compile(
     r"|cpuid|immintrin|x86intrin|arm_neon|arm_sve|sleef|Random123/philox)\.h$")
 SHARED_BY_KERNELS = {ROOT / "kernels" / name for name in ("kernels.h", "ops.def", "plugin.h")}
 KERNEL_SYSTEM_CUDA = re.compile(r"^(cublasLt|cuda_runtime|cuda_bf16|cuda_fp16|mma)\.h$")
+SUFFIXES = {".c", ".h", ".cpp", ".cu", ".cuh", ".def", ".inc"}
 problems = []
 
 
@@ -113,7 +114,7 @@ def main():
     for room in sorted(rooms ^ set(table)):
         problems.append(f"lib/README.md and the folders disagree about room {room}")
     sources = [p for top in ("include", "lib", "kernels", "bindings", "examples", "tests")
-               for p in sorted((ROOT / top).rglob("*")) if p.suffix in (".c", ".h", ".cpp", ".cu", ".cuh", ".def", ".inc") and p.is_file()]
+               for p in sorted((ROOT / top).rglob("*")) if p.suffix in SUFFIXES and p.is_file()]
     for path in sources:
         top, folder, _ = where(path)
         if top == "lib" and folder in table:
