@@ -14,6 +14,7 @@ KERNEL_SYSTEM = re.compile(
     r"|cpuid|immintrin|x86intrin|arm_neon|arm_sve|sleef|Random123/philox)\.h$")
 SHARED_BY_KERNELS = {ROOT / "kernels" / name for name in ("kernels.h", "ops.def", "plugin.h")}
 KERNEL_SYSTEM_CUDA = re.compile(r"^(cublasLt|cuda_runtime|cuda_bf16|cuda_fp16|mma)\.h$")
+SUFFIXES = {".c", ".h", ".cpp", ".cu", ".cuh", ".def", ".inc"}
 problems = []
 
 
@@ -112,9 +113,8 @@ def main():
     rooms = {p.name for p in (ROOT / "lib").iterdir() if p.is_dir()}
     for room in sorted(rooms ^ set(table)):
         problems.append(f"lib/README.md and the folders disagree about room {room}")
-    suffixes = (".c", ".h", ".cpp", ".cu", ".cuh", ".def", ".inc")
     sources = [p for top in ("include", "lib", "kernels", "bindings", "examples", "tests")
-               for p in sorted((ROOT / top).rglob("*")) if p.suffix in suffixes and p.is_file()]
+               for p in sorted((ROOT / top).rglob("*")) if p.suffix in SUFFIXES and p.is_file()]
     for path in sources:
         top, folder, _ = where(path)
         if top == "lib" and folder in table:

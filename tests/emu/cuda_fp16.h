@@ -12,10 +12,9 @@ struct alignas(2) __half {
 static inline float __half2float(__half h)
 {
     const int exponent = h.bits >> 10 & 31, fraction = h.bits & 1023;
-    const float sign = h.bits >> 15 ? -1.0f : 1.0f;
+    const float sign = h.bits >> 15 ? -1.0f : 1.0f, size = static_cast<float>(fraction);
     if (exponent == 31) return fraction ? NAN : sign * INFINITY;
-    if (exponent == 0) return sign * ldexpf(static_cast<float>(fraction), -24);
-    return sign * ldexpf(static_cast<float>(1024 + fraction), exponent - 25);
+    return sign * (exponent ? ldexpf(1024 + size, exponent - 25) : ldexpf(size, -24));
 }
 
 static inline __half __float2half_rn(float x)

@@ -225,6 +225,42 @@ START_TEST(adamw_reads_live)
 }
 END_TEST
 
+/* ---- recordings ------------------------------------------------------------------------------------------------------ */
+
+enum { PLAYED = 70 };
+
+static void expect_all(const void *p, float want)
+{
+    float got[PLAYED];
+    from_device(got, p, PLAYED);
+    for (int i = 0; i < PLAYED; i++) ck_assert_float_eq(got[i], want);
+}
+
+/* Nothing is done while recording; each playing does it again, with the arguments of the recording and the memory of now. */
+START_TEST(recording_is_done_when_played)
+{
+    const dmc_recorder *const recorder = device.backend->recorder;
+    static const float zeros[PLAYED] = {0};
+    void *tape = NULL;
+    if (!recorder || !has(DMC_OP_ADD) || !has(DMC_OP_FILL)) return;
+    void *const sum = to_device(zeros, sizeof zeros), *const step = to_device(zeros, sizeof zeros);
+    dmc_kargs fill = {.out = step, .dim = {PLAYED}, .attr = {1.5}};
+    dmc_kargs add = {.in = {sum, step}, .out = sum, .dim = {PLAYED}};
+    ck_assert_msg(recorder->begin(device.state) == 0, "%s", sentence);
+    call(table.op[DMC_OP_FILL].fwd, &fill);
+    call(table.op[DMC_OP_ADD].fwd, &add);
+    fill.attr[0] = -1, add.in[1] = NULL;
+    ck_assert_msg(recorder->end(device.state, &tape) == 0, "%s", sentence);
+    expect_all(step, 0);
+    for (int i = 1; i <= 3; i++) {
+        ck_assert_msg(recorder->play(device.state, tape) == 0, "%s", sentence);
+        expect_all(sum, 1.5F * (float)i);
+    }
+    recorder->free(device.state, tape);
+    free_device(sum, sizeof zeros), free_device(step, sizeof zeros);
+}
+END_TEST
+
 /* ---- weights of 16 bits ---------------------------------------------------------------------------------------------- */
 
 static float *to_floats(const op_case *c, int slot)
@@ -296,6 +332,17 @@ START_TEST(device_reads_half_weights)
 }
 END_TEST
 
+/* CK_RUN_CASE=ops_device_alone runs these, in a second. */
+static void add_small_tests(Suite *s)
+{
+    TCase *t = tcase_create("ops_device_alone");
+    tcase_add_checked_fixture(t, open_device, close_device);
+    tcase_add_test(t, normal_adds_key_base);
+    tcase_add_test(t, adamw_reads_live);
+    tcase_add_test(t, recording_is_done_when_played);
+    suite_add_tcase(s, t);
+}
+
 Suite *dmc_suite_ops_device(void)
 {
     Suite *s = suite_create("ops_device");
@@ -306,8 +353,7 @@ Suite *dmc_suite_ops_device(void)
     tcase_add_loop_test(t, device_agrees_at_odd_shapes, 0, op_row_count);
     tcase_add_loop_test(t, device_agrees_at_network_shapes, 0, op_row_count);
     tcase_add_loop_test(t, device_reads_half_weights, 0, op_row_count);
-    tcase_add_test(t, normal_adds_key_base);
-    tcase_add_test(t, adamw_reads_live);
     if (!is_partial()) tcase_add_test(t, device_has_every_kernel);
+    add_small_tests(s);
     return s;
 }
