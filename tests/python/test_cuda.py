@@ -1,7 +1,7 @@
 """Device cuda beside the CPU: the same run from the same seeds on both, with every network, process and method.
 
-DMC_TEST_PLUGIN_FOLDER names the folder of libdmc-cuda.so; without it everything here is skipped. `make test-emu` gives the plugin that
-runs on the processor, whose device memory host code cannot touch. Differences are relative to the largest number of the CPU's.
+DMC_TEST_PLUGIN_FOLDER names the folder of libdmc-cuda.so; without it everything here is skipped. `make test-emu` gives the plugin
+that runs on the processor, whose device memory host code cannot touch. Differences are relative to the largest number of the CPU's.
 """
 
 import os
@@ -116,7 +116,7 @@ def both(models, contexts, obs, critics=(None, None), **options):
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_network_learns_and_samples(train, cpu, cuda, obs, tmp_path, network):
-    """Losses agree to rounding (1e-4). Samples of 20 steps of the model that cuda made, saved there, read by the CPU, too (1e-3)."""
+    """Losses agree to rounding (1e-4). So do samples of 20 steps of the model that cuda saved, read by the CPU (1e-3)."""
     (_, want), (model, got) = (train(context, **NETWORKS[network]) for context in (cpu, cuda))
     near(got, want, 1e-4)
     model.save(tmp_path / "m.dmc")
@@ -160,7 +160,11 @@ SAMPLERS = [
 ]
 
 
-@pytest.mark.parametrize("process, options", SAMPLERS, ids=lambda x: x if isinstance(x, str) else "-".join(map(str, x.values())))
+def named(x):
+    return x if isinstance(x, str) else "-".join(map(str, x.values()))
+
+
+@pytest.mark.parametrize("process, options", SAMPLERS, ids=named)
 def test_a_sampler(twins, cpu, cuda, obs, process, options):
     want, got = both(twins(**MLP, process=process), (cpu, cuda), obs, **options)
     near(got, want, 1e-3)
@@ -181,7 +185,10 @@ def test_the_critic_chooses(twins, critics, cpu, cuda, obs):
     near(chosen[1][1], chosen[0][1], 1e-3)
 
 
-@pytest.mark.parametrize("options", [{"select": "softmax", "beta": 3}, {"select": "expectation"}, {"guide": "critic", "guide_scale": 2}])
+CHOICES = [{"select": "softmax", "beta": 3}, {"select": "expectation"}, {"guide": "critic", "guide_scale": 2}]
+
+
+@pytest.mark.parametrize("options", CHOICES, ids=named)
 def test_other_choices(twins, critics, cpu, cuda, obs, options):
     plain = answers(twins(**MLP)[1], cuda, obs, candidates=4)
     want, got = both(twins(**MLP), (cpu, cuda), obs, critics, candidates=4, **options)
@@ -323,7 +330,7 @@ METHODS = [
 ]
 
 
-@pytest.mark.parametrize("method, options", METHODS, ids=lambda x: x if isinstance(x, str) else x.get("method", ""))
+@pytest.mark.parametrize("method, options", METHODS, ids=named)
 def test_a_method_aligns(twins, critics, dataset, cpu, cuda, obs, method, options):
     """Losses and scores of a few updates. Rewards are samples' values, whose small differences standardised advantages enlarge."""
     results, models = [], twins(**SMALL)
