@@ -50,7 +50,7 @@ struct density {
 static density read_density(const dmc_kargs *k)
 {
     const double *const a = k->attr;
-    return {1 / a[0], std::log(a[0]) + HALF_LN_2PI, a[2], a[3], a[3] > a[2], a[1] != 0};
+    return {1 / a[0], log(a[0]) + HALF_LN_2PI, a[2], a[3], a[3] > a[2], a[1] != 0};
 }
 
 /* ln N(z; mu, std^2), not yet clamped */

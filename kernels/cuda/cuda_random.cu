@@ -20,8 +20,9 @@ static __device__ float radius_of(uint32_t w)
 static __device__ void turn_by(uint32_t w, float radius, float *cosine, float *sine)
 {
     const uint32_t quarters = (w + 0x20000000u) >> 30;
-    const float angle = static_cast<float>(static_cast<int32_t>(w - (quarters << 30))) * 1.46291807926715968e-9f; /* 2 pi / 2^32 */
-    const float c = radius * cosf(angle), s = radius * sinf(angle);
+    float c, s;
+    sincospif(static_cast<float>(static_cast<int32_t>(w - (quarters << 30))) * 0x1p-31f, &s, &c);
+    c *= radius, s *= radius;
     *cosine = quarters == 0 ? c : quarters == 1 ? -s : quarters == 2 ? -c : s;
     *sine = quarters == 0 ? s : quarters == 1 ? c : quarters == 2 ? -s : -c;
 }
@@ -34,8 +35,18 @@ static __device__ float4 normals_of(uint4 w)
     return v;
 }
 
-/* Elements 4 q .. 4 q + 4 of row b, for thread b * blocks + q. whole: rows consist of whole, aligned fours. */
-static __global__ void normal(float *out, uint32_t rows, uint32_t n, uint32_t blocks, int32_t whole, cuda_key stream)
+/* The first n of four numbers. */
+static __device__ inline void store_some(float *to, float4 v, size_t n)
+{
+    to[0] = v.x;
+    if (n > 1) to[1] = v.y;
+    if (n > 2) to[2] = v.z;
+    if (n > 3) to[3] = v.w;
+}
+
+/* Elements 4 q .. 4 q + 4 of row b, for thread b * blocks + q. WHOLE: rows consist of whole, aligned fours. */
+template <bool WHOLE>
+static __global__ void normal(float *out, uint32_t rows, uint32_t n, uint32_t blocks, cuda_key stream)
 {
     const size_t i = cuda_index(), b = i / blocks, first = i % blocks * PHILOX_WORDS;
     if (b >= rows) return;
@@ -43,14 +54,8 @@ static __global__ void normal(float *out, uint32_t rows, uint32_t n, uint32_t bl
     cuda_key_load(stream, key);
     const float4 v = normals_of(cuda_philox(key, key[3] + b, static_cast<uint32_t>(i % blocks)));
     float *const row = out + b * n + first;
-    if (whole) {
-        *reinterpret_cast<float4 *>(row) = v;
-        return;
-    }
-    row[0] = v.x;
-    if (first + 1 < n) row[1] = v.y;
-    if (first + 2 < n) row[2] = v.z;
-    if (first + 3 < n) row[3] = v.w;
+    if (WHOLE) *reinterpret_cast<float4 *>(row) = v;
+    else store_some(row, v, n - first);
 }
 
 /* out[b,n] = the standard normal of (seed, purpose, step, first + b, n), from Box and Muller.
@@ -60,7 +65,8 @@ CUDA_OP normal_fwd_cuda(const dmc_kargs *k)
     const uint32_t rows = static_cast<uint32_t>(k->dim[0]), n = static_cast<uint32_t>(k->dim[1]);
     const uint32_t blocks = blocks_of(n, PHILOX_WORDS);
     const bool whole = n % PHILOX_WORDS == 0 && reinterpret_cast<uintptr_t>(k->out) % sizeof(float4) == 0;
-    return launch_each(k, "normal", static_cast<size_t>(rows) * blocks, normal, out_of(k), rows, n, blocks, whole, cuda_key_of(k));
+    return launch_each(k, "normal", static_cast<size_t>(rows) * blocks, whole ? normal<true> : normal<false>, out_of(k), rows, n,
+                       blocks, cuda_key_of(k));
 }
 
 /* ---- dropout --------------------------------------------------------------------------------------------------------- */
@@ -84,7 +90,7 @@ static int32_t run_drop(const dmc_kargs *k, const float *x, float *y, int32_t ad
 {
     const uint32_t rows = static_cast<uint32_t>(k->dim[0]), n = static_cast<uint32_t>(k->dim[1]);
     const uint32_t blocks = blocks_of(n, PHILOX_WORDS);
-    const uint64_t limit = static_cast<uint64_t>(std::ceil(k->attr[0] * 0x1p32)); /* an integer is below p 2^32 iff below this */
+    const uint64_t limit = static_cast<uint64_t>(ceil(k->attr[0] * 0x1p32)); /* an integer is below p 2^32 iff below this */
     const float scale = static_cast<float>(1 / (1 - k->attr[0]));
     return launch_each(k, "dropout", static_cast<size_t>(rows) * blocks, drop, x, y, rows, n, blocks, limit, scale, add,
                        cuda_key_of(k));

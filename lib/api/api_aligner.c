@@ -100,7 +100,7 @@ dmc_status dmc_aligner_create(dmc_context *ctx, const dmc_model *m, const dmc_da
     a->data = d;
     a->critic = critic;
     a->row_discount = c.row_discount;
-    status = ref.ctx->device->backend == m->ref.ctx->device->backend
+    status = dmc__device_shares(ref.ctx->device, m->ref.ctx->device)
                  ? make_run(a, &c)
                  : dmc__fail(DMC_EINVAL, "dmc_aligner_create: the context's device is %s, the model lives on %s", ref.ctx->name,
                              m->ref.ctx->name);
@@ -272,6 +272,7 @@ dmc_status dmc_aligner_publish(const dmc_aligner *a, dmc_model **out)
     *out = NULL;
     DMC_NEED("dmc_aligner_publish", a);
     const dmc__cascade *c = a->run->cascade;
+    DMC_TRY(dmc__dev_sync(a->ref.ctx->device)); /* the model's device may be another queue */
     return dmc__model_derive(a->model, dmc__learner_weights(a->run->learner), c ? c->net : a->model->cascade,
                              c ? dmc__learner_weights(c->learner) : a->model->cascade_weights, out);
 }

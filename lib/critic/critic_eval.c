@@ -17,11 +17,21 @@ struct dmc__veval {
     evaluator e;
 };
 
+/* Plans read the critic's weights where they are; what made them has been done when this returns. */
+static dmc_status check_device(const dmc__iql *q, const dmc__device *d)
+{
+    dmc__device *const home = dmc__iql_device(q);
+    if (dmc__device_shares(home, d)) return dmc__dev_sync(home);
+    return dmc__fail(DMC_EINVAL, "critic: it lives on another device (%s:%d) than what asks for its values (%s:%d)",
+                     home->backend->name, home->config.index, d->backend->name, d->config.index);
+}
+
 static dmc_status open_evaluator(evaluator *e, const dmc__iql *q, dmc__device *d, int32_t which, int32_t batch,
                                  int32_t flags)
 {
     *e = (evaluator){.critic = q, .net = dmc__iql_net(q, which), .device = d, .which = which};
     if (batch < 1) return dmc__fail(DMC_ERANGE, "critic: batch = %d, must be at least 1", batch);
+    DMC_TRY(check_device(q, d));
     return dmc__plan_create(e->net->graph, d, batch, flags, NULL, &e->plan);
 }
 

@@ -300,3 +300,8 @@ const dmc__value_net *dmc__iql_net(const dmc__iql *q, int32_t which)
 {
     return which == DMC__IQL_V ? q->v : q->q;
 }
+
+dmc__device *dmc__iql_device(const dmc__iql *q)
+{
+    return q->device;
+}

@@ -37,7 +37,8 @@ void *dmc__iql_weights(const dmc__iql *q, int32_t which);
 dmc_status dmc__iql_adopt(dmc__iql *q, const void *q_weights, const void *target, const void *v);
 const dmc__iql_config *dmc__iql_get_config(const dmc__iql *q);
 
-/* Evaluation for a fixed batch: a plan of its own, usable while the critic is not being trained, from one thread.
+/* Evaluation for a fixed batch: a plan of its own on d, which shares the critic's memory (else DMC_EINVAL), usable while the
+ * critic is not being trained, from one thread.
  * Q weights are those of the online twins. create allocates; eval and gradient do not. */
 typedef struct dmc__qeval dmc__qeval;
 dmc_status dmc__qeval_create(const dmc__iql *q, dmc__device *d, int32_t batch, int32_t want_gradient, dmc__qeval **out);

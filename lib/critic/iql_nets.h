@@ -5,5 +5,6 @@
 #include "iql.h"
 
 const dmc__value_net *dmc__iql_net(const dmc__iql *q, int32_t which);
+dmc__device *dmc__iql_device(const dmc__iql *q);
 
 #endif

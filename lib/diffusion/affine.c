@@ -39,7 +39,8 @@ dmc_status dmc__affine_mix(const dmc__affine *s, double b, const void *z, double
 /* Normals of n consecutive sample numbers. */
 static dmc_status draw_run(const dmc__affine *s, const dmc__noise_key *key, uint64_t first, int32_t n, void *out)
 {
-    dmc_kargs k = {.out = out, .dim = {n, s->elems}, .key = {key->seed, key->purpose, key->step, first}};
+    dmc_kargs k = {.out = out, .dim = {n, s->elems}, .key = {key->seed, key->purpose, key->step, first},
+                   .key_base = key->base};
     return dmc__dev_run(s->device, DMC_OP_NORMAL, &k);
 }
 

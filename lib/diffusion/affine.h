@@ -29,6 +29,7 @@ dmc_status dmc__affine_mix(const dmc__affine *s, double b, const void *z, double
 typedef struct dmc__noise_key {
     uint64_t seed, step, first;
     const uint64_t *sample;
+    const uint64_t *base;    /* device (4), added to {seed, purpose, step, sample}; NULL: nothing. See dmc_kargs.key_base */
     uint32_t purpose;
 } dmc__noise_key;
 dmc_status dmc__affine_noise(const dmc__affine *s, const dmc__noise_key *key, void *out);

@@ -110,6 +110,16 @@ void dmc__guided_bind_half(dmc__guided *g, const void *half, int32_t type)
     dmc__hoist_bind_half(g->hoist, half, type);
 }
 
+dmc_status dmc__guided_settle(dmc__guided *g)
+{
+    return dmc__hoist_settle(g->hoist);
+}
+
+void dmc__guided_forget(dmc__guided *g)
+{
+    dmc__hoist_forget(g->hoist);
+}
+
 /* The network's own condition stays the zeros it was made with. */
 static dmc_status keep_cond(const dmc__guided *g, const float *cond)
 {

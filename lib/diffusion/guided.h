@@ -27,6 +27,9 @@ void dmc__guided_destroy(dmc__guided *g);
 /* As those of hoist.h. */
 void dmc__guided_bind(dmc__guided *g, const void *weights);
 void dmc__guided_bind_half(dmc__guided *g, const void *half, int32_t type);
+/* As of hoist.h. */
+dmc_status dmc__guided_settle(dmc__guided *g);
+void dmc__guided_forget(dmc__guided *g);
 dmc_status dmc__guided_set_cond(dmc__guided *g, const float *cond);
 /* f of row k of the table, for device z (batch,T,cols) and extra (batch,T,extra; NULL: none); a: clip and known entries of the
  * predicted sample that a guide of samples is shown. */

@@ -255,6 +255,11 @@ dmc_status dmc__hoist_set_cond(dmc__hoist *h, const float *cond)
     return dmc__dev_run(h->device, DMC_OP_REPEAT, &k);
 }
 
+void dmc__hoist_forget(dmc__hoist *h)
+{
+    h->cond_stale = 1;
+}
+
 static dmc_status run_plan(const dmc__hoist *h, int32_t part)
 {
     return h->plan[part] ? dmc__plan_forward(h->plan[part]) : DMC_OK;
@@ -270,6 +275,11 @@ static dmc_status use_weights(dmc__hoist *h)
     h->time_stale = 0;
     h->cond_stale = 1;
     return DMC_OK;
+}
+
+dmc_status dmc__hoist_settle(dmc__hoist *h)
+{
+    return use_weights(h);
 }
 
 static dmc_status use_conditions(dmc__hoist *h)

@@ -27,6 +27,10 @@ void dmc__hoist_destroy(dmc__hoist *h);
 void dmc__hoist_bind(dmc__hoist *h, const void *weights);
 /* After a bind, until the next: dmc__plan_bind_half. */
 void dmc__hoist_bind_half(dmc__hoist *h, const void *half, int32_t type);
+/* Compute what depends on the weights alone now, not with the next forward. */
+dmc_status dmc__hoist_settle(dmc__hoist *h);
+/* The next forward computes anew what depends on the conditions, though they are the same. */
+void dmc__hoist_forget(dmc__hoist *h);
 /* Host floats (batch/group,cond). */
 dmc_status dmc__hoist_set_cond(dmc__hoist *h, const float *cond);
 /* f of row k for device z (batch,T,cols) and extra (batch,T,extra; NULL: none), neither of which is copied. */

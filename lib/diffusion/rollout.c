@@ -20,6 +20,8 @@ struct dmc__rollout {
     int32_t next, ran, stopped; /* row that comes next; the one done last, -1: none; its sample stands in place of the latent */
     int32_t from;               /* row the run began with; where it would take something up that no row handed on: */
     dmc__row first;
+    uint64_t *live;             /* (2,4) host: what is added to the keys of latents, of rows; NULL: keys are whole */
+    void *base;                 /* (2,4) the same on the device, where a run has copied it */
     dmc__block memory;          /* cut into: */
     void *latent;               /* (2 or K+1, stride): two that take turns, or all */
     void *carry;                /* (1 or K+1, stride); NULL: the table hands nothing on */
@@ -35,6 +37,23 @@ static dmc_status copy_table(const dmc__allocator *a, const dmc__table *from, dm
     DMC_TRY(DMC_NEW(a, from->k, &to->row));
     for (int32_t k = 0; k < from->k; k++) to->row[k] = from->row[k];
     return DMC_OK;
+}
+
+enum { BASE_WORDS = 4, BASES = 2, BASE_BYTES = BASES * BASE_WORDS * sizeof(uint64_t) };
+enum base { OF_LATENT, OF_ROW };
+
+static dmc_status take_live(dmc__rollout *r)
+{
+    dmc__device *d = r->affine.device;
+    DMC_TRY(dmc__dev_host_alloc(d, BASE_BYTES, (void **)&r->live));
+    return dmc__dev_alloc(d, BASE_BYTES / d->backend->elem, &r->base);
+}
+
+static void free_live(dmc__rollout *r)
+{
+    dmc__device *d = r->affine.device;
+    dmc__dev_free(d, r->base, BASE_BYTES / d->backend->elem);
+    if (r->live) dmc__dev_host_free(d, r->live, BASE_BYTES);
 }
 
 static dmc_status take_memory(dmc__rollout *r)
@@ -72,6 +91,7 @@ dmc_status dmc__rollout_create(const dmc__net *net, dmc__device *d, const dmc__t
     DMC_TRY_GOTO(status, copy_table(d->alloc, table, &r->table), fail);
     DMC_TRY_GOTO(status, dmc__guided_create(net, d, table, c, &r->network), fail);
     DMC_TRY_GOTO(status, take_memory(r), fail);
+    if (c->live) DMC_TRY_GOTO(status, take_live(r), fail);
     *out = r;
     return DMC_OK;
 fail:
@@ -83,6 +103,7 @@ void dmc__rollout_destroy(dmc__rollout *r)
 {
     if (!r) return;
     dmc__device *d = r->affine.device;
+    free_live(r);
     dmc__block_free(d, &r->memory);
     dmc__guided_destroy(r->network);
     dmc__table_free(&r->table);
@@ -161,11 +182,42 @@ static dmc_status hand_on(dmc__rollout *r, int32_t k)
     return dmc__dev_copy(r->affine.device, carry_at(r, k + 1), carry_at(r, k), r->stride);
 }
 
+/* The key of numbers that are `step` from where the call's begin; with live what the call says is added on the device. */
+static dmc__noise_key key_of(const dmc__rollout *r, enum base base, uint32_t purpose, uint64_t step)
+{
+    const uint64_t begin = r->draw.call * (base == OF_ROW ? 4096 : 1);
+    if (!r->live)
+        return (dmc__noise_key){.seed = r->draw.seed, .first = r->draw.first_sample, .purpose = purpose, .step = begin + step};
+    return (dmc__noise_key){.purpose = purpose, .step = step, .base = (const uint64_t *)r->base + (size_t)base * BASE_WORDS};
+}
+
 /* Row k of call c draws noise number c*4096 + k, latent k that of its known entries with the same number. */
 static dmc__noise_key noise_of(const dmc__rollout *r, uint32_t purpose, int32_t k)
 {
-    return (dmc__noise_key){.seed = r->draw.seed, .first = r->draw.first_sample, .purpose = purpose,
-                            .step = r->draw.call * 4096 + (uint64_t)k};
+    return key_of(r, OF_ROW, purpose, (uint64_t)k);
+}
+
+void dmc__rollout_note(dmc__rollout *r, const dmc__rollout_draw *draw)
+{
+    if (!r->live) return;
+    for (size_t base = 0; base < BASES; base++) {
+        uint64_t *w = r->live + base * BASE_WORDS;
+        w[0] = draw->seed;
+        w[1] = 0;
+        w[2] = draw->call * (base == OF_ROW ? 4096 : 1);
+        w[3] = draw->first_sample;
+    }
+}
+
+dmc_status dmc__rollout_settle(dmc__rollout *r)
+{
+    use_weights(r, r->weights);
+    return dmc__guided_settle(r->network);
+}
+
+void dmc__rollout_forget(dmc__rollout *r)
+{
+    dmc__guided_forget(r->network);
 }
 
 /* What is in-painted in latent k: x, or alpha x + sigma xi of the level the network will see it at (Lugmayr et al. 2022). In the
@@ -222,15 +274,15 @@ static dmc_status start(dmc__rollout *r, const dmc__rollout_draw *draw, int32_t 
     r->next = from;
     r->ran = -1;
     r->stopped = 0;
-    return DMC_OK;
+    dmc__rollout_note(r, draw);
+    return r->live ? dmc__dev_in_bytes(r->affine.device, r->base, r->live, BASE_BYTES) : DMC_OK;
 }
 
 dmc_status dmc__rollout_begin(dmc__rollout *r, const dmc__rollout_draw *draw, double temperature)
 {
-    const dmc__noise_key key = {.seed = draw->seed, .step = draw->call, .first = draw->first_sample,
-                                .purpose = DMC_STREAM_LATENT};
     dmc__affine at;
     DMC_TRY(start(r, draw, 0));
+    const dmc__noise_key key = key_of(r, OF_LATENT, DMC_STREAM_LATENT, 0);
     DMC_TRY(dmc__affine_noise(&r->affine, &key, r->noise));
     DMC_TRY(in_paint(r, 0, &at));
     return dmc__affine_mix(&at, 0, r->noise, temperature * r->table.start, r->noise, latent_at(r, 0));
@@ -239,8 +291,6 @@ dmc_status dmc__rollout_begin(dmc__rollout *r, const dmc__rollout_draw *draw, do
 dmc_status dmc__rollout_begin_from(dmc__rollout *r, const void *x0, int32_t from, const dmc__rollout_draw *draw,
                                    const uint64_t *noise_sample, double temperature)
 {
-    const dmc__noise_key key = {.seed = draw->seed, .step = draw->call, .first = draw->first_sample, .sample = noise_sample,
-                                .purpose = DMC_STREAM_LATENT};
     if (from < 0 || from >= r->table.k)
         return dmc__fail(DMC_ERANGE, "rollout: from = %d, must be 0..%d", from, r->table.k - 1);
     if (from > 0 && !r->table.row[from - 1].ends)
@@ -248,6 +298,8 @@ dmc_status dmc__rollout_begin_from(dmc__rollout *r, const void *x0, int32_t from
     const dmc__level *l = &r->table.row[from].at;
     dmc__affine at;
     DMC_TRY(start(r, draw, from));
+    dmc__noise_key key = key_of(r, OF_LATENT, DMC_STREAM_LATENT, 0);
+    key.sample = noise_sample;
     DMC_TRY(dmc__affine_noise(&r->affine, &key, r->noise));
     DMC_TRY(in_paint(r, from, &at));
     return dmc__affine_mix(&at, l->alpha, x0, temperature * l->sigma, r->noise, latent_at(r, from));
@@ -360,5 +412,5 @@ double dmc__rollout_clip(const dmc__rollout *r)
 size_t dmc__rollout_bytes(const dmc__rollout *r)
 {
     return sizeof *r + (size_t)r->table.k * sizeof *r->table.row + dmc__block_bytes(r->affine.device, &r->memory) +
-           dmc__guided_bytes(r->network);
+           (r->live ? 2 * BASE_BYTES : 0) + dmc__guided_bytes(r->network);
 }

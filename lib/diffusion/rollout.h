@@ -17,6 +17,7 @@ typedef struct dmc__rollout_config {
     int32_t keep_chain;    /* all latents, one more than rows, stay readable             */
     int32_t noised_known;  /* known entries are noised like the rest (RePaint) until the end; 0: they are clean everywhere. Must */
                            /* be what the network was trained with */
+    int32_t live;          /* what a run draws is read from device memory when it is done: for recordings (dmc__rollout_note) */
     double null_share;     /* classifier-free guidance: f = (1 - null_share) f(z,t,cond) + null_share f(z,t,0); 0: off     */
     dmc__guide guide;      /* guide.gradient NULL: none                                  */
 } dmc__rollout_config;
@@ -43,6 +44,12 @@ typedef struct dmc__rollout_draw {
     uint64_t seed, call, first_sample;
 } dmc__rollout_draw;
 
+/* With config.live: a recording of a run that is played next draws these. Costs a few stores. */
+void dmc__rollout_note(dmc__rollout *r, const dmc__rollout_draw *draw);
+/* Before a recording: what is written down should not depend on runs before, nor they on it. settle computes what depends on
+ * the weights alone, forget lets the next run compute all else anew. */
+dmc_status dmc__rollout_settle(dmc__rollout *r);
+void dmc__rollout_forget(dmc__rollout *r);
 /* Begin a run with pure noise times `temperature`. */
 dmc_status dmc__rollout_begin(dmc__rollout *r, const dmc__rollout_draw *draw, double temperature);
 /* Begin with given clean samples x0 (device (batch,T,cols)), noised to the level of row `from`: pairs share a latent when

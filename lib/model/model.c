@@ -166,6 +166,7 @@ dmc_status dmc__model_derive(const dmc__model *m, const void *weights, const dmc
     DMC_TRY(dmc__model_shell(&m->ref, NULL, &m->spec, &m->obs, &m->act, out));
     dmc_status status = dmc__dev_copy(m->ref.ctx->device, (*out)->weights, weights, weight_elems(m->net));
     if (status >= 0) status = copy_cascade(*out, cascade, cascade_weights);
+    if (status >= 0) status = dmc__dev_sync(m->ref.ctx->device);
     if (status < 0) {
         dmc__model_destroy(*out);
         *out = NULL;

@@ -57,7 +57,8 @@ dmc_status dmc__model_shell(const dmc__context_ref *share, dmc__context *ctx, co
                             const dmc__normaliser *obs, const dmc__normaliser *act, dmc__model **out);
 void dmc__model_destroy(dmc__model *m);
 size_t dmc__model_bytes(const dmc__model *m);
-/* Same contract, these device weights (copied); cascade may be NULL (with its weights). */
+/* Same contract, these device weights (copied, and nothing may still be writing them); cascade may be NULL (with its weights). The
+ * copy is done when this returns, so that any queue may read it. */
 dmc_status dmc__model_derive(const dmc__model *m, const void *weights, const dmc__net *cascade, const void *cascade_weights,
                              dmc__model **out);
 /* View of this model on a dataset (NULL: none). */

@@ -47,7 +47,7 @@ static dmc_status make_host(dmc__sampler *s)
     buffer b[BUFFERS];
     list_buffers(s, b);
     for (int32_t i = 0; i < BUFFERS; i++) {
-        DMC_TRY(dmc__alloc(&s->ref.ctx->alloc, b[i].bytes, 1, b[i].at));
+        DMC_TRY(dmc__dev_host_alloc(s->ref.ctx->device, b[i].bytes, b[i].at));
         s->host_bytes += b[i].bytes;
     }
     return DMC_OK;
@@ -60,7 +60,7 @@ static void free_host(dmc__sampler *s)
     for (int32_t i = 0; i < BUFFERS; i++) {
         void *p;
         memcpy(&p, b[i].at, sizeof p);
-        dmc__free(&s->ref.ctx->alloc, p, b[i].bytes, 1);
+        if (p) dmc__dev_host_free(s->ref.ctx->device, p, b[i].bytes);
     }
 }
 
@@ -69,14 +69,21 @@ static size_t half_elems(const dmc__sampler *s, const dmc__net *net)
     return s->config.weights && net ? dmc__dev_half(s->ref.ctx->device, dmc__graph_param_elems(net->graph)) : 0;
 }
 
+static size_t own_elems(const dmc__sampler *s, const dmc__net *net)
+{
+    return dmc__dev_records(s->ref.ctx->device) && net ? dmc__graph_param_elems(net->graph) : 0;
+}
+
 /* A network like `like`, room for its weights in 16 bits, and a roll-out of it; a cascade's is not guided. */
 static dmc_status make_rollout(dmc__sampler *s, const dmc__net *like, const dmc__table *table, dmc__net **net, void **half,
-                               dmc__rollout **out)
+                               void **own, dmc__rollout **out)
 {
     const int32_t guided = out == &s->rollout;
     DMC_TRY(dmc__net_stretch(&s->ref.ctx->alloc, like, s->view.horizon, net));
     DMC_TRY(dmc__dev_alloc(s->ref.ctx->device, half_elems(s, *net), half));
-    dmc__rollout_config c = {.batch = (int32_t)s->total, .group = s->config.candidates, .noised_known = s->model->spec.inpaint};
+    DMC_TRY(dmc__dev_alloc(s->ref.ctx->device, own_elems(s, *net), own));
+    dmc__rollout_config c = {.live = dmc__dev_records(s->ref.ctx->device),
+                             .batch = (int32_t)s->total, .group = s->config.candidates, .noised_known = s->model->spec.inpaint};
     if (guided) {
         c.null_share = 1 - s->config.guidance;
         c.guide = s->guide.guide;
@@ -92,9 +99,10 @@ static dmc_status make_rollouts(dmc__sampler *s)
     if (tc.steps == 0) tc.steps = m->process.steps;
     dmc__table table;
     DMC_TRY(dmc__table_create(&s->ref.ctx->alloc, &m->process, &tc, &table));
-    dmc_status status = make_rollout(s, m->net, &table, &s->net, &s->half, &s->rollout);
+    dmc_status status = make_rollout(s, m->net, &table, &s->net, &s->half, &s->own, &s->rollout);
     if (status >= 0 && m->cascade && c->cascade_passes > 0)
-        status = make_rollout(s, m->cascade, &table, &s->cascade_net, &s->cascade_half, &s->cascade);
+        status = make_rollout(s, m->cascade, &table, &s->cascade_net, &s->cascade_half, &s->cascade_own,
+                              &s->cascade);
     dmc__table_free(&table);
     s->config.table.times = NULL; /* the caller's, read */
     return status;
@@ -108,8 +116,11 @@ static void use_model(dmc__sampler *s, const dmc__model *m)
 }
 
 /* Weights for all rows of a roll-out; what is wanted in 16 bits is converted here, so that a call only reads. */
-static dmc_status bind_rollout(const dmc__sampler *s, dmc__rollout *r, const dmc__net *net, const void *weights, void *half)
+static dmc_status bind_rollout(const dmc__sampler *s, dmc__rollout *r, const dmc__net *net, const void *weights, void *half,
+                               void *own)
 {
+    if (own) DMC_TRY(dmc__dev_copy(s->ref.ctx->device, own, weights, own_elems(s, net)));
+    if (own) weights = own;
     dmc__rollout_bind(r, weights, NULL, dmc__rollout_rows(r));
     if (!half) return DMC_OK;
     DMC_TRY(dmc__params_narrow(s->ref.ctx->device, weights, dmc__graph_param_elems(net->graph), s->config.weights, half));
@@ -119,9 +130,11 @@ static dmc_status bind_rollout(const dmc__sampler *s, dmc__rollout *r, const dmc
 
 static dmc_status bind_weights(dmc__sampler *s)
 {
-    DMC_TRY(bind_rollout(s, s->rollout, s->net, s->model->weights, s->half));
+    DMC_TRY(dmc__dev_sync(s->model->ref.ctx->device)); /* the model may have been made a moment ago, in another queue */
+    DMC_TRY(bind_rollout(s, s->rollout, s->net, s->model->weights, s->half, s->own));
+    if (s->tape[0]) DMC_TRY(dmc__rollout_settle(s->rollout));
     if (!s->cascade) return DMC_OK;
-    return bind_rollout(s, s->cascade, s->cascade_net, s->model->cascade_weights, s->cascade_half);
+    return bind_rollout(s, s->cascade, s->cascade_net, s->model->cascade_weights, s->cascade_half, s->cascade_own);
 }
 
 static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m, const dmc__sampler_parts *p)
@@ -162,7 +175,7 @@ static dmc_status ask_return(dmc__sampler *s)
 
 static dmc_status make_parts(dmc__sampler *s, const dmc__sampler_parts *p)
 {
-    if (s->ref.ctx->device->backend != s->model->ref.ctx->device->backend)
+    if (!dmc__device_shares(s->ref.ctx->device, s->model->ref.ctx->device))
         return dmc__fail(DMC_EINVAL, "dmc_sampler_create: the context's device is %s, the model lives on %s", s->ref.ctx->name,
                          s->model->ref.ctx->name);
     DMC_TRY(dmc__sampler_guide_create(&s->config, &s->view, s->ref.ctx->device, p, s->total, &s->guide));
@@ -176,6 +189,18 @@ static dmc_status make_parts(dmc__sampler *s, const dmc__sampler_parts *p)
     return bind_weights(s);
 }
 
+/* Work of its own need not wait for the context's, where the device has such. */
+static dmc_status take_context(dmc__sampler *s, const dmc__context_ref *ref)
+{
+    dmc__context *fork;
+    s->ref = *ref;
+    DMC_TRY(dmc__context_fork(ref->ctx, &fork));
+    if (!fork) return DMC_OK;
+    s->base = *ref;
+    s->ref = (dmc__context_ref){fork, 1};
+    return DMC_OK;
+}
+
 dmc_status dmc__sampler_create(const dmc__context_ref *ref, const dmc__model *m, const dmc__sampler_parts *parts,
                                const dmc__sampler_config *c, dmc__sampler **out)
 {
@@ -187,15 +212,16 @@ dmc_status dmc__sampler_create(const dmc__context_ref *ref, const dmc__model *m,
         dmc__context_release(&(dmc__context_ref){ref->ctx, ref->owned});
         return status;
     }
-    s->ref = *ref;
     s->clock = dmc__clock_ns;
     s->config = *c;
     use_model(s, m);
     s->elems = dmc__view_elems(&s->view);
     s->cond = (size_t)dmc__view_cond(&s->view);
     s->total = (size_t)c->batch * (size_t)c->candidates;
-    status = make_parts(s, parts);
+    status = take_context(s, ref);
+    if (status >= 0) status = make_parts(s, parts);
     if (status >= 0) status = dmc__sampler_warm_up(s);
+    if (status >= 0) status = dmc__sampler_record(s);
     if (status < 0) dmc__sampler_destroy(s);
     else *out = s;
     return status;
@@ -204,18 +230,23 @@ dmc_status dmc__sampler_create(const dmc__context_ref *ref, const dmc__model *m,
 void dmc__sampler_destroy(dmc__sampler *s)
 {
     if (!s) return;
-    dmc__context_ref ref = s->ref;
+    dmc__context_ref ref = s->ref, base = s->base;
+    dmc__sampler_erase(s);
     if (s->judge.self) dmc__reward_critic_free(&s->judge);
     dmc__rollout_destroy(s->cascade);
     dmc__rollout_destroy(s->rollout);
     dmc__sampler_guide_free(&s->guide, &ref.ctx->alloc);
     dmc__dev_free(ref.ctx->device, s->cascade_half, half_elems(s, s->cascade_net));
     dmc__dev_free(ref.ctx->device, s->half, half_elems(s, s->net));
+    dmc__dev_free(ref.ctx->device, s->cascade_own, own_elems(s, s->cascade_net));
+    dmc__dev_free(ref.ctx->device, s->own, own_elems(s, s->net));
     dmc__net_destroy(s->cascade_net);
     dmc__net_destroy(s->net);
     free_host(s);
-    DMC_FREE(&ref.ctx->alloc, s, 1);
+    const dmc__allocator alloc = ref.ctx->alloc; /* a context of the sampler's own is about to go */
+    DMC_FREE(&alloc, s, 1);
     dmc__context_release(&ref);
+    dmc__context_release(&base);
 }
 
 /* ---- the rest --------------------------------------------------------------------------------------- */
@@ -258,7 +289,7 @@ static int32_t same_contract(const dmc__model *a, const dmc__model *b)
 
 dmc_status dmc__sampler_rebind(dmc__sampler *s, const dmc__model *m)
 {
-    if (!same_contract(s->model, m) || m->ref.ctx->device->backend != s->ref.ctx->device->backend)
+    if (!same_contract(s->model, m) || !dmc__device_shares(m->ref.ctx->device, s->ref.ctx->device))
         return dmc__fail(DMC_ESHAPE,
                          "dmc_sampler_rebind: the new model's architecture, process, normalisation or device differs from the old "
                                      "one's");
@@ -315,9 +346,10 @@ const dmc__allocator *dmc__sampler_allocator(const dmc__sampler *s)
 
 size_t dmc__sampler_bytes(const dmc__sampler *s)
 {
-    const size_t halves = half_elems(s, s->net) + half_elems(s, s->cascade_net);
+    const size_t halves = half_elems(s, s->net) + half_elems(s, s->cascade_net) + own_elems(s, s->net) +
+                          own_elems(s, s->cascade_net);
     return sizeof *s + s->host_bytes + halves * s->ref.ctx->device->backend->elem + dmc__net_bytes(s->net) +
            dmc__net_bytes(s->cascade_net) + dmc__rollout_bytes(s->rollout) +
            (s->cascade ? dmc__rollout_bytes(s->cascade) : 0) + (s->judge.self ? dmc__reward_critic_bytes(&s->judge) : 0) +
-           dmc__sampler_guide_bytes(&s->guide) + dmc__context_bytes(&s->ref);
+           dmc__sampler_guide_bytes(&s->guide) + dmc__context_bytes(&s->ref) + dmc__context_bytes(&s->base);
 }

@@ -66,7 +66,7 @@ void dmc__sampler_see_anything(dmc__sampler *s)
     s->seen = 1;
 }
 
-dmc_status dmc__sampler_set_conditions(dmc__sampler *s)
+void dmc__sampler_gather_conditions(dmc__sampler *s)
 {
     const size_t raw = (size_t)s->view.n_obs * (size_t)s->view.obs->n;
     const size_t frames = (size_t)s->view.cameras * (size_t)s->view.n_obs * (size_t)s->view.frame;
@@ -78,6 +78,10 @@ dmc_status dmc__sampler_set_conditions(dmc__sampler *s)
     for (size_t b = 0; b < (size_t)s->config.batch && s->view.cameras; b++)
         dmc__view_see(&s->view, s->frames + b * frames, s->conds + b * s->cond);
     dmc__sampler_gather_known(s);
+}
+
+dmc_status dmc__sampler_send_conditions(dmc__sampler *s)
+{
     for (int32_t j = 0; j < (s->cascade ? 2 : 1); j++) {
         dmc__rollout *r = j ? s->cascade : s->rollout;
         DMC_TRY(dmc__sampler_place_known(s, r));

@@ -57,12 +57,18 @@ static void keep_the_better(dmc__sampler *s)
     }
 }
 
+static dmc_status judge(dmc__sampler *s, dmc__rollout *r)
+{
+    if (!s->judge.self) return DMC_OK;
+    return s->judge.eval(s->judge.self, dmc__rollout_sample(r), dmc__rollout_cond(r), 1, s->q, NULL);
+}
+
 /* What the current roll-out has come to becomes the candidates, with their worth. */
 static dmc_status collect(dmc__sampler *s)
 {
     dmc__rollout *r = current(s);
     const void *z0 = dmc__rollout_sample(r);
-    if (s->judge.self) DMC_TRY(s->judge.eval(s->judge.self, z0, dmc__rollout_cond(r), 1, s->q, NULL));
+    DMC_TRY(judge(s, r));
     DMC_TRY(dmc__dev_out(s->ref.ctx->device, s->z, z0, s->total * s->elems));
     if (s->run.pass) keep_the_better(s);
     return DMC_OK;
@@ -91,9 +97,12 @@ static void open_run(dmc__sampler *s, const char *who)
 
 static dmc_status begin(dmc__sampler *s)
 {
-    DMC_TRY(dmc__sampler_set_conditions(s));
+    const int32_t warm = dmc__sampler_is_warm(s);
     const dmc__rollout_draw draw = numbers(s);
-    DMC_TRY(dmc__sampler_start(s, &draw));
+    dmc__sampler_gather_conditions(s);
+    DMC_TRY(dmc__sampler_send_conditions(s));
+    if (warm) dmc__sampler_move_plan(s);
+    DMC_TRY(dmc__sampler_start(s, warm, &draw));
     s->run.open = 1;
     s->run.left = steps_of(s->rollout, dmc__rollout_next(s->rollout));
     if (s->cascade) s->run.left += s->config.cascade_passes * steps_of(s->cascade, 0);
@@ -159,11 +168,30 @@ static dmc_status report(dmc__sampler *s, dmc_status status, float *actions)
     return status;
 }
 
+/* The whole answer at once, where it was recorded. */
+static dmc_status play(dmc__sampler *s, int32_t warm, float *actions)
+{
+    const dmc__rollout_draw draw = numbers(s);
+    dmc__sampler_gather_conditions(s);
+    if (warm) dmc__sampler_move_plan(s);
+    DMC_TRY(dmc__sampler_play(s, warm, &draw));
+    DMC_TRY(judge(s, s->rollout));
+    DMC_TRY(dmc__dev_sync(s->ref.ctx->device));
+    s->facts.steps = s->facts.planned = steps_of(s->rollout, warm ? s->warm_row : 0);
+    s->facts.held = s->facts.partial = 0;
+    s->call++;
+    DMC_TRY(dmc__sampler_conclude(s, actions));
+    end_lap(s);
+    return s->facts.clamped ? DMC_CLAMPED : DMC_OK;
+}
+
 /* ---- the calls ---------------------------------------------------------------------------------------- */
 
 static dmc_status answer(dmc__sampler *s, const float *obs, float *actions)
 {
+    const int32_t warm = dmc__sampler_is_warm(s);
     DMC_TRY(dmc__sampler_see(s, obs));
+    if (s->tape[warm]) return play(s, warm, actions);
     DMC_TRY(begin(s));
     while (s->run.left > 0) DMC_TRY(step(s));
     return finish(s, actions);

@@ -15,6 +15,7 @@ typedef struct dmc__sampler_run {
 } dmc__sampler_run;
 
 struct dmc__sampler {
+    dmc__context_ref base;           /* as given; NULL unless ref is one forked from it */
     dmc__context_ref ref;
     const dmc__model *model;
     dmc__view view;
@@ -22,6 +23,8 @@ struct dmc__sampler {
     dmc__net *net, *cascade_net;     /* own ones: the model they are like may go after a rebind */
     dmc__rollout *rollout, *cascade; /* cascade NULL unless the model has one and passes > 0 */
     void *half, *cascade_half;       /* their weights in 16 bits; NULL with weights = float32 */
+    void *own, *cascade_own;         /* where the device records: copies of the weights, so that a recording outlives a rebind */
+    dmc__tape *tape[2];              /* an answer: from noise, from the plan before; NULL: there is none */
     dmc__sampler_guide guide;        /* of the first roll-out, not of the cascade */
     dmc__reward judge;               /* judge.self NULL without a critic */
     size_t elems, cond, total;       /* of one sample, one condition; batch*candidates */
@@ -58,16 +61,25 @@ struct dmc__sampler {
 dmc_status dmc__sampler_see(dmc__sampler *s, const float *obs);
 /* The same with something made up, for warming up. */
 void dmc__sampler_see_anything(dmc__sampler *s);
-/* Condition the roll-outs on what was seen. */
-dmc_status dmc__sampler_set_conditions(dmc__sampler *s);
+/* Condition the roll-outs on what was seen: make it up, send it. */
+void dmc__sampler_gather_conditions(dmc__sampler *s);
+dmc_status dmc__sampler_send_conditions(dmc__sampler *s);
 /* What is known in the answer to come: note it, after dmc__view_observe has filled s->mask and s->known of a planner; */
 void dmc__sampler_gather_known(dmc__sampler *s);
 /* tell a roll-out; */
 dmc_status dmc__sampler_place_known(dmc__sampler *s, dmc__rollout *r);
 /* write it, as it was given, over a raw sample (elems) of condition b. */
 void dmc__sampler_restore_known(const dmc__sampler *s, size_t b, float *plan);
-/* Begin the roll-out: with the plan before if there is one and it is wanted, else with noise. */
-dmc_status dmc__sampler_start(dmc__sampler *s, const dmc__rollout_draw *draw);
+/* Does the answer to come begin with the plan before? If so, move it up. */
+int32_t dmc__sampler_is_warm(const dmc__sampler *s);
+void dmc__sampler_move_plan(dmc__sampler *s);
+/* Begin the roll-out: with the plan that was moved up, or with noise. */
+dmc_status dmc__sampler_start(dmc__sampler *s, int32_t warm, const dmc__rollout_draw *draw);
+/* Where the device can record and all of an answer is done there: write down an answer of either kind. After the warm-up. */
+dmc_status dmc__sampler_record(dmc__sampler *s);
+void dmc__sampler_erase(dmc__sampler *s);
+/* Play the recording of such an answer; what it comes to is in s->z when the device was waited for. */
+dmc_status dmc__sampler_play(dmc__sampler *s, int32_t warm, const dmc__rollout_draw *draw);
 /* DMC_ERANGE unless a row of the plan before is left. */
 dmc_status dmc__sampler_warm_check(const dmc__sampler_config *c, const dmc__model *m);
 /* Row of the table a warm start begins with. */

@@ -49,21 +49,30 @@ static void move_up(const dmc__sampler *s, size_t b, float *x)
     for (size_t j = s->elems - moved; j < s->elems; j++) x[j] = x[j - cols];
 }
 
-static dmc_status start_warm(dmc__sampler *s, const dmc__rollout_draw *draw)
+int32_t dmc__sampler_is_warm(const dmc__sampler *s)
+{
+    return s->config.warm_start > 0 && s->have_plan;
+}
+
+void dmc__sampler_move_plan(dmc__sampler *s)
 {
     const size_t n = (size_t)s->config.candidates;
-    void *x0 = dmc__rollout_latent(s->rollout, dmc__rollout_rows(s->rollout));
     for (size_t i = 0; i < s->total; i++) {
         float *x = s->moved + i * s->elems;
         if (i % n == 0) move_up(s, i / n, x);
         else memcpy(x, x - s->elems, s->elems * sizeof *x);
     }
+}
+
+static dmc_status start_warm(dmc__sampler *s, const dmc__rollout_draw *draw)
+{
+    void *x0 = dmc__rollout_latent(s->rollout, dmc__rollout_rows(s->rollout));
     DMC_TRY(dmc__dev_in(s->ref.ctx->device, x0, s->moved, s->total * s->elems));
     return dmc__rollout_begin_from(s->rollout, x0, s->warm_row, draw, NULL, s->config.temperature);
 }
 
-dmc_status dmc__sampler_start(dmc__sampler *s, const dmc__rollout_draw *draw)
+dmc_status dmc__sampler_start(dmc__sampler *s, int32_t warm, const dmc__rollout_draw *draw)
 {
-    if (s->config.warm_start > 0 && s->have_plan) return start_warm(s, draw);
+    if (warm) return start_warm(s, draw);
     return dmc__rollout_begin(s->rollout, draw, s->config.temperature);
 }

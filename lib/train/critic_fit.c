@@ -144,7 +144,7 @@ dmc_status dmc__critic_step(dmc__critic *c, int32_t n, dmc__iql_metrics *mean)
         mean->q_mean = m.q_mean;
         mean->v_mean = m.v_mean;
     }
-    return DMC_OK;
+    return dmc__dev_sync(c->ref.ctx->device); /* samplers read the weights from queues of their own */
 }
 
 /* ---- values ----------------------------------------------------------------------------------------- */

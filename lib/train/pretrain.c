@@ -57,7 +57,7 @@ static dmc_status make_parts(dmc__pretrain *p)
 {
     const dmc__model *m = p->model;
     dmc__device *d = p->ref.ctx->device;
-    if (d->backend != m->ref.ctx->device->backend)
+    if (!dmc__device_shares(d, m->ref.ctx->device))
         return dmc__fail(DMC_EINVAL, "dmc_trainer_create: the context's device is %s, the model lives on %s", p->ref.ctx->name,
                          m->ref.ctx->name);
     DMC_TRY(make_host(p));
@@ -264,6 +264,7 @@ dmc_status dmc__pretrain_evaluate(dmc__pretrain *p, double *loss)
 
 dmc_status dmc__pretrain_publish(const dmc__pretrain *p, dmc__model **out)
 {
+    DMC_TRY(dmc__dev_sync(p->ref.ctx->device)); /* the model's device may be another queue */
     return dmc__model_derive(p->model, dmc__learner_ema(p->learner), NULL, NULL, out);
 }
 

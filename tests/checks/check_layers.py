@@ -112,8 +112,9 @@ def main():
     rooms = {p.name for p in (ROOT / "lib").iterdir() if p.is_dir()}
     for room in sorted(rooms ^ set(table)):
         problems.append(f"lib/README.md and the folders disagree about room {room}")
+    suffixes = (".c", ".h", ".cpp", ".cu", ".cuh", ".def", ".inc")
     sources = [p for top in ("include", "lib", "kernels", "bindings", "examples", "tests")
-               for p in sorted((ROOT / top).rglob("*")) if p.suffix in (".c", ".h", ".cpp", ".cu", ".cuh", ".def", ".inc") and p.is_file()]
+               for p in sorted((ROOT / top).rglob("*")) if p.suffix in suffixes and p.is_file()]
     for path in sources:
         top, folder, _ = where(path)
         if top == "lib" and folder in table:

@@ -14,7 +14,8 @@ static inline float __half2float(__half h)
     const int exponent = h.bits >> 10 & 31, fraction = h.bits & 1023;
     const float sign = h.bits >> 15 ? -1.0f : 1.0f;
     if (exponent == 31) return fraction ? NAN : sign * INFINITY;
-    return sign * (exponent ? ldexpf(static_cast<float>(1024 + fraction), exponent - 25) : ldexpf(static_cast<float>(fraction), -24));
+    if (exponent == 0) return sign * ldexpf(static_cast<float>(fraction), -24);
+    return sign * ldexpf(static_cast<float>(1024 + fraction), exponent - 25);
 }
 
 static inline __half __float2half_rn(float x)

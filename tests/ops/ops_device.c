@@ -225,6 +225,77 @@ START_TEST(adamw_reads_live)
 }
 END_TEST
 
+/* ---- weights of 16 bits ---------------------------------------------------------------------------------------------- */
+
+static float *to_floats(const op_case *c, int slot)
+{
+    float *const x = calloc(c->count[slot] + 1, sizeof *x);
+    ck_assert_msg(x != NULL, "the test is out of memory");
+    for (size_t i = 0; i < c->count[slot]; i++) x[i] = (float)c->value[slot][i];
+    return x;
+}
+
+static uint16_t *to_halves(const op_case *c, int slot, int32_t type)
+{
+    float *const x = to_floats(c, slot);
+    uint16_t *const h = calloc(c->count[slot] + 1, sizeof *h);
+    const dmc_kargs k = {.in = {x}, .out = h, .dim = {(int32_t)c->count[slot], type}};
+    ck_assert_msg(h != NULL, "the test is out of memory");
+    ck_assert_int_eq(op_table.f32.op[DMC_OP_NARROW].fwd(&k), 0);
+    free(x);
+    return h;
+}
+
+static void forward_on_device(const op_case *c, dmc_kargs k, float *got)
+{
+    const size_t bytes[] = {c->count[IN0] * sizeof(float), c->count[PAR0] * sizeof(uint16_t), c->count[PAR1] * sizeof(float),
+                            c->count[OUT] * sizeof(float)};
+    void *const p[] = {to_device(k.in[0], bytes[0]), to_device(k.par[0], bytes[1]), to_device(k.par[1], bytes[2]),
+                       to_device(got, bytes[3])};
+    k.in[0] = p[0], k.par[0] = p[1], k.par[1] = p[2], k.out = p[3];
+    call(table.op[c->row->op].fwd, &k);
+    from_device(got, p[3], c->count[OUT]);
+    for (int i = 0; i < 4; i++) free_device(p[i], bytes[i]);
+}
+
+static void compare_half(const op_case *c, int32_t type)
+{
+    float *const x = to_floats(c, IN0), *const b = to_floats(c, PAR1), *const want = to_floats(c, OUT);
+    float *const got = to_floats(c, OUT);
+    uint16_t *const w = to_halves(c, PAR0, type);
+    double largest = 1e-30;
+    dmc_kargs k = {.in = {x}, .par = {w, b}, .out = want, .weight_type = type};
+    memcpy(k.dim, c->shape.dim, sizeof k.dim);
+    ck_assert_int_eq(op_table.f32.op[c->row->op].fwd(&k), 0);
+    forward_on_device(c, k, got);
+    for (size_t i = 0; i < c->count[OUT]; i++) largest = fmax(largest, fabs((double)want[i]));
+    for (size_t i = 0; i < c->count[OUT]; i++)
+        if (!(fabs((double)got[i] - (double)want[i]) <= 3e-5 * largest))
+            op_fail(c, "weights of type %d: [%zu] is %.9g, want %.9g", type, i, (double)got[i], (double)want[i]);
+    free(x), free(b), free(want), free(got), free(w);
+}
+
+static void compare_halves(const op_row *row, const op_shape *shapes, int32_t batch)
+{
+    for (const op_shape *s = shapes; s->dim[0]; s++) {
+        op_case *const c = op_case_create(row, s, batch, 0);
+        compare_half(c, DMC_WEIGHT_BF16);
+        compare_half(c, DMC_WEIGHT_FP16);
+        op_case_destroy(c);
+    }
+}
+
+START_TEST(device_reads_half_weights)
+{
+    const op_row *const row = &op_rows[_i];
+    if (row->op != DMC_OP_LINEAR && row->op != DMC_OP_CONV1D && row->op != DMC_OP_CONVT1D) return;
+    if (!has(row->op)) return;
+    compare_halves(row, row->odd, 1);
+    compare_halves(row, row->unet, 1);
+    compare_halves(row, row->unet, 16);
+}
+END_TEST
+
 Suite *dmc_suite_ops_device(void)
 {
     Suite *s = suite_create("ops_device");
@@ -234,6 +305,7 @@ Suite *dmc_suite_ops_device(void)
     tcase_add_checked_fixture(t, open_device, close_device);
     tcase_add_loop_test(t, device_agrees_at_odd_shapes, 0, op_row_count);
     tcase_add_loop_test(t, device_agrees_at_network_shapes, 0, op_row_count);
+    tcase_add_loop_test(t, device_reads_half_weights, 0, op_row_count);
     tcase_add_test(t, normal_adds_key_base);
     tcase_add_test(t, adamw_reads_live);
     if (!is_partial()) tcase_add_test(t, device_has_every_kernel);

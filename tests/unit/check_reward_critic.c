@@ -243,6 +243,27 @@ START_TEST(refusals)
 }
 END_TEST
 
+/* A plan of another device cannot read the critic's weights. */
+START_TEST(values_are_asked_for_where_the_critic_lives)
+{
+    dmc__device *other;
+    lab l;
+    open_lab(&l, POLICY, 0);
+    ok(dmc__device_open(&dmc__default_allocator, "cpu", NULL, &other));
+    dmc__reward r = {.self = &l};
+    ck_assert_int_eq(dmc__reward_critic_create(l.s.q, other, &policy_map, BATCH, .9, 0, &r), DMC_EINVAL);
+    ck_assert_ptr_null(r.self);
+    dmc__qeval *q = l.one;
+    dmc__veval *v;
+    ck_assert_int_eq(dmc__qeval_create(l.s.q, other, 1, 0, &q), DMC_EINVAL);
+    ck_assert_ptr_null(q);
+    ck_assert_int_eq(dmc__veval_create(l.s.q, other, 1, &v), DMC_EINVAL);
+    ck_assert_ptr_null(v);
+    dmc__device_close(other);
+    close_lab(&l);
+}
+END_TEST
+
 Suite *dmc_suite_reward_critic(void);
 Suite *dmc_suite_reward_critic(void)
 {
@@ -255,6 +276,7 @@ Suite *dmc_suite_reward_critic(void)
     tcase_add_test(t, evaluation_allocates_nothing);
     tcase_add_test(t, create_survives_lack_of_memory);
     tcase_add_test(t, refusals);
+    tcase_add_test(t, values_are_asked_for_where_the_critic_lives);
     suite_add_tcase(s, t);
     return s;
 }
