@@ -137,6 +137,14 @@ static inline uint32_t __float_as_uint(float x)
     return bits;
 }
 
+/* Of pi x, rounded once. */
+static inline void sincospif(float x, float *sine, float *cosine)
+{
+    const double turn = 3.14159265358979323846 * static_cast<double>(x);
+    *sine = static_cast<float>(sin(turn));
+    *cosine = static_cast<float>(cos(turn));
+}
+
 static inline float rsqrtf(float x)
 {
     return 1 / sqrtf(x);
