@@ -371,17 +371,23 @@ test-fuzz: $(addprefix $(O)/,$(FUZZ_FILES)) ## whatever reads files, against mut
 	$(foreach p,$(FUZZ_FILES),$(call run,$(O)/$p)$(newline))
 	@echo "$(words $(FUZZ_FILES)) passed"
 
+# test_cuda.py is for machines with a GPU, and for test-emu.
+PYTEST = LIBDMC=$(CURDIR)/$(O)/libdmc.so PYTHONPATH=bindings/python PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p no:cacheprovider
+
 # Both orders of the threads of a block: where a barrier is missing, one of them shows it.
 EMU_ENV = DMC_TEST_PLUGIN=$(O)/emu/libdmc-cuda.so $(if $(filter 1,$(PARTIAL)),DMC_TEST_PARTIAL=1) CK_RUN_SUITE=ops_device
-test-emu: $(O)/emu/libdmc-cuda.so $(O)/tests/ops ## every CUDA kernel, run by the processor, against ref
+# Python cannot load a library with a sanitizer.
+EMU_STRICT = DMC_TEST_PLUGIN_FOLDER=$(O)/emu DMC_EMU_STRICT=1
+test-emu: all $(O)/emu/libdmc-cuda.so $(O)/tests/ops $(O)/tests/golden ## CUDA kernels and device "cuda", run by the processor
 	$(call run,$(EMU_ENV) DMC_EMU_ORDER=forward $(O)/tests/ops)
 	$(call run,$(EMU_ENV) DMC_EMU_ORDER=backward $(O)/tests/ops)
+	$(call run,$(EMU_STRICT) $(O)/tests/golden)
+	$(if $(filter release,$(BUILD)),$(call run,$(EMU_STRICT) $(PYTEST) tests/python/test_cuda.py))
 
 test-fast: test-unit test-ops
 
 test-python: $(O)/libdmc.so $(O)/dmc ## the Python package
-	$(if $(wildcard tests/python/*.py),$(call run,LIBDMC=$(CURDIR)/$(O)/libdmc.so PYTHONPATH=bindings/python \
-	    PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p no:cacheprovider tests/python),@echo "0 passed: tests/python has no tests yet")
+	$(call run,$(PYTEST) --ignore=tests/python/test_cuda.py tests/python)
 
 # Numbered examples run to the end without arguments, in seconds, and write only under build/.
 examples-run: $(EXAMPLES) ## build and run the numbered examples

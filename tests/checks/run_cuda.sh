@@ -65,7 +65,7 @@ check() {
     export DMC_TEST_PLUGIN="$PWD/libdmc-cuda.so"
     part plugin 30 env LD_PRELOAD="$PWD/count_driver.so" ./plugin "$PWD"
     part ops_device 90 env CK_RUN_SUITE=ops_device ./ops
-    part golden 60 ./golden
+    part golden 60 env DMC_TEST_PLUGIN_FOLDER="$PWD" ./golden
     [ ! -x ./cuda ] || part cuda 120 ./cuda
     sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
     if [ -n "$sanitizer" ]; then

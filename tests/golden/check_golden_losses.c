@@ -529,11 +529,11 @@ Suite *dmc_golden_losses(void)
 {
     Suite *s = suite_create("golden_losses");
     TCase *t = tcase_create("losses");
-    tcase_add_loop_test(t, iql, 0, GOLDEN_DEVICES);
-    tcase_add_loop_test(t, reinforce, 0, GOLDEN_DEVICES);
-    tcase_add_loop_test(t, ppo, 0, GOLDEN_DEVICES);
-    tcase_add_loop_test(t, qvpg, 0, GOLDEN_DEVICES);
-    tcase_add_loop_test(t, dpo, 0, GOLDEN_DEVICES);
+    tcase_add_loop_test(t, iql, 0, golden_devices());
+    tcase_add_loop_test(t, reinforce, 0, golden_devices());
+    tcase_add_loop_test(t, ppo, 0, golden_devices());
+    tcase_add_loop_test(t, qvpg, 0, golden_devices());
+    tcase_add_loop_test(t, dpo, 0, golden_devices());
     suite_add_tcase(s, t);
     return s;
 }

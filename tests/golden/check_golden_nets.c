@@ -124,12 +124,12 @@ static void open_network(golden *g, dmc__net **net, port in[MOST_PORTS + 1])
 
 START_TEST(denoiser)
 {
-    golden *g = golden_open(networks[_i / GOLDEN_DEVICES]);
+    golden *g = golden_open(networks[_i / golden_devices()]);
     dmc__net *net;
     port in[MOST_PORTS + 1];
     open_network(g, &net, in);
     const port out[] = {{"out", net->out}, {NULL, -1}};
-    check_graph(g, _i % GOLDEN_DEVICES, net->graph, in, out);
+    check_graph(g, _i % golden_devices(), net->graph, in, out);
     dmc__net_destroy(net);
     golden_close(g);
 }
@@ -284,11 +284,11 @@ enum { ADAPTED_NETS = sizeof adapted_nets / sizeof *adapted_nets };
 
 START_TEST(adapted_network)
 {
-    const struct adapted_net *a = &adapted_nets[_i / GOLDEN_DEVICES];
+    const struct adapted_net *a = &adapted_nets[_i / golden_devices()];
     golden *g = golden_open(a->file);
     dmc__net *net;
     port in[MOST_PORTS + 1];
-    bench t = {.g = g, .d = golden_device_open(_i % GOLDEN_DEVICES)};
+    bench t = {.g = g, .d = golden_device_open(_i % golden_devices())};
     open_network(g, &net, in);
     open_bench(&t, net->graph, 2, DMC__PLAN_TRAIN);
     const double *c = golden_read(g, "lora", NULL);
@@ -311,11 +311,11 @@ Suite *dmc_golden_nets(void)
 {
     Suite *s = suite_create("golden_nets");
     TCase *t = tcase_create("networks");
-    tcase_add_loop_test(t, denoiser, 0, NETWORKS * GOLDEN_DEVICES);
-    tcase_add_loop_test(t, twin_q, 0, GOLDEN_DEVICES);
-    tcase_add_loop_test(t, state_value, 0, GOLDEN_DEVICES);
-    tcase_add_loop_test(t, adapters, 0, GOLDEN_DEVICES);
-    tcase_add_loop_test(t, adapted_network, 0, ADAPTED_NETS * GOLDEN_DEVICES);
+    tcase_add_loop_test(t, denoiser, 0, NETWORKS * golden_devices());
+    tcase_add_loop_test(t, twin_q, 0, golden_devices());
+    tcase_add_loop_test(t, state_value, 0, golden_devices());
+    tcase_add_loop_test(t, adapters, 0, golden_devices());
+    tcase_add_loop_test(t, adapted_network, 0, ADAPTED_NETS * golden_devices());
     suite_add_tcase(s, t);
     return s;
 }

@@ -66,18 +66,27 @@ double golden_value(golden *g, const char *name)
 
 /* ---- devices ---------------------------------------------------------------------------------------- */
 
+static const char *plugin_folder(void)
+{
+    return getenv("DMC_TEST_PLUGIN_FOLDER");
+}
+
+int golden_devices(void)
+{
+    return plugin_folder() ? 1 : 3;
+}
+
 golden_device golden_device_open(int i)
 {
-    static const struct {
+    static const struct kind {
         const char *name;
-        double forward, backward;
-    } device[GOLDEN_DEVICES] = {
-        {"ref64", 1e-9, 1e-9},
-        {"ref", 1e-5, 1e-4},
-        {"cpu", 1e-5, 1e-4},
-    };
-    golden_device d = {.forward = device[i].forward, .backward = device[i].backward};
-    golden_ok(dmc__device_open(&dmc__default_allocator, device[i].name, NULL, &d.device));
+        double forward, backward, update;
+    } host[] = {{"ref64", 1e-9, 1e-9, 1e-9}, {"ref", 1e-5, 1e-4, 1e-5}, {"cpu", 1e-5, 1e-4, 1e-5}},
+      cuda = {"cuda", 1e-5, 1e-4, 1e-5};
+    const struct kind *const at = plugin_folder() ? &cuda : &host[i];
+    golden_device d = {.forward = at->forward, .backward = at->backward, .update = at->update};
+    const dmc__device_setup setup = {.name = at->name, .plugin_folder = plugin_folder()};
+    golden_ok(dmc__device_open_as(&dmc__default_allocator, &setup, NULL, &d.device));
     return d;
 }
 

@@ -32,10 +32,11 @@ double golden_value(golden *g, const char *name);
 /* A backend and how near it must come, relative to the largest entry of each tensor. */
 typedef struct golden_device {
     dmc__device *device;
-    double forward, backward;
+    double forward, backward, update; /* update: weights after a step of an optimizer */
 } golden_device;
 
-enum { GOLDEN_DEVICES = 3 }; /* ref64, ref, cpu */
+/* ref64, ref and cpu; or cuda alone, where DMC_TEST_PLUGIN_FOLDER names the folder of its plugin. */
+int golden_devices(void);
 golden_device golden_device_open(int i);
 void golden_device_close(golden_device *d);
 

@@ -1,0 +1,372 @@
+"""Device cuda beside the CPU: the same run from the same seeds on both, with every network, process and method.
+
+DMC_TEST_PLUGIN_FOLDER names the folder of libdmc-cuda.so; without it everything here is skipped. `make test-emu` gives the plugin
+that runs on the processor, whose device memory host code cannot touch. Differences are relative to the largest number of the CPU's.
+"""
+
+import os
+
+import numpy as np
+import pytest
+
+import libdmc as dmc
+from conftest import ACT, OBS, SMALL
+
+FOLDER = os.environ.get("DMC_TEST_PLUGIN_FOLDER")
+pytestmark = pytest.mark.skipif(not FOLDER, reason="DMC_TEST_PLUGIN_FOLDER names no plugin")
+
+PLAN = {"role": "planner", "obs_norm": "minmax", "horizon": 4, "train_steps": 20, "clip": 3}
+POLICY = {"role": "policy", "n_obs": 2, "horizon": 4, "train_steps": 20, "clip": 3}
+WIDE = {"hidden": 16, "emb_dim": 16, "blocks": 1, "heads": 4, "mult": "1,2", "kernel": 3}
+NETWORKS = {
+    "idql_mlp": {**SMALL, "train_steps": 20},
+    "dql_mlp": {"network": "dql_mlp", "hidden": 16, "emb_dim": 16, "train_steps": 20},
+    "unet1d_janner": {"network": "unet1d_janner", **WIDE, **PLAN},
+    "unet1d_chi": {"network": "unet1d_chi", **WIDE, **POLICY},
+    "transformer_chi": {"network": "transformer_chi", **WIDE, **POLICY, "dropout": 0.1},
+    "dit1d": {"network": "dit1d", **WIDE, **POLICY, "time_embed": "fourier", "encoder": "mlp", "enc_hidden": 16, "enc_dim": 8},
+    "dit1d_planner": {"network": "dit1d", **WIDE, **PLAN, "returns": 1, "cond_dropout": 0.2},
+}
+MLP, PLANNER = NETWORKS["idql_mlp"], {**NETWORKS["unet1d_janner"], "train_steps": 5}
+CRITIC = {"hidden": 16, "batch": 32, "lr": 3e-3}
+
+
+@pytest.fixture(scope="module")
+def cpu():
+    return dmc.Context()
+
+
+@pytest.fixture(scope="module")
+def cuda():
+    with dmc.Context(device="cuda", plugin_folder=FOLDER) as context:
+        assert context.device.startswith("cuda")
+        yield context
+
+
+@pytest.fixture(scope="module")
+def train(dataset):
+    """A model with some updates, (name, published model, losses), on a device."""
+
+    def run(context, updates=4, batch=8, **options):
+        with dmc.Model.create(dataset, context=context, **options) as model, dmc.Trainer(
+            model, dataset, context=context, steps=updates, batch=batch, lr=3e-3, ema=0.8
+        ) as trainer:
+            losses = [trainer.step(1).loss for _ in range(updates)]
+            return trainer.publish(), losses + [trainer.evaluate()]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def twins(train, cpu, cuda, tmp_path_factory):
+    """The same trained weights (on the CPU, on cuda) of a model of these options: what one device saved, the other reads."""
+    made, folder = {}, tmp_path_factory.mktemp("twins")
+
+    def get(updates=40, **options):
+        key = repr((updates, sorted(options.items())))
+        if key not in made:
+            file = folder / f"{len(made)}.dmc"
+            model, _ = train(cpu, updates, **options)
+            model.save(file)
+            made[key] = model, dmc.Model.load(file, context=cuda)
+        return made[key]
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def critics(dataset, cpu, cuda, tmp_path_factory):
+    """The same trained critic on both."""
+    file = tmp_path_factory.mktemp("critics") / "critic.dmc"
+    critic = dmc.Critic.create(dataset, context=cpu, **CRITIC)
+    critic.step(100)
+    critic.save(file)
+    return critic, dmc.Critic.load(file, context=cuda)
+
+
+@pytest.fixture
+def obs():
+    """Observations (3,2)."""
+    return np.random.default_rng(2).uniform(-1, 1, (3, OBS)).astype(np.float32)
+
+
+def near(got, want, tolerance):
+    got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
+    assert got.shape == want.shape and np.isfinite(want).all() and np.any(want)
+    error = np.abs(got - want).max() / np.abs(want).max()
+    assert error <= tolerance, (error, got, want)
+
+
+def sampler(model, context, critic=None, **options):
+    return dmc.Sampler(model, critic, context=context, **{"batch": 3, "seed": 3, **options})
+
+
+def answers(model, context, obs, critic=None, calls=2, **options):
+    with sampler(model, context, critic, **options) as s:
+        return np.stack([s.sample(obs) for _ in range(calls)])
+
+
+def both(models, contexts, obs, critics=(None, None), **options):
+    """Answers on the CPU and on cuda."""
+    return [answers(m, c, obs, critic, **options) for m, c, critic in zip(models, contexts, critics)]
+
+
+# ---- training and networks
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_network_learns_and_samples(train, cpu, cuda, obs, tmp_path, network):
+    """Losses agree to rounding (1e-4). So do samples of 20 steps of the model that cuda saved, read by the CPU (1e-3)."""
+    (_, want), (model, got) = (train(context, **NETWORKS[network]) for context in (cpu, cuda))
+    near(got, want, 1e-4)
+    model.save(tmp_path / "m.dmc")
+    with dmc.Model.load(tmp_path / "m.dmc", context=cpu) as read:
+        assert all(np.array_equal(a, b) for a, b in zip(read.tensors().values(), model.tensors().values()))
+        want, got = both((read, model), (cpu, cuda), obs, calls=1)
+        near(got, want, 1e-3)
+        assert not np.array_equal(got[0, 0], got[0, 1])
+
+
+def test_a_planner_keeps_the_state(twins, cuda, obs):
+    with sampler(twins(**PLANNER)[1], cuda) as s:
+        s.sample(obs)
+        for b in range(3):
+            assert np.allclose(s.plan(b)[0, :OBS], obs[b], atol=1e-5)
+            assert not np.allclose(s.plan(b)[1, :OBS], obs[b], atol=1e-5)
+
+
+def test_one_call_of_a_network(twins):
+    z, t = np.random.default_rng(4).normal(size=(5, 4, OBS + ACT)).astype(np.float32), np.arange(5, dtype=np.float32)
+    on_cpu, on_cuda = twins(**PLANNER)
+    near(on_cuda.forward(z, t), on_cpu.forward(z, t), 1e-5)
+
+
+# ---- sampling
+
+SAMPLERS = [
+    ("vp", {"sampler": "ddpm"}),
+    ("vp", {"sampler": "ddim"}),
+    ("vp", {"sampler": "ddim", "eta": 0.5, "steps": 7, "grid": "quad"}),
+    ("vp", {"sampler": "dpm", "steps": 10}),
+    ("vp", {"sampler": "dpmpp_2m"}),
+    ("vp", {"sampler": "sde_dpmpp_2m", "grid": "logsnr"}),
+    ("vp", {"sampler": "ddpm", "jump": 3, "jumps": 2}),
+    ("vp_sde", {"sampler": "ddpm", "steps": 20}),
+    ("edm", {"sampler": "heun", "steps": 10}),
+    ("edm", {"sampler": "euler", "steps": 20, "churn": 5}),
+    ("flow", {"sampler": "euler", "steps": 20}),
+    ("flow", {"sampler": "flow_sde", "steps": 20}),
+    ("flow", {"sampler": "reinflow", "steps": 20}),
+]
+
+
+def named(x):
+    return x if isinstance(x, str) else "-".join(map(str, x.values()))
+
+
+@pytest.mark.parametrize("process, options", SAMPLERS, ids=named)
+def test_a_sampler(twins, cpu, cuda, obs, process, options):
+    want, got = both(twins(**MLP, process=process), (cpu, cuda), obs, **options)
+    near(got, want, 1e-3)
+    assert not np.array_equal(got[0], got[1])
+
+
+def test_the_critic_chooses(twins, critics, cpu, cuda, obs):
+    models, chosen = twins(**MLP), []
+    for model, context, critic in zip(models, (cpu, cuda), critics):
+        with sampler(model, context, critic, candidates=6, select="greedy") as s:
+            actions = s.sample(obs)
+            q = np.minimum(*critic.q(np.repeat(obs, 6, 0), s.candidates().reshape(18, ACT))).reshape(3, 6)
+            plans = s.candidates()[np.arange(3), q.argmax(1)]
+            assert np.array_equal(np.stack([s.plan(b) for b in range(3)]), plans)
+            assert s.info().chosen == q[0].argmax() and s.info().q == pytest.approx(q[0].max(), abs=1e-4)
+            chosen.append((actions, s.candidates()))
+    near(chosen[1][0], chosen[0][0], 1e-3)
+    near(chosen[1][1], chosen[0][1], 1e-3)
+
+
+CHOICES = [{"select": "softmax", "beta": 3}, {"select": "expectation"}, {"guide": "critic", "guide_scale": 2}]
+
+
+@pytest.mark.parametrize("options", CHOICES, ids=named)
+def test_other_choices(twins, critics, cpu, cuda, obs, options):
+    plain = answers(twins(**MLP)[1], cuda, obs, candidates=4)
+    want, got = both(twins(**MLP), (cpu, cuda), obs, critics, candidates=4, **options)
+    near(got, want, 1e-3)
+    assert not np.array_equal(got, plain)
+
+
+def test_guidance(twins, cpu, cuda, obs):
+    models = twins(**{**NETWORKS["dit1d_planner"], "train_steps": 5})
+    want, got = both(models, (cpu, cuda), obs, calls=1, guidance=2)
+    near(got, want, 1e-3)
+    assert not np.array_equal(got, answers(models[1], cuda, obs, calls=1))
+
+
+def test_a_warm_start(twins, cpu, cuda, obs):
+    """Three calls: from noise, and twice from the plan before, which lies on the device."""
+    results = []
+    for model, context in zip(twins(**PLANNER), (cpu, cuda)):
+        with sampler(model, context, warm_start=0.5, exec=1) as s:
+            results.append(([s.sample(obs) for _ in range(3)], s.info().steps))
+    (want, steps), (got, device_steps) = results
+    near(got, want, 1e-3)
+    assert 0 < device_steps == steps < 5
+
+
+def test_known_entries_come_out(twins, cpu, cuda, obs):
+    rng, results = np.random.default_rng(3), []
+    values = rng.uniform(-1, 1, (3, 4, OBS + ACT)).astype(np.float32)
+    mask = rng.random(values.shape) < 0.4
+    for model, context in zip(twins(**PLANNER), (cpu, cuda)):
+        with sampler(model, context) as s:
+            free = s.sample(obs)
+            s.set_known(mask, values)
+            s.reset(3)
+            known = s.sample(obs)
+            plans = np.stack([s.plan(b) for b in range(3)])
+            assert np.array_equal(plans[mask], values[mask])
+            s.set_known()
+            s.reset(3)
+            assert np.array_equal(s.sample(obs), free) and not np.array_equal(known, free)
+            results.append(plans)
+    near(results[1], results[0], 1e-3)
+
+
+def test_steps_and_deadlines(twins, cpu, cuda, obs):
+    """Step by step and with time enough: the bits of sample. Ended early: what the CPU gives."""
+    early = []
+    for model, context in zip(twins(**MLP), (cpu, cuda)):
+        with sampler(model, context, steps=5) as a, sampler(model, context, steps=5) as b, sampler(model, context, steps=5) as c:
+            whole = a.sample(obs)
+            b.begin(obs)
+            assert [b.step() for _ in range(5)] == [4, 3, 2, 1, 0]
+            assert np.array_equal(b.finish(), whole) and np.array_equal(c.sample_until(obs, 60), whole)
+            b.begin(obs)
+            b.step()
+            b.step()
+            early.append(b.finish())
+            assert b.info().steps == 2 and b.info().partial == 1
+            with pytest.raises(dmc.DmcDeadlineError):
+                c.sample_until(obs, -1)
+            assert c.info().held == 1
+    near(early[1], early[0], 1e-3)
+
+
+def test_rebind(dataset, twins, cpu, cuda, obs):
+    """To a model that a trainer on the device published."""
+    first = twins(**MLP)[1]
+    with dmc.Trainer(first, dataset, context=cuda, steps=5, batch=32, lr=3e-2, ema=0.1) as trainer, sampler(first, cuda) as s:
+        before = s.sample(obs)
+        trainer.step(5)
+        with trainer.publish() as second:
+            s.rebind(second)
+            s.reset(3)
+            after = s.sample(obs)
+            assert np.array_equal(after, answers(second, cuda, obs, calls=1)[0])
+            assert not np.array_equal(after, before)
+            s.rebind(first)
+            s.reset(3)
+            assert np.array_equal(s.sample(obs), before)
+
+
+def test_two_samplers_by_turns(twins, cuda, obs):
+    plans, actions = twins(**PLANNER)[1], twins(**MLP)[1]
+    alone = answers(plans, cuda, obs, calls=3), answers(actions, cuda, obs, calls=3, candidates=2, steps=5)
+    with sampler(plans, cuda) as a, sampler(actions, cuda, candidates=2, steps=5) as b:
+        turns = [(a.sample(obs), b.sample(obs)) for _ in range(3)]
+    assert np.array_equal([x for x, _ in turns], alone[0]) and np.array_equal([y for _, y in turns], alone[1])
+    with sampler(actions, cuda, candidates=2, steps=5) as a, sampler(actions, cuda, candidates=2, steps=5, seed=9) as b:
+        for s in (a, b):
+            s.begin(obs)
+        for _ in range(5):
+            a.step()
+            b.step()
+        got = a.finish(), b.finish()
+    for answer, seed in zip(got, (3, 9)):
+        assert np.array_equal(answer, answers(actions, cuda, obs, calls=1, candidates=2, steps=5, seed=seed)[0])
+
+
+def test_weights_of_16_bits(twins, cpu, cuda, obs):
+    models = twins(**MLP)
+    got = answers(models[1], cuda, obs, weights="bf16")
+    near(got, answers(models[0], cpu, obs), 5e-2)
+    assert not np.array_equal(got, answers(models[1], cuda, obs))
+
+
+# ---- critic and alignment
+
+
+def test_a_critic_learns(dataset, cpu, cuda, obs):
+    """Losses of ten updates to rounding; values to what Adam makes of rounded gradients."""
+    act, results = np.linspace(-1, 1, 3, dtype=np.float32)[:, None], []
+    for context in (cpu, cuda):
+        with dmc.Critic.create(dataset, context=context, **CRITIC) as critic:
+            lines = [critic.step(1).asdict() for _ in range(10)]
+            values = critic.v(obs), *critic.q(obs, act), critic.action_gradient(obs, act)
+            results.append((lines, values))
+    (want, values), (got, device_values) = results
+    for key in ("q_loss", "v_loss", "q_mean", "v_mean"):
+        near([line[key] for line in got], [line[key] for line in want], 1e-4)
+    for g, w in zip(device_values, values):
+        near(g, w, 1e-3)
+
+
+def test_a_critic_goes_between_devices(critics, dataset, cpu, tmp_path, obs):
+    on_cpu, on_cuda = critics
+    near(on_cuda.v(obs), on_cpu.v(obs), 1e-5)
+    on_cuda.save(tmp_path / "c.dmc")
+    with dmc.Critic.load(tmp_path / "c.dmc", context=cpu) as read:
+        assert np.array_equal(read.v(obs), on_cpu.v(obs))
+
+
+METHODS = [
+    ("rl", {"method": "reinforce", "updates": 4}),
+    ("rl", {"method": "ppo", "updates": 4}),
+    ("rl", {"method": "qvpg", "updates": 4}),
+    ("dpo", {"updates": 4, "refresh": 2}),
+    ("sft", {"updates": 4, "rounds": 1, "conditions": 8}),
+    ("cascade", {"updates": 4, "conditions": 16}),
+]
+
+
+@pytest.mark.parametrize("method, options", METHODS, ids=named)
+def test_a_method_aligns(twins, critics, dataset, cpu, cuda, obs, method, options):
+    """Losses and scores of a few updates. Rewards are samples' values, whose small differences standardised advantages enlarge."""
+    results, models = [], twins(**SMALL)
+    for model, critic, context in zip(models, critics, (cpu, cuda)):
+        lines = []
+        small = {"batch": 16, "candidates": 4, "eval_every": 2, "eval_conditions": 8, "lora_rank": 2, "lr": 3e-3}
+        with dmc.Aligner(model, dataset, critic, context=context, **small) as aligner:
+            aligner.set_progress(lambda p: lines.append(p.loss))
+            report = getattr(aligner, method)(**options)
+            with aligner.publish() as aligned:
+                samples = answers(aligned, context, obs, cascade_passes=int(method == "cascade"))
+                results.append((lines, (report.before, report.after), samples))
+    (losses, scores, samples), (device_losses, device_scores, device_samples) = results
+    near(device_losses, losses, 1e-3)
+    near(device_scores, scores, 1e-3)
+    near(device_samples, samples, 2e-3)
+    assert not np.array_equal(device_samples, answers(models[1], cuda, obs))
+
+
+# ---- contexts
+
+
+def test_tf32(twins, cuda, obs, tmp_path):
+    """Products of ten bits of mantissa: other numbers, not far away."""
+    model = twins(**MLP)[1]
+    model.save(tmp_path / "m.dmc")
+    with dmc.Context(device="cuda", plugin_folder=FOLDER, matrix="tf32") as context:
+        with dmc.Model.load(tmp_path / "m.dmc", context=context) as rounded:
+            near(answers(rounded, context, obs, calls=1, steps=5), answers(model, cuda, obs, calls=1, steps=5), 2e-2)
+
+
+def test_a_device_that_is_not_there():
+    with pytest.raises(dmc.DmcDeviceError, match="cuda:7.*device"):
+        dmc.Context(device="cuda:7", plugin_folder=FOLDER)
+
+
+def test_a_folder_without_the_plugin(tmp_path):
+    with pytest.raises(dmc.DmcDeviceError, match=f"could not be opened; {tmp_path}/libdmc-cuda.so: "):
+        dmc.Context(device="cuda", plugin_folder=str(tmp_path))
