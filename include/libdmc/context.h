@@ -1,7 +1,8 @@
 /* context.h — what every object needs to know: memory, threads, log, device.
  *
  * A context is read-only after creation, may be shared by any number of objects and threads, and must
- * outlive the objects made with it. Passing NULL for a context means: malloc, one thread, no log, CPU.
+ * outlive the objects made with it. On a GPU only samplers may be used from several threads at once; what trains,
+ * one context per thread (docs/backends.md). Passing NULL for a context means: malloc, one thread, no log, CPU.
  */
 #ifndef LIBDMC_CONTEXT_H
 #define LIBDMC_CONTEXT_H

@@ -69,9 +69,10 @@ static dmc_status guide_by_critic(const dmc__sampler_config *c, const dmc__view 
 
 static dmc_status guide_by_value(const dmc__sampler_config *c, dmc__device *d, const dmc__model *value, dmc__sampler_guide *g)
 {
-    if (value->ref.ctx->device->backend != d->backend)
+    if (!dmc__device_shares(value->ref.ctx->device, d))
         return dmc__fail(DMC_EINVAL, "dmc_sampler_create: the value model lives on another device (%s) than the sampler",
                          value->ref.ctx->name);
+    DMC_TRY(dmc__dev_sync(value->ref.ctx->device)); /* its weights may have been made a moment ago, in another queue */
     DMC_TRY(dmc__guide_value_create(value->net, d, &value->process, (int32_t)g->samples, &g->value));
     dmc__guide_value_bind(g->value, value->weights);
     g->guide = dmc__guide_value_guide(g->value, c->guide_scale);
