@@ -1,7 +1,7 @@
 /* emu_fiber.cpp — the threads of a block: fibers that run one at a time, each until it waits for others.
  *
- * A fiber that waits for its warp or its block is set aside; when none can run, every warp and the block of which all
- * threads wait go on. Where there is none, some thread missed a barrier that others wait at: the program stops.
+ * A fiber that waits for its warp or its block is set aside. A warp of which all threads wait for it goes on; when no warp can
+ * run, the block does. If not all of its threads wait for it, some thread missed a barrier that others wait at: the program stops.
  */
 #include "emu_parts.h"
 
@@ -156,10 +156,10 @@ static bool backward()
     return order && strcmp(order, "backward") == 0;
 }
 
-static void run_ready()
+static void run_ready(unsigned first)
 {
-    for (unsigned i = 0; i < threads; i++) {
-        running = &fibers[backward() ? threads - 1 - i : i];
+    for (unsigned i = 0; i < EMU_WARP; i++) {
+        running = &fibers[first + (backward() ? EMU_WARP - 1 - i : i)];
         if (running->state != READY) continue;
         emu_thread_index = running->index;
         change(&scheduler, &running->context);
@@ -181,11 +181,20 @@ static bool let_go(unsigned first, unsigned n, emu_state state)
     return true;
 }
 
-static void let_some_go()
+/* A warp runs on until it waits for its block, so that warps are as far from each other as barriers allow: one that is missing
+ * before memory is used again shows as well. */
+static void run_warps()
 {
-    bool any = let_go(0, threads, AT_BLOCK);
-    for (unsigned w = 0; w < threads; w += EMU_WARP) any |= let_go(w, EMU_WARP, AT_WARP);
-    if (!any)
+    for (unsigned w = 0; w < threads; w += EMU_WARP) {
+        const unsigned first = backward() ? threads - EMU_WARP - w : w;
+        do run_ready(first);
+        while (let_go(first, EMU_WARP, AT_WARP));
+    }
+}
+
+static void let_block_go()
+{
+    if (!let_go(0, threads, AT_BLOCK))
         emu_stop("block %u,%u,%u of %u threads is stuck: %u wait for their block, %u for their warp, %u have returned",
                  emu_block_index.x, emu_block_index.y, emu_block_index.z, threads, count(0, threads, AT_BLOCK),
                  count(0, threads, AT_WARP), count(0, threads, DONE));
@@ -202,7 +211,7 @@ static void run_block(dim3 block, size_t shared)
     memset(emu_shared, NAN_BYTE, shared);
     memset(emu_shared + shared, GUARD_BYTE, EMU_GUARD);
     for (unsigned i = 0; i < threads; i++) begin_fiber(i, block);
-    for (run_ready(); count(0, threads, DONE) < threads; run_ready()) let_some_go();
+    for (run_warps(); count(0, threads, DONE) < threads; run_warps()) let_block_go();
     check_guard(shared);
 }
 

@@ -61,12 +61,14 @@ SHAPES(groupnorm_odd) = {
 SHAPES(groupnorm_unet) = {
     GNORM(1, 32, 32, 8, 1), GNORM(1, 16, 64, 8, 1), GNORM(1, 8, 128, 8, 1), GNORM(1, 4, 256, 8, 1),
     GNORM(1, 4, 128, 8, 1), GNORM(1, 16, 32, 8, 1), GBLOCK(1, 32, 32, 8, 1, 32, 0), GBLOCK(1, 4, 256, 8, 1, 0, 1),
-    GBLOCK(1, 4, 1024, 8, 1, 2048, 1), GBLOCK(1, 441, 64, 4, 2, 0, 1), GBLOCK(1, 100, 165, 15, 1, 165, 1), END,
+    GBLOCK(1, 4, 1024, 8, 1, 2048, 1), GBLOCK(1, 441, 64, 4, 2, 0, 1), GBLOCK(1, 100, 165, 15, 1, 165, 1),
+    /* groups wider than a block of threads, in fours and one by one */
+    GBLOCK(1, 5, 1300, 1, 2, 0, 1), GNORM(1, 3, 521, 1, 1), END,
 };
 
 #define LNORM(N, C) {.dim = {N, C}, .attr = {1e-5}}
 SHAPES(layernorm_odd) = {LNORM(1, 1), LNORM(7, 13), LNORM(13, 33), LNORM(1, 7), LNORM(3, 64), END};
-SHAPES(layernorm_unet) = {LNORM(1, 256), LNORM(4, 256), END};
+SHAPES(layernorm_unet) = {LNORM(1, 256), LNORM(4, 256), LNORM(1, 1031), END};
 
 #define ONE(n, attribute) {.dim = {n}, .attr = {attribute}}
 SHAPES(flat_odd) = {DIM(1), DIM(7), DIM(13), DIM(33), DIM(100), END};
@@ -145,7 +147,7 @@ SHAPES(maxpool2d_odd) = {
 SHAPES(maxpool2d_unet) = {POOL(1, 42, 42, 64, 3, 2, 1), END};
 
 SHAPES(spatial_softmax_odd) = {DIM(2, 3, 5, 7), DIM(1, 1, 1, 1), DIM(3, 1, 7, 13), DIM(1, 5, 1, 33), DIM(2, 2, 2, 16), END};
-SHAPES(spatial_softmax_unet) = {DIM(1, 3, 3, 512), DIM(1, 12, 12, 64), END};
+SHAPES(spatial_softmax_unet) = {DIM(1, 3, 3, 512), DIM(1, 12, 12, 64), DIM(1, 37, 41, 3), END};
 
 /* B H W C h w, random */
 #define CROP(B, H, W, C, h, w, random) {.dim = {B, H, W, C, h, w}, .attr = {random}}
