@@ -228,23 +228,22 @@ no_nvcc = @echo "SKIP: no nvcc here, so no CUDA plugin is built (CUDA_HOME=FOLDE
 cuda: $(if $(NVCC),$(O)/libdmc-cuda.so) ## the CUDA plugin, where there is nvcc; CUDA_ARCHS="90" for one card only
 	$(if $(NVCC),@echo "cuda: $(CUDA_ARCHS:%=sm_%) in $(O)/libdmc-cuda.so",$(no_nvcc))
 
-# The same files run by the processor: tests/emu stands in for CUDA. PARTIAL=1 leaves out what has no file yet.
-PARTIAL ?= 0
+# The same files run by the processor: tests/emu stands in for CUDA.
 EMU_OBJ := $(CUDA_SRC:%.cu=$(J)/emu/%.o) $(patsubst %.cpp,$(J)/emu/%.o,$(wildcard tests/emu/*.cpp))
 EMU_WARN := $(if $(findstring -fsanitize,$(OPT)),-w,-Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas $(WERROR))
 EMU_CXX = mkdir -p $(@D) && $(CXX) -std=c++17 $(OPT) -fPIC -fvisibility=hidden $(EMU_WARN) -D_GNU_SOURCE -DDMC_BUILD_ID='"$(BUILD_ID)"' \
-          $(if $(filter 1,$(PARTIAL)),-DCUDA_PARTIAL) -Itests/emu -MMD -MP -x c++ -c $< -o $@
+          -Itests/emu -MMD -MP -x c++ -c $< -o $@
 
-$(J)/emu/%.o: %.cu $(O)/gen/emu.list
+$(J)/emu/%.o: %.cu
 	$(call say,EMU)
 	$(Q)$(EMU_CXX)
 
-$(J)/emu/%.o: %.cpp $(O)/gen/emu.list
+$(J)/emu/%.o: %.cpp
 	$(call say,EMU)
 	$(Q)$(EMU_CXX)
 
 $(O)/gen/emu.list: FORCE
-	$(call if_changed,printf '%s\n' "PARTIAL=$(PARTIAL)" $(EMU_OBJ))
+	$(call if_changed,printf '%s\n' $(EMU_OBJ))
 
 $(O)/emu/libdmc-cuda.so: $(EMU_OBJ) $(O)/gen/emu.list
 	$(call say,LD)
@@ -259,7 +258,7 @@ cuda-report: $(if $(NVCC),$(CUDA_OBJ)) ## registers, shared memory and spills of
 # Everything a machine needs that has a card, CUDA and glibc, and nothing else of ours: docs/gpu-results.md. What Debian has as an
 # archive is inside the programs; sleef lies beside them.
 BUNDLE := build/cuda-bundle
-BUNDLE_TESTS := ops golden plugin bench $(if $(wildcard tests/cuda/*.c),cuda)
+BUNDLE_TESTS := ops golden plugin bench
 BUNDLE_LIBS := -Wl$(comma)-Bstatic $(TEST_LIBS) -lsubunit -lsz -laec -lz -Wl$(comma)-Bdynamic -lsleef -lm -ldl -lpthread -lrt
 BUNDLE_LIBS := $(filter-out -lm -ldl -lpthread -lrt -lsleef,$(BUNDLE_LIBS)) -lsleef -lm -ldl -lpthread -lrt
 
@@ -375,7 +374,7 @@ test-fuzz: $(addprefix $(O)/,$(FUZZ_FILES)) ## whatever reads files, against mut
 PYTEST = LIBDMC=$(CURDIR)/$(O)/libdmc.so PYTHONPATH=bindings/python PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p no:cacheprovider
 
 # Both orders of the threads of a block: where a barrier is missing, one of them shows it.
-EMU_ENV = DMC_TEST_PLUGIN=$(O)/emu/libdmc-cuda.so $(if $(filter 1,$(PARTIAL)),DMC_TEST_PARTIAL=1) CK_RUN_SUITE=ops_device
+EMU_ENV = DMC_TEST_PLUGIN=$(O)/emu/libdmc-cuda.so CK_RUN_SUITE=ops_device
 # Python cannot load a library with a sanitizer.
 EMU_STRICT = DMC_TEST_PLUGIN_FOLDER=$(O)/emu DMC_EMU_STRICT=1
 test-emu: all $(O)/emu/libdmc-cuda.so $(O)/tests/ops $(O)/tests/golden ## CUDA kernels and device "cuda", run by the processor

@@ -32,7 +32,7 @@ static int32_t blas_result(cuda_queue *q, cublasStatus_t status, const char *wha
 {
     if (status == CUBLAS_STATUS_SUCCESS) return CUDA_OK;
     q->failed = 1;
-    return q->host->fail(CUDA_EDEVICE, "cuda:%d, %s: cublasLt returned %d", q->device, what, static_cast<int>(status));
+    return q->host->fail(CUDA_EDEVICE, "cuda:%d, %s: %s", q->device, what, cublasLtGetStatusName(status));
 }
 
 /* ---- a queue's memory of shapes ----------------------------------------------------------------------------------- */

@@ -1,16 +1,9 @@
 /* cuda_plugin.cu — the table of kernels, from ops.def, and the one symbol the plugin exports. */
 #include "cuda_device.h"
 
-/* With CUDA_PARTIAL a plugin can be made of some of the files, to work on those. */
-#ifdef CUDA_PARTIAL
-#define SLOT extern "C" __attribute__((weak)) int32_t
-#else
-#define SLOT extern "C" int32_t
-#endif
-
 #define DECLARE_0(name)
-#define DECLARE_1(name) SLOT name##_bwd_cuda(const dmc_kargs *k);
-#define OP(NAME, name, n_in, n_par, has_bwd) SLOT name##_fwd_cuda(const dmc_kargs *k); DECLARE_##has_bwd(name)
+#define DECLARE_1(name) extern "C" int32_t name##_bwd_cuda(const dmc_kargs *k);
+#define OP(NAME, name, n_in, n_par, has_bwd) extern "C" int32_t name##_fwd_cuda(const dmc_kargs *k); DECLARE_##has_bwd(name)
 #include "../ops.def"
 #undef OP
 
@@ -18,7 +11,7 @@
 #define PREPARED(X)                                                                                                     \
     X(GROUPNORM, groupnorm) X(LAYERNORM, layernorm) X(ATTENTION, attention) X(ADALN, adaln) X(MAXPOOL2D, maxpool2d)     \
     X(SPATIAL_SOFTMAX, spatial_softmax)
-#define DECLARE(NAME, name) SLOT name##_prepare_cuda(dmc_kargs *k, dmc_op_need *need);
+#define DECLARE(NAME, name) extern "C" int32_t name##_prepare_cuda(dmc_kargs *k, dmc_op_need *need);
 PREPARED(DECLARE)
 
 void cuda_fill_table(void *state, dmc_kernel_table *t, const char **isa)

@@ -46,8 +46,8 @@ typedef struct dmc__rollout_draw {
 
 /* With config.live: a recording of a run that is played next draws these. Costs a few stores. */
 void dmc__rollout_note(dmc__rollout *r, const dmc__rollout_draw *draw);
-/* Before a recording: what is written down should not depend on runs before, nor they on it. settle computes what depends on
- * the weights alone, forget lets the next run compute all else anew. */
+/* For recordings, which should not depend on the runs around them, nor those on them: settle computes what depends on the
+ * weights alone, which is not written down then; forget lets the next run compute all else anew. */
 dmc_status dmc__rollout_settle(dmc__rollout *r);
 void dmc__rollout_forget(dmc__rollout *r);
 /* Begin a run with pure noise times `temperature`. */

@@ -26,6 +26,7 @@ dmc_status dmc__sampler_set_known(dmc__sampler *s, const uint8_t *mask, const fl
         return dmc__fail(DMC_ENUMERIC, "dmc_sampler_set_known: the known value of condition %zu, row %zu, column %zu is not finite",
                          bad / s->elems, bad % s->elems / cols, bad % cols);
     s->have_given = mask != NULL;
+    if (!mask && !s->view.planner) memset(s->mask, 0, s->total * s->elems * sizeof *s->mask);
     if (!mask) return DMC_OK;
     const dmc__fp_mode host = dmc__fp_enter();
     for (size_t i = 0; i < n; i++) {
@@ -68,15 +69,10 @@ static void add_given(dmc__sampler *s, size_t sample)
     }
 }
 
-/* What is recorded must suit every answer: there nothing is known by a mask of zeros. */
-static int32_t always_masked(const dmc__sampler *s)
-{
-    return s->view.planner || dmc__dev_records(s->ref.ctx->device);
-}
-
+/* What is recorded suits every answer: there, nothing is known by a mask of zeros. */
 dmc_status dmc__sampler_place_known(dmc__sampler *s, dmc__rollout *r)
 {
-    const int32_t any = always_masked(s) || s->have_given;
+    const int32_t any = s->view.planner || s->have_given || s->records;
     return dmc__rollout_set_known(r, any ? s->mask : NULL, any ? s->known : NULL);
 }
 
@@ -84,7 +80,6 @@ void dmc__sampler_gather_known(dmc__sampler *s)
 {
     for (size_t b = 0; b < (size_t)s->config.batch; b++) note_values(s, b);
     for (size_t i = 0; s->have_given && i < s->total; i++) add_given(s, i);
-    if (!s->have_given && !s->view.planner) memset(s->mask, 0, s->total * s->elems * sizeof *s->mask);
 }
 
 void dmc__sampler_restore_known(const dmc__sampler *s, size_t b, float *plan)

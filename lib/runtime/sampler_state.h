@@ -23,7 +23,8 @@ struct dmc__sampler {
     dmc__net *net, *cascade_net;     /* own ones: the model they are like may go after a rebind */
     dmc__rollout *rollout, *cascade; /* cascade NULL unless the model has one and passes > 0 */
     void *half, *cascade_half;       /* their weights in 16 bits; NULL with weights = float32 */
-    void *own, *cascade_own;         /* where the device records: copies of the weights, so that a recording outlives a rebind */
+    int32_t records;                 /* the device can write an answer down, and all of an answer is done there */
+    void *own;                       /* with records: a copy of the weights, so that a recording outlives a rebind */
     dmc__tape *tape[2];              /* an answer: from noise, from the plan before; NULL: there is none */
     dmc__sampler_guide guide;        /* of the first roll-out, not of the cascade */
     dmc__reward judge;               /* judge.self NULL without a critic */
@@ -75,7 +76,7 @@ int32_t dmc__sampler_is_warm(const dmc__sampler *s);
 void dmc__sampler_move_plan(dmc__sampler *s);
 /* Begin the roll-out: with the plan that was moved up, or with noise. */
 dmc_status dmc__sampler_start(dmc__sampler *s, int32_t warm, const dmc__rollout_draw *draw);
-/* Where the device can record and all of an answer is done there: write down an answer of either kind. After the warm-up. */
+/* With records: write down an answer of either kind. After the warm-up. */
 dmc_status dmc__sampler_record(dmc__sampler *s);
 void dmc__sampler_erase(dmc__sampler *s);
 /* Play the recording of such an answer; what it comes to is in s->z when the device was waited for. */

@@ -6,12 +6,6 @@ static dmc__device *device(const dmc__sampler *s)
     return s->ref.ctx->device;
 }
 
-/* What is between two passes, and what pushes samples while they are drawn, asks the host. */
-static int32_t is_all_there(const dmc__sampler *s)
-{
-    return dmc__dev_records(device(s)) && !s->cascade && !s->guide.guide.gradient;
-}
-
 /* From conditions in the host's memory to candidates in the host's memory. */
 static dmc_status answer(dmc__sampler *s, int32_t warm)
 {
@@ -25,7 +19,6 @@ static dmc_status answer(dmc__sampler *s, int32_t warm)
 static dmc_status record(dmc__sampler *s, int32_t warm)
 {
     dmc__tape *tape = NULL;
-    DMC_TRY(dmc__rollout_settle(s->rollout));
     dmc__rollout_forget(s->rollout);
     DMC_TRY(dmc__dev_record(device(s)));
     const dmc_status status = answer(s, warm), ended = dmc__dev_record_end(device(s), &tape);
@@ -36,7 +29,7 @@ static dmc_status record(dmc__sampler *s, int32_t warm)
 
 dmc_status dmc__sampler_record(dmc__sampler *s)
 {
-    if (!is_all_there(s)) return DMC_OK;
+    if (!s->records) return DMC_OK;
     DMC_TRY(record(s, 0));
     return s->config.warm_start > 0 ? record(s, 1) : DMC_OK;
 }

@@ -66,11 +66,10 @@ check() {
     part plugin 30 env LD_PRELOAD="$PWD/count_driver.so" ./plugin "$PWD"
     part ops_device 90 env CK_RUN_SUITE=ops_device ./ops
     part golden 60 env DMC_TEST_PLUGIN_FOLDER="$PWD" ./golden
-    [ ! -x ./cuda ] || part cuda 120 ./cuda
     sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
     if [ -n "$sanitizer" ]; then
-        part memcheck 150 env CK_RUN_SUITE=ops_device DMC_TEST_FEW=1 "$sanitizer" --error-exitcode 1 ./ops
-        part racecheck 120 env CK_RUN_SUITE=ops_device DMC_TEST_FEW=1 "$sanitizer" --tool racecheck --error-exitcode 1 ./ops
+        part memcheck 150 env CK_RUN_SUITE=ops_device "$sanitizer" --error-exitcode 1 ./ops
+        part racecheck 120 env CK_RUN_SUITE=ops_device "$sanitizer" --tool racecheck --error-exitcode 1 ./ops
     else
         echo "  SKIP: memcheck, racecheck: there is no compute-sanitizer"
     fi

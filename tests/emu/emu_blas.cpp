@@ -1,8 +1,6 @@
 /* emu_blas.cpp — D = alpha op(A) op(B) + beta C (+ bias, one per row): D(m,n), op(A)(m,k), op(B)(k,n), by columns. Sums are
  * floats, added up in the order of k. */
 #include "cublasLt.h"
-#include "cuda_bf16.h"
-#include "cuda_fp16.h"
 #include "emu_parts.h"
 
 #include <vector>
@@ -32,11 +30,6 @@ const char *cublasLtGetStatusName(cublasStatus_t status)
            : status == CUBLAS_STATUS_INVALID_VALUE ? "CUBLAS_STATUS_INVALID_VALUE"
            : status == CUBLAS_STATUS_NOT_SUPPORTED ? "CUBLAS_STATUS_NOT_SUPPORTED"
                                                    : "CUBLAS_STATUS_OTHER";
-}
-
-const char *cublasLtGetStatusString(cublasStatus_t status)
-{
-    return cublasLtGetStatusName(status);
 }
 
 /* ---- things that are made and thrown away --------------------------------------------------------------------------- */
@@ -153,20 +146,13 @@ static cublasStatus_t check(const emu_product &p, const emu_layout &a, const emu
     return fits ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
 }
 
-static float element(const void *x, cudaDataType type, size_t i)
-{
-    if (type == CUDA_R_16BF) return __bfloat162float(static_cast<const __nv_bfloat16 *>(x)[i]);
-    if (type == CUDA_R_16F) return __half2float(static_cast<const __half *>(x)[i]);
-    return static_cast<const float *>(x)[i];
-}
-
 /* op(X) as floats, by columns without gaps. */
 static std::vector<float> unfold(const void *x, const emu_layout &l, bool transposed)
 {
     std::vector<float> out(l.rows * l.cols);
     for (size_t j = 0; j < l.cols; j++)
         for (size_t i = 0; i < l.rows; i++)
-            out[transposed ? i * l.cols + j : j * l.rows + i] = element(x, l.type, j * static_cast<size_t>(l.ld) + i);
+            out[transposed ? i * l.cols + j : j * l.rows + i] = static_cast<const float *>(x)[j * static_cast<size_t>(l.ld) + i];
     return out;
 }
 

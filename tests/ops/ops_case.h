@@ -100,8 +100,6 @@ void op_run_poke(op_run *r, int slot, size_t i, double value);
 /* Let OUT be the memory of IN0, for the rest of the run's life. */
 void op_run_in_place(op_run *r);
 void op_run_forward(op_run *r);
-/* Something of dmc_kargs that no case sets: the pointers are the table's. */
-void op_run_live(op_run *r, const uint64_t *key_base, const double *live);
 /* After forward. `wanted`, `acc`: sets of slots; the gradients of others are NULL. `before` is what
  * gradients hold. */
 void op_run_backward(op_run *r, uint32_t wanted, uint32_t acc, const op_values *before);

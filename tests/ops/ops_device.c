@@ -1,5 +1,4 @@
 /* ops_device.c — the kernels of a plugin against the reference. DMC_TEST_PLUGIN names its file; without it the suite is empty.
- * DMC_TEST_PARTIAL=1: the plugin may lack kernels, which are then passed over.
  *
  * Every test opens the device for itself: what CUDA holds does not survive the fork before a test.
  */
@@ -57,20 +56,6 @@ static void close_device(void)
     device.backend->close(device.state);
 }
 
-static bool is_partial(void)
-{
-    const char *const wish = getenv("DMC_TEST_PARTIAL");
-    return wish && wish[0] == '1';
-}
-
-/* Whether the plugin has what the operation needs; it may lack it only where it is partial. */
-static bool has(enum dmc_op op)
-{
-    const bool complete = table.op[op].fwd && (table.op[op].bwd || !op_table.f32.op[op].bwd);
-    ck_assert_msg(complete || is_partial(), "the plugin has no kernel for operation %d", (int)op);
-    return complete;
-}
-
 static op_target tested(void)
 {
     return (op_target){device.backend->name, &table, sizeof(float), NULL, &device};
@@ -82,18 +67,17 @@ static bool is_product(enum dmc_op op)
     return op == DMC_OP_LINEAR || op == DMC_OP_CONV1D || op == DMC_OP_CONVT1D || op == DMC_OP_CONV2D || op == DMC_OP_LORA;
 }
 
-static bool choose(const op_row *row)
+static void choose(const op_row *row)
 {
-    if (!has(row->op)) return false;
     op_compared = (op_pair){tested(), {"ref", &op_table.f32, sizeof(float), NULL, NULL}, is_product(row->op) ? 3e-5 : 1e-5, 1e-4};
-    return true;
 }
 
 /* ---- all rows ------------------------------------------------------------------------------------------------------- */
 
 START_TEST(device_agrees_at_odd_shapes)
 {
-    if (choose(&op_rows[_i])) op_compare_odd(&op_rows[_i]);
+    choose(&op_rows[_i]);
+    op_compare_odd(&op_rows[_i]);
 }
 END_TEST
 
@@ -109,7 +93,8 @@ static void compare_network_shapes(const op_row *row, int32_t batch)
 START_TEST(device_agrees_at_network_shapes)
 {
     const op_row *const row = &op_rows[_i];
-    if (!row->unet || !choose(row)) return;
+    if (!row->unet) return;
+    choose(row);
     compare_network_shapes(row, 1);
     compare_network_shapes(row, 3);
     if (row->op == DMC_OP_LINEAR) compare_network_shapes(row, 128); /* where a library takes over */
@@ -160,7 +145,6 @@ START_TEST(normal_adds_key_base)
     static const uint64_t key[4] = {0x123456789abcdef0, DMC_STREAM_STEP, 0x0300000005, 0x0700000011};
     static const uint64_t base[4] = {0xfedcba9876543210, 0, 0xffffffff, 0xfffffffe};
     float want[KEYED], got[KEYED] = {0};
-    if (!has(DMC_OP_NORMAL)) return;
     dmc_kargs k = {.out = want, .dim = {KEY_B, KEY_N}};
     for (int i = 0; i < 4; i++) k.key[i] = key[i] + base[i];
     ck_assert_int_eq(op_table.f32.op[DMC_OP_NORMAL].fwd(&k), 0);
@@ -214,7 +198,6 @@ START_TEST(adamw_reads_live)
     static const double attr[DMC_KATTR] = {1, 0.1, 0.2, 1, 0.5, 1, 0, 0.1};
     static const double live[DMC_KATTR] = {1e-2, 0.9, 0.999, 1e-8, 1e-2, 7, 1, 0.9};
     adam want = make_adam(), got = want;
-    if (!has(DMC_OP_ADAMW)) return;
     dmc_kargs k = {.in = {want.grad, &want.sumsq}, .out = want.w, .out2 = want.ema, .save = want.moments, .dim = {WEIGHTS}};
     memcpy(k.attr, live, sizeof k.attr);
     ck_assert_int_eq(op_table.f32.op[DMC_OP_ADAMW].fwd(&k), 0);
@@ -242,7 +225,7 @@ START_TEST(recording_is_done_when_played)
     const dmc_recorder *const recorder = device.backend->recorder;
     static const float zeros[PLAYED] = {0};
     void *tape = NULL;
-    if (!recorder || !has(DMC_OP_ADD) || !has(DMC_OP_FILL)) return;
+    ck_assert_ptr_nonnull(recorder);
     void *const sum = to_device(zeros, sizeof zeros), *const step = to_device(zeros, sizeof zeros);
     dmc_kargs fill = {.out = step, .dim = {PLAYED}, .attr = {1.5}};
     dmc_kargs add = {.in = {sum, step}, .out = sum, .dim = {PLAYED}};
@@ -325,7 +308,6 @@ START_TEST(device_reads_half_weights)
 {
     const op_row *const row = &op_rows[_i];
     if (row->op != DMC_OP_LINEAR && row->op != DMC_OP_CONV1D && row->op != DMC_OP_CONVT1D) return;
-    if (!has(row->op)) return;
     compare_halves(row, row->odd, 1);
     compare_halves(row, row->unet, 1);
     compare_halves(row, row->unet, 16);
@@ -353,7 +335,7 @@ Suite *dmc_suite_ops_device(void)
     tcase_add_loop_test(t, device_agrees_at_odd_shapes, 0, op_row_count);
     tcase_add_loop_test(t, device_agrees_at_network_shapes, 0, op_row_count);
     tcase_add_loop_test(t, device_reads_half_weights, 0, op_row_count);
-    if (!is_partial()) tcase_add_test(t, device_has_every_kernel);
+    tcase_add_test(t, device_has_every_kernel);
     add_small_tests(s);
     return s;
 }

@@ -235,12 +235,6 @@ void op_run_in_place(op_run *r)
     r->k.out = r->operand[IN0].p;
 }
 
-void op_run_live(op_run *r, const uint64_t *key_base, const double *live)
-{
-    r->k.key_base = key_base;
-    r->k.live = live;
-}
-
 void op_run_forward(op_run *r)
 {
     for (int s = 0; s < SLOTS; s++)

@@ -4,6 +4,7 @@ DMC_TEST_PLUGIN_FOLDER names the folder of libdmc-cuda.so; without it everything
 that runs on the processor, whose device memory host code cannot touch. Differences are relative to the largest number of the CPU's.
 """
 
+import ctypes
 import os
 
 import numpy as np
@@ -269,6 +270,32 @@ def test_rebind(dataset, twins, cpu, cuda, obs):
             s.rebind(first)
             s.reset(3)
             assert np.array_equal(s.sample(obs), before)
+
+
+def allocations():
+    """Of device and pinned memory so far, as tests/emu counts them; a GPU has another counter (make bench-cuda)."""
+    count = getattr(ctypes.CDLL(os.path.join(FOLDER, "libdmc-cuda.so")), "emu_allocations", None)
+    if count is None:
+        pytest.skip("not the plugin of tests/emu")
+    count.restype = ctypes.c_uint64
+    return count()
+
+
+def test_nothing_is_allocated_after_create(twins, cuda, obs):
+    _, model = twins(**MLP)
+    with dmc.Sampler(model, context=cuda, candidates=4, steps=5) as sampler:
+        before = allocations()
+        for _ in range(3):
+            sampler.sample(obs[0])
+        sampler.rebind(model)
+        sampler.begin(obs[1])
+        sampler.step()
+        sampler.finish()
+        sampler.reset(3)
+        sampler.sample(obs[2])
+        assert allocations() == before
+        with dmc.Sampler(model, context=cuda):
+            assert allocations() > before
 
 
 def test_two_samplers_by_turns(twins, cuda, obs):
