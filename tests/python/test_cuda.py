@@ -235,6 +235,34 @@ def test_known_entries_come_out(twins, cpu, cuda, obs):
     near(results[1], results[0], 1e-3)
 
 
+def test_a_policys_known_action_is_forgotten(twins, cpu, cuda, obs):
+    """A recording is masked in every answer: by zeros where nothing is known any more."""
+    for model, context in zip(twins(**MLP), (cpu, cuda)):
+        with sampler(model, context) as s:
+            free = s.sample(obs)
+            values = np.full((3, 1, ACT), 0.25, np.float32)
+            s.set_known(values > 0, values)
+            assert np.allclose(s.sample(obs).ravel(), 0.25)
+            s.set_known()
+            s.reset(3)
+            assert np.array_equal(s.sample(obs), free)
+
+
+def test_steps_beside_whole_answers(twins, cpu, cuda, obs):
+    """60 rows of 3 conditions are two stretches of what depends on time and condition; the condition is never set again."""
+    results = []
+    for model, context in zip(twins(**NETWORKS["dit1d_planner"], process="flow"), (cpu, cuda)):
+        with sampler(model, context, steps=60) as s:
+            for _ in range(2):
+                s.begin(obs)
+                s.step()
+                whole = s.sample(obs)
+            s.begin(obs)
+            s.step()
+            results.append([whole, s.finish()])
+    near(results[1], results[0], 1e-3)
+
+
 def test_steps_and_deadlines(twins, cpu, cuda, obs):
     """Step by step and with time enough: the bits of sample. Ended early: what the CPU gives."""
     early = []
