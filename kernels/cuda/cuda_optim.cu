@@ -1,31 +1,9 @@
 /* cuda_optim.cu — SUMSQ, ADAMW with clipping and moving average in one pass, LERP. Bound by memory: the roof is bandwidth, with
  * 28 bytes for each weight in ADAMW (36 with the average). Measured: not yet (docs/gpu-results.md). */
+#include "cuda_pack.cuh"
 #include "cuda_sum.cuh"
 
 enum { FOUR = 4 };
-
-/* W elements that are loaded and stored at once. */
-template <int W>
-struct alignas(W * sizeof(float)) pack {
-    float x[W];
-};
-
-template <int W>
-static __device__ inline pack<W> load_pack(const float *p, size_t i)
-{
-    return reinterpret_cast<const pack<W> *>(p)[i];
-}
-
-template <int W>
-static __device__ inline void store_pack(float *p, size_t i, const pack<W> &v)
-{
-    reinterpret_cast<pack<W> *>(p)[i] = v;
-}
-
-static inline bool is_aligned(const void *p)
-{
-    return reinterpret_cast<uintptr_t>(p) % (FOUR * sizeof(float)) == 0;
-}
 
 /* Blocks that walk over n things: as many as there are, at most eight for each multiprocessor. */
 static unsigned walking_blocks(const dmc_kargs *k, size_t n)
@@ -39,7 +17,7 @@ static unsigned walking_blocks(const dmc_kargs *k, size_t n)
 enum { SUM_PIECE = 8 * FOUR * BLOCK, SUM_MOST = 1024 }; /* elements a block is worth, and the most blocks */
 
 /* Squares i .. i+4 of n, zeros past the end. The sum of four keeps its digits in a float; the sums of fours are double's. */
-static __device__ float four_squares(const float *x, size_t i, size_t n, int32_t aligned)
+static __device__ float four_squares(const float *x, size_t i, size_t n, bool aligned)
 {
     float4 v;
     if (aligned && i + FOUR <= n) v = *reinterpret_cast<const float4 *>(x + i);
@@ -47,7 +25,7 @@ static __device__ float four_squares(const float *x, size_t i, size_t n, int32_t
     return fmaf(v.x, v.x, v.y * v.y) + fmaf(v.z, v.z, v.w * v.w);
 }
 
-static __global__ void sum_pieces(const float *x, double *part, size_t n, int32_t aligned)
+static __global__ void sum_pieces(const float *x, double *part, size_t n, bool aligned)
 {
     __shared__ double slot[BLOCK];
     const size_t stride = static_cast<size_t>(gridDim.x) * BLOCK * FOUR;
@@ -73,7 +51,7 @@ CUDA_OP sumsq_fwd_cuda(const dmc_kargs *k)
     const unsigned most = SUM_MOST, pieces = blocks_of(n, SUM_PIECE), parts = pieces < most ? pieces : most;
     double *const part = static_cast<double *>(queue_of(k)->workspace);
     if (parts > 0) {
-        const int32_t status = launch(k, "sumsq", parts, BLOCK, 0, sum_pieces, in_of(k, 0), part, n, is_aligned(k->in[0]));
+        const int32_t status = launch(k, "sumsq", parts, BLOCK, 0, sum_pieces, in_of(k, 0), part, n, on_fours(k->in[0]));
         if (status != CUDA_OK) return status;
     }
     return launch(k, "sumsq", 1, BLOCK, 0, sum_parts, part, out_of(k), parts);
@@ -138,13 +116,13 @@ static __global__ void adamw(adamw_arrays a, size_t n, adamw_attr fixed, const a
     for (size_t i = cuda_index(); i < n; i += static_cast<size_t>(gridDim.x) * blockDim.x) {
         const pack<W> g = load_pack<W>(a.grad, i);
         pack<W> w = load_pack<W>(a.w, i), m = load_pack<W>(a.m, i), v = load_pack<W>(a.v, i);
-        for (int e = 0; e < W; e++) adamw_element(s, g.x[e], &w.x[e], &m.x[e], &v.x[e]);
+        for (int e = 0; e < W; e++) adamw_element(s, g.v[e], &w.v[e], &m.v[e], &v.v[e]);
         store_pack<W>(a.w, i, w);
         store_pack<W>(a.m, i, m);
         store_pack<W>(a.v, i, v);
         if (!a.ema) continue;
         pack<W> ema = load_pack<W>(a.ema, i);
-        for (int e = 0; e < W; e++) ema.x[e] = fmaf(s.ema_rest, w.x[e] - ema.x[e], ema.x[e]);
+        for (int e = 0; e < W; e++) ema.v[e] = fmaf(s.ema_rest, w.v[e] - ema.v[e], ema.v[e]);
         store_pack<W>(a.ema, i, ema);
     }
 }
@@ -164,7 +142,7 @@ CUDA_OP adamw_fwd_cuda(const dmc_kargs *k)
     float *const m = static_cast<float *>(k->save);
     const adamw_arrays a = {in_of(k, 0), in_of(k, 1), out_of(k), static_cast<float *>(k->out2), m, m + n};
     const adamw_attr *const live = reinterpret_cast<const adamw_attr *>(k->live);
-    const bool fours = n % FOUR == 0 && is_aligned(a.grad) && is_aligned(a.w) && is_aligned(a.ema) && is_aligned(m);
+    const bool fours = n % FOUR == 0 && on_fours(a.grad, a.w, a.ema, m);
     const size_t packs = fours ? n / FOUR : n;
     if (n == 0) return CUDA_OK;
     return launch(k, "adamw", walking_blocks(k, packs), BLOCK, 0, fours ? adamw<FOUR> : adamw<1>, a, packs, read_attr(k), live);
@@ -178,7 +156,7 @@ static __global__ void lerp(const float *x, float *out, size_t n, float r)
     for (size_t i = cuda_index(); i < n; i += static_cast<size_t>(gridDim.x) * blockDim.x) {
         const pack<W> v = load_pack<W>(x, i);
         pack<W> o = load_pack<W>(out, i);
-        for (int e = 0; e < W; e++) o.x[e] = fmaf(r, v.x[e] - o.x[e], o.x[e]);
+        for (int e = 0; e < W; e++) o.v[e] = fmaf(r, v.v[e] - o.v[e], o.v[e]);
         store_pack<W>(out, i, o);
     }
 }
@@ -187,7 +165,7 @@ static __global__ void lerp(const float *x, float *out, size_t n, float r)
 CUDA_OP lerp_fwd_cuda(const dmc_kargs *k)
 {
     const size_t n = static_cast<size_t>(k->dim[0]);
-    const bool fours = n % FOUR == 0 && is_aligned(k->in[0]) && is_aligned(k->out);
+    const bool fours = n % FOUR == 0 && on_fours(k->in[0], k->out);
     const size_t packs = fours ? n / FOUR : n;
     if (n == 0) return CUDA_OK;
     return launch(k, "lerp", walking_blocks(k, packs), BLOCK, 0, fours ? lerp<FOUR> : lerp<1>, in_of(k, 0), out_of(k), packs,

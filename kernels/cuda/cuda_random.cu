@@ -1,6 +1,7 @@
 /* cuda_random.cu — NORMAL and DROPOUT. A thread makes one block of Philox, four elements of a row. Bound by integer products
  * (NORMAL), by memory at large sizes (DROPOUT), by the launch at the sizes of one action.
  * Measured: not yet (docs/gpu-results.md). */
+#include "cuda_pack.cuh"
 #include "cuda_philox.cuh"
 
 #include <math.h>
@@ -64,7 +65,7 @@ CUDA_OP normal_fwd_cuda(const dmc_kargs *k)
 {
     const uint32_t rows = static_cast<uint32_t>(k->dim[0]), n = static_cast<uint32_t>(k->dim[1]);
     const uint32_t blocks = blocks_of(n, PHILOX_WORDS);
-    const bool whole = n % PHILOX_WORDS == 0 && reinterpret_cast<uintptr_t>(k->out) % sizeof(float4) == 0;
+    const bool whole = n % PHILOX_WORDS == 0 && on_fours(k->out);
     return launch_each(k, "normal", static_cast<size_t>(rows) * blocks, whole ? normal<true> : normal<false>, out_of(k), rows, n,
                        blocks, cuda_key_of(k));
 }
