@@ -67,7 +67,7 @@ struct adamw_step {
     float clip, b1, rest1, b2, rest2, decay, rate, unbias2, eps, ema_rest;
 };
 
-/* min(1, max_norm / (sqrt(sumsq) + 1e-6)), NaN stays NaN; 1 without sumsq or if max_norm <= 0 */
+/* min(1, max_norm / (sqrt(sumsq) + 1e-6)); 1 without sumsq or if max_norm <= 0 */
 static __device__ double clip_factor(const float *sumsq, double max_norm)
 {
     if (!sumsq || max_norm <= 0) return 1;
@@ -111,6 +111,7 @@ template <int W>
 static __global__ void adamw(adamw_arrays a, size_t n, adamw_attr fixed, const adamw_attr *live)
 {
     __shared__ adamw_step s;
+    if (a.sumsq && !isfinite(*a.sumsq)) return;
     if (threadIdx.x == 0) s = make_step(live ? *live : fixed, a.sumsq);
     __syncthreads();
     for (size_t i = cuda_index(); i < n; i += static_cast<size_t>(gridDim.x) * blockDim.x) {
@@ -134,7 +135,7 @@ static adamw_attr read_attr(const dmc_kargs *k)
 }
 
 /* g = grad clip_factor;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  ema = rate ema + (1-rate) w
- * w = (1 - lr wd) w - lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)
+ * w = (1 - lr wd) w - lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps);  nothing where sumsq is not finite
  * in: grad(n) sumsq(1)?;  out w;  out2 ema?;  save m(n) then v(n).  dim: n   attr: lr b1 b2 eps wd step max_norm rate */
 CUDA_OP adamw_fwd_cuda(const dmc_kargs *k)
 {

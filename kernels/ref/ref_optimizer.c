@@ -11,7 +11,7 @@ int32_t REF(sumsq_fwd)(const dmc_kargs *k)
     return 0;
 }
 
-/* min(1, max_norm / (sqrt(sumsq) + 1e-6)), NaN stays NaN; 1 without sumsq or if max_norm <= 0 */
+/* min(1, max_norm / (sqrt(sumsq) + 1e-6)); 1 without sumsq or if max_norm <= 0 */
 static double clip_factor(const dmc_kargs *k)
 {
     const double max_norm = k->attr[6];
@@ -24,6 +24,7 @@ static double clip_factor(const dmc_kargs *k)
  *   g = grad clip_factor;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2
  *   w = (1 - lr wd) w - lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)
  *   ema = rate ema + (1-rate) w
+ * and nothing of it where sumsq is not finite.
  * in: grad(n) sumsq(1)?;  out w;  out2 ema?;  save m(n) then v(n), zero before step 1.
  * dim: n   attr: lr b1 b2 eps wd step max_norm rate */
 int32_t REF(adamw_fwd)(const dmc_kargs *k)
@@ -34,6 +35,7 @@ int32_t REF(adamw_fwd)(const dmc_kargs *k)
     const double unbias1 = 1 - pow(b1, step), unbias2 = 1 - pow(b2, step);
     const real *const grad = k->in[0];
     real *const w = k->out, *const ema = k->out2, *const m = k->save, *const v = m + n;
+    if (k->in[1] && !isfinite(ref_get(k->in[1], 0, 0))) return 0;
     for (size_t i = 0; i < n; i++) {
         const double g = grad[i] * factor;
         const double mi = b1 * m[i] + (1 - b1) * g, vi = b2 * v[i] + (1 - b2) * g * g;

@@ -3,8 +3,14 @@
 
 #include <math.h>
 
+#include <string.h>
+
 #include "../backend/block.h"
+#include "../backend/replay.h"
 #include "iql_nets.h"
+
+/* What an update leaves for the host, (B) each. */
+enum note { V_VALUE, V_LOSS, Q_VALUE, Q_LOSS = Q_VALUE + 2, NOTES = Q_LOSS + 2 };
 
 struct dmc__iql {
     const dmc__allocator *alloc;
@@ -15,11 +21,14 @@ struct dmc__iql {
     dmc__learner *learn_q, *learn_v;
     dmc__plan *plan_q, *plan_v;     /* training plans; the target runs on plan_q, V(s') on plan_v */
     dmc__block memory;              /* cut into: */
-    void *target;                   /* weights of the target twins, as the graph of q */
     void *obs, *act, *next;         /* (B,S) (B,A) (B,S) */
-    void *rew, *keep, *y;           /* (B); keep = gamma (1 - terminal) */
-    void *tq[2], *loss, *each;      /* (B); each = 1/B: the loss is a mean */
-    float *host;                    /* (B, max(S,2)) */
+    void *rew, *keep;               /* (B); keep = gamma (1 - terminal) */
+    void *target;                   /* weights of the target twins, as the graph of q */
+    void *y, *tq[2], *each;         /* (B); each = 1/B: the loss is a mean */
+    void *note;                     /* (NOTES,B) */
+    float *host;                    /* memory up to target, as it will be sent */
+    float *read;                    /* (NOTES,B) host */
+    dmc__replay replay;
 };
 
 /* ---- life -------------------------------------------------------------------------------------------- */
@@ -40,21 +49,33 @@ static dmc_status check_config(const dmc__iql_config *c)
     return DMC_OK;
 }
 
-static size_t host_elems(const dmc__iql_config *c)
+/* Elements from the beginning of the memory to one of its parts. */
+static size_t place(const dmc__iql *q, const void *part)
 {
-    return (size_t)c->batch * (size_t)(c->obs_dim > 2 ? c->obs_dim : 2);
+    return (size_t)((const char *)part - (const char *)q->memory.memory) / q->device->backend->elem;
+}
+
+static float *staged(const dmc__iql *q, const void *part)
+{
+    return q->host + place(q, part);
+}
+
+static void *note(const dmc__iql *q, int32_t which)
+{
+    return dmc__dev_at(q->device, q->note, (size_t)which * (size_t)q->config.batch);
 }
 
 static dmc_status take_memory(dmc__iql *q)
 {
     const size_t b = (size_t)q->config.batch, s = (size_t)q->config.obs_dim, a = (size_t)q->config.act_dim;
     const dmc__part part[] = {
+        {&q->obs, b * s}, {&q->act, b * a}, {&q->next, b * s}, {&q->rew, b}, {&q->keep, b},
         {&q->target, dmc__graph_param_elems(q->q->graph)},
-        {&q->obs, b * s}, {&q->act, b * a}, {&q->next, b * s},
-        {&q->rew, b}, {&q->keep, b}, {&q->y, b}, {&q->tq[0], b}, {&q->tq[1], b}, {&q->loss, b}, {&q->each, b},
+        {&q->y, b}, {&q->tq[0], b}, {&q->tq[1], b}, {&q->each, b}, {&q->note, NOTES * b},
     };
     DMC_TRY(dmc__block_alloc(q->device, part, sizeof part / sizeof *part, &q->memory));
-    DMC_TRY(DMC_NEW(q->alloc, host_elems(&q->config), &q->host));
+    DMC_TRY(dmc__dev_host_alloc(q->device, place(q, q->target) * sizeof *q->host, (void **)&q->host));
+    DMC_TRY(dmc__dev_host_alloc(q->device, NOTES * b * sizeof *q->read, (void **)&q->read));
     dmc_kargs mean = {.out = q->each, .dim = {q->config.batch}, .attr = {1. / q->config.batch}};
     return dmc__dev_run(q->device, DMC_OP_FILL, &mean);
 }
@@ -107,7 +128,9 @@ dmc_status dmc__iql_create(const dmc__allocator *a, dmc__device *d, const dmc__i
 void dmc__iql_destroy(dmc__iql *q)
 {
     if (!q) return;
-    DMC_FREE(q->alloc, q->host, host_elems(&q->config));
+    dmc__replay_drop(q->device, &q->replay);
+    if (q->read) dmc__dev_host_free(q->device, q->read, NOTES * (size_t)q->config.batch * sizeof *q->read);
+    if (q->host) dmc__dev_host_free(q->device, q->host, place(q, q->target) * sizeof *q->host);
     dmc__block_free(q->device, &q->memory);
     dmc__plan_destroy(q->plan_v);
     dmc__plan_destroy(q->plan_q);
@@ -139,47 +162,22 @@ static dmc_status forward_v(dmc__iql *q, const void *obs)
     return dmc__plan_forward(q->plan_v);
 }
 
-/* Mean of a device vector (B), added to *mean. */
-static dmc_status add_mean(dmc__iql *q, const void *x, double *mean)
+/* (1) V by expectile regression towards min(Qt1,Qt2). */
+static dmc_status update_v(dmc__iql *q)
 {
     const size_t b = (size_t)q->config.batch;
-    DMC_TRY(dmc__dev_out(q->device, q->host, x, b));
-    for (size_t i = 0; i < b; i++) *mean += q->host[i] / (double)b;
-    return DMC_OK;
-}
-
-static dmc_status refuse_bad_loss(const char *name, double loss)
-{
-    return isfinite(loss) ? DMC_OK : dmc__fail(DMC_ENUMERIC, "critic: the loss of %s is not finite", name);
-}
-
-static dmc_status apply(dmc__iql *q, dmc__learner *l)
-{
-    dmc__adamw_config adam = dmc__adamw_defaults();
-    adam.lr = dmc__lr_cosine(q->config.lr, q->step, 0, q->config.steps);
-    adam.weight_decay = 0;
-    adam.max_norm = 0;
-    return dmc__learner_update(l, &adam, NULL);
-}
-
-/* (1) V by expectile regression towards min(Qt1,Qt2). */
-static dmc_status update_v(dmc__iql *q, dmc__iql_metrics *m)
-{
     DMC_TRY(forward_q(q, q->target, dmc__learner_grads(q->learn_q)));
-    for (int32_t i = 0; i < 2; i++)
-        DMC_TRY(dmc__dev_copy(q->device, q->tq[i], dmc__plan_value(q->plan_q, q->q->out[i]), (size_t)q->config.batch));
+    for (int32_t i = 0; i < 2; i++) DMC_TRY(dmc__dev_copy(q->device, q->tq[i], dmc__plan_value(q->plan_q, q->q->out[i]), b));
     DMC_TRY(forward_v(q, q->obs));
     const void *v = dmc__plan_value(q->plan_v, q->v->out[0]);
-    dmc_kargs k = {.in = {v, q->tq[0], q->tq[1]}, .out = q->loss, .dim = {q->config.batch}, .attr = {q->config.tau}};
+    dmc_kargs k = {.in = {v, q->tq[0], q->tq[1]}, .out = note(q, V_LOSS), .dim = {q->config.batch}, .attr = {q->config.tau}};
+    DMC_TRY(dmc__dev_copy(q->device, note(q, V_VALUE), v, b));
     DMC_TRY(dmc__dev_run(q->device, DMC_OP_EXPECTILE, &k));
-    DMC_TRY(add_mean(q, v, &m->v_mean));
-    DMC_TRY(add_mean(q, q->loss, &m->v_loss));
-    DMC_TRY(refuse_bad_loss("V", m->v_loss));
     k.dout = q->each;
     k.din[0] = dmc__plan_grad(q->plan_v, q->v->out[0]);
     DMC_TRY(dmc__dev_run_bwd(q->device, DMC_OP_EXPECTILE, &k));
     DMC_TRY(dmc__plan_backward(q->plan_v));
-    return apply(q, q->learn_v);
+    return dmc__learner_apply(q->learn_v);
 }
 
 /* y = r + gamma (1 - term) V(s') with the V just updated. */
@@ -192,58 +190,89 @@ static dmc_status make_targets(dmc__iql *q)
 }
 
 /* Loss and seed of one twin. */
-static dmc_status regress_twin(dmc__iql *q, int32_t twin, dmc__iql_metrics *m)
+static dmc_status regress_twin(dmc__iql *q, int32_t twin)
 {
     const dmc__val out = q->q->out[twin];
     const void *value = dmc__plan_value(q->plan_q, out);
-    double mean = 0;
-    dmc_kargs k = {.in = {value, q->y}, .out = q->loss, .dim = {q->config.batch, 1}};
+    dmc_kargs k = {.in = {value, q->y}, .out = note(q, Q_LOSS + twin), .dim = {q->config.batch, 1}};
+    DMC_TRY(dmc__dev_copy(q->device, note(q, Q_VALUE + twin), value, (size_t)q->config.batch));
     DMC_TRY(dmc__dev_run(q->device, DMC_OP_MSE, &k));
-    DMC_TRY(add_mean(q, q->loss, &m->q_loss));
-    DMC_TRY(add_mean(q, value, &mean));
-    m->q_mean += mean / 2;
     k.dout = q->each;
     k.din[0] = dmc__plan_grad(q->plan_q, out);
     return dmc__dev_run_bwd(q->device, DMC_OP_MSE, &k);
 }
 
 /* (2) both twins towards y, (3) the target after them. */
-static dmc_status update_q(dmc__iql *q, dmc__iql_metrics *m)
+static dmc_status update_q(dmc__iql *q)
 {
     DMC_TRY(make_targets(q));
     DMC_TRY(forward_q(q, dmc__learner_weights(q->learn_q), dmc__learner_grads(q->learn_q)));
-    for (int32_t twin = 0; twin < 2; twin++) DMC_TRY(regress_twin(q, twin, m));
-    DMC_TRY(refuse_bad_loss("Q", m->q_loss));
+    for (int32_t twin = 0; twin < 2; twin++) DMC_TRY(regress_twin(q, twin));
     DMC_TRY(dmc__plan_backward(q->plan_q));
-    DMC_TRY(apply(q, q->learn_q));
+    DMC_TRY(dmc__learner_apply(q->learn_q));
     dmc_kargs k = {.in = {dmc__learner_weights(q->learn_q)}, .out = q->target,
                    .dim = {(int32_t)dmc__graph_param_elems(q->q->graph)}, .attr = {q->config.polyak}};
     return dmc__dev_run(q->device, DMC_OP_LERP, &k);
 }
 
-/* Where an episode ends `next` may hold anything; zeros keep 0 * V(next) a number. */
-static dmc_status load_next(dmc__iql *q, const float *next, const float *terminal)
+/* All that the device does in an update. */
+static dmc_status work(void *self)
 {
-    const size_t b = (size_t)q->config.batch, s = (size_t)q->config.obs_dim;
-    for (size_t i = 0; i < b * s; i++) q->host[i] = terminal[i / s] >= 1 ? 0 : next[i];
-    DMC_TRY(dmc__dev_in(q->device, q->next, q->host, b * s));
-    for (size_t i = 0; i < b; i++) q->host[i] = (float)(q->config.gamma * (1 - (double)terminal[i]));
-    return dmc__dev_in(q->device, q->keep, q->host, b);
+    dmc__iql *q = self;
+    DMC_TRY(dmc__dev_in(q->device, q->memory.memory, q->host, place(q, q->target)));
+    DMC_TRY(update_v(q));
+    DMC_TRY(update_q(q));
+    return dmc__dev_out(q->device, q->read, q->note, NOTES * (size_t)q->config.batch);
+}
+
+/* Where an episode ends `next` may hold anything; zeros keep 0 * V(next) a number. */
+static void stage(dmc__iql *q, const float *obs, const float *act, const float *rew, const float *next, const float *terminal)
+{
+    const size_t b = (size_t)q->config.batch, s = (size_t)q->config.obs_dim, a = (size_t)q->config.act_dim;
+    float *const to = staged(q, q->next), *const keep = staged(q, q->keep);
+    memcpy(staged(q, q->obs), obs, b * s * sizeof *obs);
+    memcpy(staged(q, q->act), act, b * a * sizeof *act);
+    memcpy(staged(q, q->rew), rew, b * sizeof *rew);
+    for (size_t i = 0; i < b * s; i++) to[i] = terminal[i / s] >= 1 ? 0 : next[i];
+    for (size_t i = 0; i < b; i++) keep[i] = (float)(q->config.gamma * (1 - (double)terminal[i]));
+}
+
+static dmc_status prepare(const dmc__iql *q, dmc__learner *l)
+{
+    dmc__adamw_config adam = dmc__adamw_defaults();
+    adam.lr = dmc__lr_cosine(q->config.lr, q->step, 0, q->config.steps);
+    adam.weight_decay = 0;
+    adam.max_norm = 0;
+    return dmc__learner_prepare(l, &adam);
+}
+
+static double mean(const dmc__iql *q, int32_t which)
+{
+    const size_t b = (size_t)q->config.batch;
+    double sum = 0;
+    for (size_t i = 0; i < b; i++) sum += q->read[(size_t)which * b + i] / (double)b;
+    return sum;
+}
+
+/* Where a loss is not finite the gradient is not either, and the weights stay as they are. */
+static dmc_status conclude(const char *name, dmc__learner *l, double loss)
+{
+    const dmc_status status = dmc__learner_conclude(l, NULL);
+    return isfinite(loss) ? status : dmc__fail(DMC_ENUMERIC, "critic: the loss of %s is not finite", name);
 }
 
 dmc_status dmc__iql_update(dmc__iql *q, const float *obs, const float *act, const float *rew, const float *next,
                            const float *terminal, dmc__iql_metrics *m)
 {
-    const size_t b = (size_t)q->config.batch;
-    dmc__iql_metrics unread;
-    if (!m) m = &unread;
-    *m = (dmc__iql_metrics){0};
-    DMC_TRY(dmc__dev_in(q->device, q->obs, obs, b * (size_t)q->config.obs_dim));
-    DMC_TRY(dmc__dev_in(q->device, q->act, act, b * (size_t)q->config.act_dim));
-    DMC_TRY(dmc__dev_in(q->device, q->rew, rew, b));
-    DMC_TRY(load_next(q, next, terminal));
-    DMC_TRY(update_v(q, m));
-    DMC_TRY(update_q(q, m));
+    stage(q, obs, act, rew, next, terminal);
+    DMC_TRY(prepare(q, q->learn_v));
+    DMC_TRY(prepare(q, q->learn_q));
+    DMC_TRY(dmc__replay_run(q->device, &q->replay, work, q));
+    const dmc__iql_metrics now = {.q_loss = mean(q, Q_LOSS) + mean(q, Q_LOSS + 1), .v_loss = mean(q, V_LOSS),
+                                  .q_mean = (mean(q, Q_VALUE) + mean(q, Q_VALUE + 1)) / 2, .v_mean = mean(q, V_VALUE)};
+    if (m) *m = now;
+    DMC_TRY(conclude("V", q->learn_v, now.v_loss));
+    DMC_TRY(conclude("Q", q->learn_q, now.q_loss));
     q->step++;
     return DMC_OK;
 }

@@ -169,6 +169,11 @@ void dmc__chain_set_dropout(dmc__chain *c, int32_t on, uint64_t seed, uint64_t s
     dmc__plan_set_dropout(c->feed.plan, on, seed, step);
 }
 
+void dmc__chain_set_dropout_base(dmc__chain *c, const uint64_t *base)
+{
+    dmc__plan_set_dropout_base(c->feed.plan, base);
+}
+
 size_t dmc__chain_bytes(const dmc__chain *c)
 {
     return sizeof *c + dmc__block_bytes(c->feed.device, &c->memory) + dmc__plan_bytes(c->feed.plan);

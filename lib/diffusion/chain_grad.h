@@ -34,6 +34,8 @@ dmc_status dmc__chain_network_backward(dmc__chain *c, const void *df);
 dmc_status dmc__chain_vjp(dmc__chain *c, const float *df, float *dz);
 /* Dropout of the network from here on: dmc__plan_set_dropout. */
 void dmc__chain_set_dropout(dmc__chain *c, int32_t on, uint64_t seed, uint64_t step);
+/* dmc__plan_set_dropout_base */
+void dmc__chain_set_dropout_base(dmc__chain *c, const uint64_t *base);
 size_t dmc__chain_bytes(const dmc__chain *c);
 
 #endif

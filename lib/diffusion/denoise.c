@@ -2,9 +2,9 @@
 #include "denoise.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "../backend/block.h"
-#include "affine.h"
 #include "feed.h"
 #include "../nn/params.h"
 
@@ -19,22 +19,31 @@ struct dmc__denoise {
     size_t total;                   /* elements of (batch,T,cols) */
     int32_t outputs;                /* of a network that regresses, per sample; 0: its output is like z */
     size_t compared;                /* elements of the larger of z and the output */
-    dmc__block memory;              /* cut into: */
-    void *x0, *z, *mask;            /* (batch,T,cols) */
-    void *target;                   /* (compared) */
+    dmc__block memory;              /* cut into what the host says of the samples: */
+    void *x0, *mask;                /* (batch,T,cols) */
     void *weight, *counted;         /* (batch,T,cols) loss weights; 1 where they are not 0 */
+    void *cond, *extra, *given;     /* (batch,cond) (batch,T,extra) (batch,outputs) targets */
+    void *t, *coef;                 /* of their noise: (batch) (batch,4) */
+    void *z;                        /* and of what is made: (batch,T,cols) */
+    void *target;                   /* (compared) */
     void *noise;                    /* (compared) eps, later dL/df: the noise is dead once z and target are made */
-    void *cond, *extra, *t, *coef;  /* (batch,cond) (batch,T,extra) (batch) (batch,4) */
     void *err, *derr;               /* (batch) */
-    float *host;                    /* (batch, max(T*cols, 4)) */
+    float *host;                    /* memory up to z, as it will be sent */
+    float *read;                    /* (batch) host */
     double *square;                 /* (batch) mean of x0^2 over counted entries */
     int32_t *count;                 /* (batch) counted entries */
 };
 
-static size_t host_elems(const dmc__denoise *n)
+/* Elements from the beginning of the memory to one of its parts. */
+static size_t place(const dmc__denoise *n, const void *part)
 {
-    const size_t b = (size_t)n->affine.batch;
-    return n->total > COEFS * b ? n->total : COEFS * b;
+    return (size_t)((const char *)part - (const char *)n->memory.memory) / n->affine.device->backend->elem;
+}
+
+/* Where the host writes a part that it sends. */
+static float *staged(const dmc__denoise *n, const void *part)
+{
+    return part ? n->host + place(n, part) : NULL;
 }
 
 static dmc_status take_memory(dmc__denoise *n)
@@ -43,21 +52,23 @@ static dmc_status take_memory(dmc__denoise *n)
     const size_t b = (size_t)n->affine.batch;
     const dmc__part part[] = {
         {&n->x0, n->total},
-        {&n->z, n->total},
-        {&n->target, n->compared},
         {&n->mask, n->total},
         {&n->weight, n->total},
         {&n->counted, n->total},
-        {&n->noise, n->compared},
         {&n->cond, b * dmc__feed_cond_elems(n->net)},
         {&n->extra, b * dmc__feed_extra_elems(n->net)},
+        {&n->given, b * (size_t)n->outputs},
         {&n->t, b},
         {&n->coef, COEFS * b},
+        {&n->z, n->total},
+        {&n->target, n->compared},
+        {&n->noise, n->compared},
         {&n->err, b},
         {&n->derr, b},
     };
     DMC_TRY(dmc__block_alloc(d, part, sizeof part / sizeof *part, &n->memory));
-    DMC_TRY(DMC_NEW(d->alloc, host_elems(n), &n->host));
+    DMC_TRY(dmc__dev_host_alloc(d, place(n, n->z) * sizeof *n->host, (void **)&n->host));
+    DMC_TRY(dmc__dev_host_alloc(d, b * sizeof *n->read, (void **)&n->read));
     DMC_TRY(DMC_NEW(d->alloc, b, &n->square));
     return DMC_NEW(d->alloc, b, &n->count);
 }
@@ -92,7 +103,8 @@ void dmc__denoise_destroy(dmc__denoise *n)
     dmc__device *d = n->affine.device;
     DMC_FREE(d->alloc, n->count, n->affine.batch);
     DMC_FREE(d->alloc, n->square, n->affine.batch);
-    DMC_FREE(d->alloc, n->host, host_elems(n));
+    if (n->read) dmc__dev_host_free(d, n->read, (size_t)n->affine.batch * sizeof *n->read);
+    if (n->host) dmc__dev_host_free(d, n->host, place(n, n->z) * sizeof *n->host);
     dmc__block_free(d, &n->memory);
     DMC_FREE(d->alloc, n, 1);
 }
@@ -102,96 +114,123 @@ void dmc__denoise_noise_known(dmc__denoise *n, int32_t on)
     n->noised_known = on;
 }
 
-/* Loss weights with known entries taken out, and where they count, to the device. */
-static dmc_status set_weights(dmc__denoise *n, const float *mask, const float *weight)
+/* ---- on the host ---------------------------------------------------------------------------------------- */
+
+/* Loss weights with known entries taken out, and where they count. */
+static void stage_weights(const dmc__denoise *n, const float *mask, const float *weight)
 {
-    dmc__device *d = n->affine.device;
-    for (size_t i = 0; i < n->total; i++) n->host[i] = mask && mask[i] != 0 ? 0 : weight ? weight[i] : 1;
-    DMC_TRY(dmc__dev_in(d, n->weight, n->host, n->total));
-    for (size_t i = 0; i < n->total; i++) n->host[i] = n->host[i] != 0;
-    return dmc__dev_in(d, n->counted, n->host, n->total);
+    float *const w = staged(n, n->weight), *const counted = staged(n, n->counted);
+    for (size_t i = 0; i < n->total; i++) {
+        w[i] = mask && mask[i] != 0 ? 0 : weight ? weight[i] : 1;
+        counted[i] = w[i] != 0;
+    }
 }
 
-/* Counted entries (n->host holds 1 and 0) and the mean of their x0^2. */
+/* Counted entries and the mean of their x0^2. */
 static void measure_squares(dmc__denoise *n, const float *x0)
 {
     const size_t elems = (size_t)n->affine.elems;
+    const float *const counted = staged(n, n->counted);
     for (size_t b = 0; b < (size_t)n->affine.batch; b++) {
         double sum = 0, count = 0;
         for (size_t i = b * elems; i < (b + 1) * elems; i++) {
-            sum += n->host[i] * (double)x0[i] * x0[i];
-            count += n->host[i];
+            sum += counted[i] * (double)x0[i] * x0[i];
+            count += counted[i];
         }
         n->square[b] = sum / fmax(count, 1);
         n->count[b] = (int32_t)count;
     }
 }
 
-static dmc_status set_input(dmc__denoise *n, const char *name, void *to, const float *from, size_t elems)
+static dmc_status stage_part(const dmc__denoise *n, const char *name, const void *part, const float *from, size_t elems)
 {
-    if (!to) return DMC_OK;
+    if (!part) return DMC_OK;
     if (!from) return dmc__fail(DMC_EINVAL, "denoise: %s is NULL, but the network has one", name);
-    return dmc__dev_in(n->affine.device, to, from, elems);
+    memcpy(staged(n, part), from, elems * sizeof *from);
+    return DMC_OK;
 }
 
-dmc_status dmc__denoise_set(dmc__denoise *n, const float *x0, const float *cond, const float *extra, const float *mask,
-                            const float *weight)
+dmc_status dmc__denoise_stage(dmc__denoise *n, const float *x0, const float *cond, const float *extra, const float *mask,
+                              const float *weight)
 {
     const size_t b = (size_t)n->affine.batch;
-    DMC_TRY(set_input(n, "x0", n->x0, x0, n->total));
-    DMC_TRY(set_input(n, "the condition", n->cond, cond, b * dmc__feed_cond_elems(n->net)));
-    DMC_TRY(set_input(n, "the side input", n->extra, extra, b * dmc__feed_extra_elems(n->net)));
-    n->affine.mask = NULL;
-    if (mask) {
-        DMC_TRY(dmc__dev_in(n->affine.device, n->mask, mask, n->total));
-        n->affine.mask = n->mask;
-    }
-    DMC_TRY(set_weights(n, mask, weight));
+    DMC_TRY(stage_part(n, "x0", n->x0, x0, n->total));
+    DMC_TRY(stage_part(n, "the condition", n->cond, cond, b * dmc__feed_cond_elems(n->net)));
+    DMC_TRY(stage_part(n, "the side input", n->extra, extra, b * dmc__feed_extra_elems(n->net)));
+    if (mask) DMC_TRY(stage_part(n, "the mask", n->mask, mask, n->total));
+    n->affine.mask = mask ? n->mask : NULL;
+    stage_weights(n, mask, weight);
     measure_squares(n, x0);
     return DMC_OK;
 }
 
+dmc_status dmc__denoise_stage_target(dmc__denoise *n, const float *target)
+{
+    return stage_part(n, "the target", n->given, target, (size_t)n->affine.batch * (size_t)n->outputs);
+}
+
 /* (alpha, sigma, target's share of x0, of eps) per sample, and the times as the network gets them. */
-static dmc_status set_levels(dmc__denoise *n, const double *time)
+dmc_status dmc__denoise_stage_times(dmc__denoise *n, const double *time)
 {
     const dmc__process *p = n->process;
-    const size_t batch = (size_t)n->affine.batch;
-    for (size_t b = 0; b < batch; b++) {
+    float *const t = staged(n, n->t), *const coefs = staged(n, n->coef);
+    for (size_t b = 0; b < (size_t)n->affine.batch; b++) {
         double of_x0, of_eps;
         DMC_TRY(dmc__process_check_time(p, time[b], "denoise"));
         const dmc__level l = dmc__process_level(p, time[b]);
         dmc__process_target(p, &l, &of_x0, &of_eps);
         const double coef[COEFS] = {l.alpha, l.sigma, of_x0, of_eps};
-        for (size_t j = 0; j < COEFS; j++) n->host[b * COEFS + j] = (float)coef[j];
+        for (size_t j = 0; j < COEFS; j++) coefs[b * COEFS + j] = (float)coef[j];
+        t[b] = (float)l.seen;
     }
-    DMC_TRY(dmc__dev_in(n->affine.device, n->coef, n->host, COEFS * batch));
-    for (size_t b = 0; b < batch; b++) n->host[b] = (float)dmc__process_level(p, time[b]).seen;
-    return dmc__dev_in(n->affine.device, n->t, n->host, batch);
+    return DMC_OK;
+}
+
+/* ---- on the device -------------------------------------------------------------------------------------- */
+
+static dmc_status send(const dmc__denoise *n, void *from, const void *to)
+{
+    return dmc__dev_in(n->affine.device, from, staged(n, from), place(n, to) - place(n, from));
+}
+
+static dmc_status mix(dmc__denoise *n, const dmc__noise_key *key)
+{
+    dmc_kargs k = {.in = {n->x0, n->noise, n->noised_known ? NULL : n->affine.mask},
+                   .par = {n->coef},
+                   .out = n->z,
+                   .out2 = n->target,
+                   .dim = {n->affine.batch, n->affine.elems}};
+    DMC_TRY(dmc__affine_noise(&n->affine, key, n->noise));
+    return dmc__dev_run(n->affine.device, DMC_OP_DIFFUSE, &k);
+}
+
+static dmc_status leave_clean(dmc__denoise *n)
+{
+    DMC_TRY(dmc__params_zero(n->affine.device, n->t, (size_t)n->affine.batch));
+    return dmc__dev_copy(n->affine.device, n->z, n->x0, n->total);
+}
+
+dmc_status dmc__denoise_send(dmc__denoise *n, const dmc__noise_key *key)
+{
+    DMC_TRY(send(n, n->x0, n->z));
+    DMC_TRY(key ? mix(n, key) : leave_clean(n));
+    return dmc__dev_copy(n->affine.device, n->target, n->given, (size_t)n->affine.batch * (size_t)n->outputs);
+}
+
+dmc_status dmc__denoise_set(dmc__denoise *n, const float *x0, const float *cond, const float *extra, const float *mask,
+                            const float *weight)
+{
+    DMC_TRY(dmc__denoise_stage(n, x0, cond, extra, mask, weight));
+    return send(n, n->x0, n->t);
 }
 
 dmc_status dmc__denoise_noise(dmc__denoise *n, const double *time, const uint64_t *sample, uint64_t seed,
                               uint32_t purpose, uint64_t step)
 {
     const dmc__noise_key key = {.seed = seed, .step = step, .sample = sample, .purpose = purpose};
-    DMC_TRY(set_levels(n, time));
-    DMC_TRY(dmc__affine_noise(&n->affine, &key, n->noise));
-    dmc_kargs k = {.in = {n->x0, n->noise, n->noised_known ? NULL : n->affine.mask},
-                   .par = {n->coef},
-                   .out = n->z,
-                   .out2 = n->target,
-                   .dim = {n->affine.batch, n->affine.elems}};
-    return dmc__dev_run(n->affine.device, DMC_OP_DIFFUSE, &k);
-}
-
-dmc_status dmc__denoise_clean(dmc__denoise *n)
-{
-    DMC_TRY(dmc__params_zero(n->affine.device, n->t, (size_t)n->affine.batch));
-    return dmc__dev_copy(n->affine.device, n->z, n->x0, n->total);
-}
-
-dmc_status dmc__denoise_set_target(dmc__denoise *n, const float *target)
-{
-    return dmc__dev_in(n->affine.device, n->target, target, (size_t)n->affine.batch * (size_t)n->outputs);
+    DMC_TRY(dmc__denoise_stage_times(n, time));
+    DMC_TRY(send(n, n->t, n->z));
+    return mix(n, &key);
 }
 
 /* Loss weights belong to entries of z: a network that regresses has none. */
@@ -231,21 +270,50 @@ dmc_status dmc__denoise_evaluate(dmc__denoise *n, const float *z, double seen, f
 {
     dmc__device *d = n->affine.device;
     const size_t b = (size_t)n->affine.batch;
+    float *const t = staged(n, n->t);
     DMC_TRY(dmc__dev_in(d, n->z, z, n->total));
-    for (size_t i = 0; i < b; i++) n->host[i] = (float)seen;
-    DMC_TRY(dmc__dev_in(d, n->t, n->host, b));
+    for (size_t i = 0; i < b; i++) t[i] = (float)seen;
+    DMC_TRY(dmc__dev_in(d, n->t, t, b));
     DMC_TRY(dmc__chain_network(n->chain, n->z, n->t, n->cond, n->extra));
     return dmc__dev_out(d, f, dmc__chain_output(n->chain), b * dmc__feed_out_elems(n->net));
 }
 
-dmc_status dmc__denoise_backward(dmc__denoise *n, const float *derr)
+static dmc_status backward(dmc__denoise *n)
 {
-    DMC_TRY(dmc__dev_in(n->affine.device, n->derr, derr, (size_t)n->affine.batch));
     dmc_kargs k = error_args(n, n->weight);
     k.dout = n->derr;
     k.din[0] = n->noise;
     DMC_TRY(dmc__dev_run_bwd(n->affine.device, DMC_OP_MSE, &k));
     return dmc__chain_network_backward(n->chain, n->noise);
+}
+
+dmc_status dmc__denoise_backward(dmc__denoise *n, const float *derr)
+{
+    DMC_TRY(dmc__dev_in(n->affine.device, n->derr, derr, (size_t)n->affine.batch));
+    return backward(n);
+}
+
+/* 1/batch each, but not a number where an error is infinite: 1/batch + 0 (err - 1/batch). So the gradient tells. */
+static dmc_status seed_mean(dmc__denoise *n)
+{
+    dmc_kargs fill = {.out = n->derr, .dim = {n->affine.batch}, .attr = {1. / n->affine.batch}};
+    dmc_kargs mark = {.in = {n->err}, .out = n->derr, .dim = {n->affine.batch}, .attr = {0}};
+    DMC_TRY(dmc__dev_run(n->affine.device, DMC_OP_FILL, &fill));
+    return dmc__dev_run(n->affine.device, DMC_OP_LERP, &mark);
+}
+
+dmc_status dmc__denoise_learn(dmc__denoise *n)
+{
+    DMC_TRY(measure_error(n, n->weight, n->read));
+    DMC_TRY(seed_mean(n));
+    return backward(n);
+}
+
+double dmc__denoise_mean(const dmc__denoise *n)
+{
+    double mean = 0;
+    for (int32_t b = 0; b < n->affine.batch; b++) mean += n->read[b] / (double)n->affine.batch;
+    return mean;
 }
 
 void dmc__denoise_batch(const dmc__denoise *n, const void **z, const void **t, const void **cond, void **target)

@@ -2,6 +2,7 @@
 #ifndef DMC_DIFFUSION_DENOISE_H
 #define DMC_DIFFUSION_DENOISE_H
 
+#include "affine.h"
 #include "chain_grad.h"
 
 typedef struct dmc__denoise dmc__denoise;
@@ -18,10 +19,6 @@ dmc_status dmc__denoise_set(dmc__denoise *n, const float *x0, const float *cond,
 /* From here on: 1 = known entries are noised like the rest, 0 = clean, as at first (rollout.h: noised_known). Either way they have
  * no loss. */
 void dmc__denoise_noise_known(dmc__denoise *n, int32_t on);
-/* A network that regresses: what its output (batch, outputs) must be, host; after dmc__denoise_noise or _clean. */
-dmc_status dmc__denoise_set_target(dmc__denoise *n, const float *target);
-/* Leave the batch as it is, at time 0. */
-dmc_status dmc__denoise_clean(dmc__denoise *n);
 /* Noise it: time[b] on the process's clock (host), noise number sample[b] of stream (seed, purpose, step). Equal sample
  * numbers share noise, which is what DPO pairs need. */
 dmc_status dmc__denoise_noise(dmc__denoise *n, const double *time, const uint64_t *sample, uint64_t seed,
@@ -30,6 +27,19 @@ dmc_status dmc__denoise_noise(dmc__denoise *n, const double *time, const uint64_
 dmc_status dmc__denoise_error(dmc__denoise *n, float *err);
 /* Backward: dL/derr per sample (host (batch)). Call after dmc__denoise_error. */
 dmc_status dmc__denoise_backward(dmc__denoise *n, const float *derr);
+
+/* The same for work that may be recorded (replay.h). On the host: as dmc__denoise_set; times as dmc__denoise_noise; and what the
+ * output (batch, outputs) of a network that regresses must be. */
+dmc_status dmc__denoise_stage(dmc__denoise *n, const float *x0, const float *cond, const float *extra, const float *mask,
+                              const float *weight);
+dmc_status dmc__denoise_stage_times(dmc__denoise *n, const double *time);
+dmc_status dmc__denoise_stage_target(dmc__denoise *n, const float *target);
+/* On the device: what was staged, noised with this key, or (NULL) as it is, at time 0. */
+dmc_status dmc__denoise_send(dmc__denoise *n, const dmc__noise_key *key);
+/* On the device: forward, and backward from the mean of the errors; if one of them is not finite, the gradient is not either. */
+dmc_status dmc__denoise_learn(dmc__denoise *n);
+/* On the host, once the device was waited for: the mean of the errors. */
+double dmc__denoise_mean(const dmc__denoise *n);
 
 /* Device memory of the present batch: noised z (batch,T,cols), times (batch), condition, and the regression target (batch,T,
  * cols), which may be changed before dmc__denoise_error (e.g. pulled towards another network's output). NULL pointers skip. */

@@ -196,6 +196,10 @@ void dmc__plan_bind_half(dmc__plan *p, const void *half, int32_t type);
 /* From here on forward and backward drop what the stream (seed, DMC_STREAM_DROPOUT, step < 2^28) says; on = 0, as a plan
  * starts: nothing. Samples count from 0. A plan for inference never drops. */
 void dmc__plan_set_dropout(dmc__plan *p, int32_t on, uint64_t seed, uint64_t step);
+enum { DMC__PLAN_STREAMS = 4096 }; /* random streams of one step: one per node */
+/* Added to the keys of what is dropped, word by word: device memory (4), read when a kernel runs, for recordings; its third word
+ * is DMC__PLAN_STREAMS for a step. NULL, as a plan starts: nothing. */
+void dmc__plan_set_dropout_base(dmc__plan *p, const uint64_t *base);
 /* Device memory of an input or output (B,T,C), NULL if it is lent; of its gradient. Interior values: tests with TRAIN
  * only; interior gradients share memory and are NULL. */
 void *dmc__plan_value(const dmc__plan *p, dmc__val v);

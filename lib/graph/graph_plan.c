@@ -84,8 +84,6 @@ void dmc__plan_bind_half(dmc__plan *p, const void *half, int32_t type)
     }
 }
 
-enum { NODES_OF_A_STEP = 4096 }; /* random streams of one update: one per node */
-
 static void set_dropout(const dmc__plan *p, dmc__step *s, int32_t on, uint64_t seed, uint64_t step)
 {
     const dmc__graph_node *const n = &p->graph->node[s->node];
@@ -93,7 +91,7 @@ static void set_dropout(const dmc__plan *p, dmc__step *s, int32_t on, uint64_t s
     s->args.attr[n->random - 1] = on ? n->attr[n->random - 1] : 0;
     s->args.key[0] = seed;
     s->args.key[1] = DMC_STREAM_DROPOUT;
-    s->args.key[2] = step * NODES_OF_A_STEP + (uint64_t)(s->node % NODES_OF_A_STEP);
+    s->args.key[2] = step * DMC__PLAN_STREAMS + (uint64_t)(s->node % DMC__PLAN_STREAMS);
     s->args.key[3] = 0;
 }
 
@@ -102,6 +100,12 @@ void dmc__plan_set_dropout(dmc__plan *p, int32_t on, uint64_t seed, uint64_t ste
     if (p->flags == DMC__PLAN_INFER) return;
     for (int32_t i = 0; i < p->nodes; i++) set_dropout(p, &p->forward[i], on, seed, step);
     for (int32_t i = 0; i < p->backward_steps; i++) set_dropout(p, &p->backward[i], on, seed, step);
+}
+
+void dmc__plan_set_dropout_base(dmc__plan *p, const uint64_t *base)
+{
+    for (int32_t i = 0; i < p->nodes; i++) p->forward[i].args.key_base = base;
+    for (int32_t i = 0; i < p->backward_steps; i++) p->backward[i].args.key_base = base;
 }
 
 /* ---- making ----------------------------------------------------------------------------------------- */

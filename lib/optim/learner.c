@@ -2,6 +2,9 @@
 #include "learner.h"
 
 #include <math.h>
+#include <string.h>
+
+#include "../backend/replay.h"
 
 struct dmc__learner {
     const dmc__allocator *alloc;
@@ -15,6 +18,8 @@ struct dmc__learner {
     void *moments;      /* (2 learn) */
     void *ema;          /* (n) or NULL */
     void *sumsq;        /* (1) */
+    float *norm;        /* (1) host: sumsq of the last update */
+    dmc__live attr;     /* (DMC_KATTR) doubles, of ADAMW */
     const dmc__graph *graph;
     size_t held;        /* elements of parameters that do not learn (dmc__graph_param_learns) */
     void *frozen;       /* (held) what they are, without an adapter; NULL if there are none */
@@ -35,6 +40,8 @@ static dmc_status allocate(dmc__learner *l, int32_t with_ema)
     DMC_TRY(dmc__dev_alloc(d, l->n, &l->grads));
     DMC_TRY(dmc__dev_alloc(d, 2 * l->learn, &l->moments));
     DMC_TRY(dmc__dev_alloc(d, 1, &l->sumsq));
+    DMC_TRY(dmc__dev_host_alloc(d, sizeof *l->norm, (void **)&l->norm));
+    DMC_TRY(dmc__live_open(d, DMC_KATTR * sizeof(double), &l->attr));
     if (with_ema) DMC_TRY(dmc__dev_alloc(d, l->n, &l->ema));
     if (!l->lora) DMC_TRY(dmc__dev_alloc(d, l->held, &l->frozen));
     if (!l->lora) return DMC_OK;
@@ -117,6 +124,8 @@ void dmc__learner_destroy(dmc__learner *l)
     dmc__dev_free(d, l->moments, 2 * l->learn);
     dmc__dev_free(d, l->ema, l->n);
     dmc__dev_free(d, l->sumsq, 1);
+    if (l->norm) dmc__dev_host_free(d, l->norm, sizeof *l->norm);
+    dmc__live_close(d, &l->attr);
     dmc__dev_free(d, l->frozen, l->held);
     dmc__lora_destroy(l->lora);
     DMC_FREE(l->alloc, l, 1);
@@ -200,8 +209,16 @@ static dmc_status check_config(const dmc__adamw_config *c)
     return DMC_OK;
 }
 
-/* Gradient of what learns, and its sum of squares: on the device for AdamW, and here. */
-static dmc_status gather_gradient(dmc__learner *l, float *sumsq)
+dmc_status dmc__learner_prepare(dmc__learner *l, const dmc__adamw_config *c)
+{
+    const double attr[DMC_KATTR] = {c->lr, c->beta1, c->beta2, c->eps, c->weight_decay, (double)(l->step + 1), c->max_norm, c->ema};
+    DMC_TRY(check_config(c));
+    memcpy(l->attr.host, attr, sizeof attr);
+    return DMC_OK;
+}
+
+/* Gradient of what learns, and its sum of squares. */
+static dmc_status gather_gradient(dmc__learner *l)
 {
     dmc__device *d = l->device;
     if (l->lora) {
@@ -209,11 +226,11 @@ static dmc_status gather_gradient(dmc__learner *l, float *sumsq)
         DMC_TRY(dmc__lora_backward(l->lora, l->grads, l->factor_grads));
     }
     dmc_kargs k = {.in = {learning_grads(l)}, .out = l->sumsq, .dim = {(int32_t)l->learn}};
-    DMC_TRY(dmc__dev_run(d, DMC_OP_SUMSQ, &k));
-    return dmc__dev_out(d, sumsq, l->sumsq, 1);
+    return dmc__dev_run(d, DMC_OP_SUMSQ, &k);
 }
 
-static dmc_status take_step(dmc__learner *l, const dmc__adamw_config *c)
+/* Nothing of it where the sum of squares is not finite (ops.def). */
+static dmc_status take_step(dmc__learner *l)
 {
     dmc_kargs k = {
         .in = {learning_grads(l), l->sumsq},
@@ -221,27 +238,38 @@ static dmc_status take_step(dmc__learner *l, const dmc__adamw_config *c)
         .out2 = l->ema,
         .save = l->moments,
         .dim = {(int32_t)l->learn},
-        .attr = {c->lr, c->beta1, c->beta2, c->eps, c->weight_decay, (double)(l->step + 1), c->max_norm, c->ema},
+        .live = l->attr.device,
     };
+    memcpy(k.attr, l->attr.host, sizeof k.attr);
+    DMC_TRY(dmc__live_send(l->device, &l->attr));
     DMC_TRY(dmc__dev_run(l->device, DMC_OP_ADAMW, &k));
-    l->step++;
     DMC_TRY(hold_frozen(l, l->base, 1));
     DMC_TRY(hold_frozen(l, l->ema, 1));
     return merge(l);
 }
 
+dmc_status dmc__learner_apply(dmc__learner *l)
+{
+    DMC_TRY(gather_gradient(l));
+    DMC_TRY(take_step(l));
+    DMC_TRY(dmc__params_zero(l->device, l->grads, l->n));
+    return dmc__dev_out(l->device, l->norm, l->sumsq, 1);
+}
+
+dmc_status dmc__learner_conclude(dmc__learner *l, double *grad_norm)
+{
+    const double norm = sqrt((double)*l->norm);
+    if (grad_norm) *grad_norm = norm;
+    if (!isfinite(norm)) return dmc__fail(DMC_ENUMERIC, "dmc__learner_update: the gradient's norm is %g, must be finite", norm);
+    l->step++;
+    return DMC_OK;
+}
+
 dmc_status dmc__learner_update(dmc__learner *l, const dmc__adamw_config *c, double *grad_norm)
 {
-    DMC_TRY(check_config(c));
-    float sumsq = 0;
-    DMC_TRY(gather_gradient(l, &sumsq));
-    const double norm = sqrt((double)sumsq);
-    if (grad_norm) *grad_norm = norm;
-    const dmc_status status = isfinite(norm) ? take_step(l, c) : DMC_ENUMERIC;
-    DMC_TRY(dmc__params_zero(l->device, l->grads, l->n));
-    if (status == DMC_ENUMERIC)
-        return dmc__fail(DMC_ENUMERIC, "dmc__learner_update: the gradient's norm is %g, must be finite", norm);
-    return status;
+    DMC_TRY(dmc__learner_prepare(l, c));
+    DMC_TRY(dmc__learner_apply(l));
+    return dmc__learner_conclude(l, grad_norm);
 }
 
 dmc_status dmc__learner_reset_moments(dmc__learner *l)

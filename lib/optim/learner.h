@@ -37,6 +37,11 @@ dmc__lora *dmc__learner_lora(const dmc__learner *l);
 /* Gradients -> clip -> AdamW -> (merge) -> EMA; gradients are zero afterwards. *grad_norm (may be NULL) before clipping.
  * DMC_ENUMERIC if the norm is not finite: nothing is changed but the gradients, which are zeroed. */
 dmc_status dmc__learner_update(dmc__learner *l, const dmc__adamw_config *c, double *grad_norm);
+/* The same in three parts, so that the middle one may be recorded (replay.h): on the host; work of the device alone, after the
+ * backward passes; on the host again, once the device was waited for. */
+dmc_status dmc__learner_prepare(dmc__learner *l, const dmc__adamw_config *c);
+dmc_status dmc__learner_apply(dmc__learner *l);
+dmc_status dmc__learner_conclude(dmc__learner *l, double *grad_norm);
 /* Moments and step to zero (stage boundaries, after a roll-back). */
 dmc_status dmc__learner_reset_moments(dmc__learner *l);
 

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "../backend/replay.h"
 #include "../base/clock.h"
 #include "checkpoint.h"
 
@@ -18,14 +19,17 @@ struct dmc__pretrain {
     dmc__learner *learner;
     dmc__chain *chain;
     dmc__denoise *denoise;
+    dmc__replay work;
+    dmc__live keys;                         /* (2,4) words: what an update adds to the keys of its noise, of dropout */
     int64_t step;
     size_t elems, cond;
-    float *z, *conds, *mask, *weight, *err; /* (batch, ...) */
+    float *z, *conds, *mask, *weight, *err; /* (batch, ...) of a batch that is staged; err of one that is evaluated */
     float *target;                          /* (batch, outputs) of a network that regresses */
     float *returns;                         /* role value: (rows of the data) */
     double *time;
-    uint64_t *sample;
 };
+
+enum { KEY_WORDS = 4, STEP_WORD = 2 };
 
 static size_t outputs(const dmc__pretrain *p)
 {
@@ -49,8 +53,7 @@ static dmc_status make_host(dmc__pretrain *p)
     DMC_TRY(DMC_NEW(a, n * outputs(p), &p->target));
     DMC_TRY(DMC_NEW(a, return_rows(p), &p->returns));
     if (p->returns) dmc__trajectories_returns(p->view.data, p->model->spec.discount, p->returns);
-    DMC_TRY(DMC_NEW(a, n, &p->time));
-    return DMC_NEW(a, n, &p->sample);
+    return DMC_NEW(a, n, &p->time);
 }
 
 static dmc_status make_parts(dmc__pretrain *p)
@@ -61,6 +64,7 @@ static dmc_status make_parts(dmc__pretrain *p)
         return dmc__fail(DMC_EINVAL, "dmc_trainer_create: the context's device is %s, the model lives on %s", p->ref.ctx->name,
                          m->ref.ctx->name);
     DMC_TRY(make_host(p));
+    DMC_TRY(dmc__live_open(d, 2 * KEY_WORDS * sizeof(uint64_t), &p->keys));
     DMC_TRY(dmc__learner_create(m->net->graph, d, m->weights, NULL, 1, &p->learner));
     DMC_TRY(dmc__chain_create(m->net, d, p->config.batch, 0, NULL, &p->chain));
     DMC_TRY(dmc__denoise_create(p->chain, m->net, d, &m->process, p->config.batch, &p->denoise));
@@ -111,6 +115,8 @@ void dmc__pretrain_destroy(dmc__pretrain *p)
     dmc__context_ref ref = p->ref;
     const dmc__allocator *a = &ref.ctx->alloc;
     const size_t n = (size_t)p->config.batch;
+    dmc__replay_drop(ref.ctx->device, &p->work);
+    dmc__live_close(ref.ctx->device, &p->keys);
     dmc__denoise_destroy(p->denoise);
     dmc__chain_destroy(p->chain);
     dmc__learner_destroy(p->learner);
@@ -122,7 +128,6 @@ void dmc__pretrain_destroy(dmc__pretrain *p)
     DMC_FREE(a, p->target, n * outputs(p));
     DMC_FREE(a, p->returns, return_rows(p));
     DMC_FREE(a, p->time, n);
-    DMC_FREE(a, p->sample, n);
     DMC_FREE(a, p, 1);
     dmc__context_release(&ref);
 }
@@ -134,11 +139,10 @@ static void weigh_first_action(const dmc__pretrain *p, float *weight)
     for (int32_t j = p->view.obs->n; j < dmc__view_cols(&p->view); j++) weight[j] *= (float)p->config.action_weight;
 }
 
-/* Which draw of which stream fills the staging batch. */
+/* Which windows, masks and times make up a batch. */
 typedef struct draw {
     int32_t held;
     uint64_t seed, step;
-    uint32_t purpose;
 } draw;
 
 /* One draw, number 1, says which mask it is. */
@@ -185,52 +189,75 @@ static void stage_window(dmc__pretrain *p, const draw *d, size_t i)
     if (p->returns) p->target[i] = p->returns[p->view.data->start[at.episode] + (size_t)at.row];
 }
 
-/* Fill the staging batch and put it, noised, on the device. */
+/* What the network is to learn from next, on the host. */
 static dmc_status stage_batch(dmc__pretrain *p, const draw *d)
 {
     for (int32_t i = 0; i < p->config.batch; i++) {
         const dmc__stream time = {d->seed, DMC_STREAM_TIME, d->step, (size_t)i};
         stage_window(p, d, (size_t)i);
         p->time[i] = dmc__process_draw_time(&p->model->process, &time);
-        p->sample[i] = (size_t)i;
     }
-    const float *known = has_masks(p) ? p->mask : NULL;
-    DMC_TRY(dmc__denoise_set(p->denoise, p->z, p->cond ? p->conds : NULL, NULL, known, outputs(p) ? NULL : p->weight));
-    DMC_TRY(p->model->spec.role == DMC__ROLE_INVERSE
-                ? dmc__denoise_clean(p->denoise)
-                : dmc__denoise_noise(p->denoise, p->time, p->sample, d->seed, d->purpose, d->step));
-    return outputs(p) ? dmc__denoise_set_target(p->denoise, p->target) : DMC_OK;
+    const float *const known = has_masks(p) ? p->mask : NULL, *const weight = outputs(p) ? NULL : p->weight;
+    DMC_TRY(dmc__denoise_stage(p->denoise, p->z, p->cond ? p->conds : NULL, NULL, known, weight));
+    DMC_TRY(dmc__denoise_stage_target(p->denoise, p->target));
+    return dmc__denoise_stage_times(p->denoise, p->time);
 }
 
-/* Forward with the chain's weights: the batch's mean loss. */
-static dmc_status batch_loss(dmc__pretrain *p, double *loss)
+/* To the device, with noise unless the network learns from clean samples. */
+static dmc_status send_batch(dmc__pretrain *p, const dmc__noise_key *key)
 {
-    DMC_TRY(dmc__denoise_error(p->denoise, p->err));
-    *loss = 0;
-    for (int32_t i = 0; i < p->config.batch; i++) *loss += p->err[i] / (double)p->config.batch;
+    return dmc__denoise_send(p->denoise, p->model->spec.role == DMC__ROLE_INVERSE ? NULL : key);
+}
+
+/* An update adds its number to the keys: on the device in what is recorded, else here. */
+static void set_keys(dmc__pretrain *p)
+{
+    uint64_t *const noise = p->keys.host, *const dropout = noise + KEY_WORDS;
+    const uint64_t step = (uint64_t)p->step;
+    noise[STEP_WORD] = step;
+    dropout[STEP_WORD] = step * DMC__PLAN_STREAMS;
+    dmc__chain_set_dropout(p->chain, 1, p->config.seed, p->keys.device ? 0 : step);
+    dmc__chain_set_dropout_base(p->chain, p->keys.device ? (uint64_t *)p->keys.device + KEY_WORDS : NULL);
+}
+
+/* All that the device does in an update. */
+static dmc_status work(void *self)
+{
+    dmc__pretrain *p = self;
+    const dmc__noise_key key = {.seed = p->config.seed, .purpose = DMC_STREAM_NOISE, .base = p->keys.device,
+                                .step = p->keys.device ? 0 : (uint64_t)p->step};
+    DMC_TRY(dmc__live_send(p->ref.ctx->device, &p->keys));
+    DMC_TRY(send_batch(p, &key));
+    DMC_TRY(dmc__denoise_learn(p->denoise));
+    return dmc__learner_apply(p->learner);
+}
+
+/* Where the loss is not finite the gradient is not either, and the weights stay as they are. */
+static dmc_status conclude(dmc__pretrain *p, dmc__pretrain_metrics *m)
+{
+    const double loss = dmc__denoise_mean(p->denoise);
+    const dmc_status status = dmc__learner_conclude(p->learner, &m->grad_norm);
+    if (!isfinite(loss))
+        return dmc__fail(DMC_ENUMERIC, "dmc_trainer_step: the loss of update %lld is not finite", (long long)p->step + 1);
+    DMC_TRY(status);
+    p->step++;
+    m->loss += loss;
     return DMC_OK;
 }
 
 static dmc_status update(dmc__pretrain *p, dmc__pretrain_metrics *m)
 {
     dmc__adamw_config c = dmc__adamw_defaults();
-    double loss;
     c.lr = m->lr = dmc__lr_cosine(p->config.lr, p->step, p->config.warmup, p->config.steps);
     c.weight_decay = p->config.weight_decay;
     c.max_norm = p->config.grad_clip;
     c.ema = p->config.ema;
     dmc__chain_bind(p->chain, dmc__learner_weights(p->learner), dmc__learner_grads(p->learner));
-    dmc__chain_set_dropout(p->chain, 1, p->config.seed, (uint64_t)p->step);
-    DMC_TRY(stage_batch(p, &(draw){.seed = p->config.seed, .step = (uint64_t)p->step, .purpose = DMC_STREAM_NOISE}));
-    DMC_TRY(batch_loss(p, &loss));
-    if (!isfinite(loss))
-        return dmc__fail(DMC_ENUMERIC, "dmc_trainer_step: the loss of update %lld is not finite", (long long)p->step + 1);
-    for (int32_t i = 0; i < p->config.batch; i++) p->err[i] = 1.0f / (float)p->config.batch;
-    DMC_TRY(dmc__denoise_backward(p->denoise, p->err));
-    DMC_TRY(dmc__learner_update(p->learner, &c, &m->grad_norm));
-    p->step++;
-    m->loss += loss;
-    return DMC_OK;
+    set_keys(p);
+    DMC_TRY(stage_batch(p, &(draw){.seed = p->config.seed, .step = (uint64_t)p->step}));
+    DMC_TRY(dmc__learner_prepare(p->learner, &c));
+    DMC_TRY(dmc__replay_run(p->ref.ctx->device, &p->work, work, p));
+    return conclude(p, m);
 }
 
 dmc_status dmc__pretrain_step(dmc__pretrain *p, int32_t n, dmc__pretrain_metrics *m)
@@ -246,6 +273,17 @@ dmc_status dmc__pretrain_step(dmc__pretrain *p, int32_t n, dmc__pretrain_metrics
     return status;
 }
 
+/* The mean loss of a batch of held out windows, added. */
+static dmc_status add_loss(dmc__pretrain *p, const draw *d, double *loss)
+{
+    const dmc__noise_key key = {.seed = d->seed, .purpose = DMC_STREAM_BANK, .step = d->step};
+    DMC_TRY(stage_batch(p, d));
+    DMC_TRY(send_batch(p, &key));
+    DMC_TRY(dmc__denoise_error(p->denoise, p->err));
+    for (int32_t i = 0; i < p->config.batch; i++) *loss += p->err[i] / (double)p->config.batch / EVAL_BATCHES;
+    return DMC_OK;
+}
+
 dmc_status dmc__pretrain_evaluate(dmc__pretrain *p, double *loss)
 {
     *loss = 0;
@@ -253,12 +291,8 @@ dmc_status dmc__pretrain_evaluate(dmc__pretrain *p, double *loss)
         return dmc__fail(DMC_ESTATE, "dmc_trainer_evaluate: the dataset holds no episodes out (held_out = 0)");
     dmc__chain_bind(p->chain, dmc__learner_ema(p->learner), dmc__learner_grads(p->learner));
     dmc__chain_set_dropout(p->chain, 0, 0, 0);
-    for (int32_t b = 0; b < EVAL_BATCHES; b++) {
-        double one;
-        DMC_TRY(stage_batch(p, &(draw){1, p->config.seed, (UINT64_C(1) << 39) + (uint64_t)b, DMC_STREAM_BANK}));
-        DMC_TRY(batch_loss(p, &one));
-        *loss += one / EVAL_BATCHES;
-    }
+    for (uint64_t b = 0; b < EVAL_BATCHES; b++)
+        DMC_TRY(add_loss(p, &(draw){1, p->config.seed, (UINT64_C(1) << 39) + b}, loss));
     return DMC_OK;
 }
 

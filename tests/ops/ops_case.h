@@ -29,7 +29,7 @@ typedef struct op_shape {
  *   i  (of OUT) may be the memory of IN0         l  values eight times as large
  *   m  values 0 or 1                             w  values 0, or positive and below 1
  *   p  values positive and below 1               t  values are integers 0..999
- *   h  elements have 16 bits, of type dim1 */
+ *   h  elements have 16 bits, of type dim1       g  where it is not finite, nothing is written */
 typedef struct op_row {
     enum dmc_op op;
     const char *name;

@@ -114,6 +114,22 @@ static bool shows(const op_case *c, const op_values *now, const op_values *befor
     return !changed;
 }
 
+/* Everything is what it was before the call. */
+static bool is_kept(const op_case *c, const op_values *now)
+{
+    for (int s = OUT; s <= STATE; s++)
+        for (size_t i = 0; i < c->count[s]; i++)
+            if (now->v[s][i] != c->value[s][i]) return false;
+    return true;
+}
+
+static void check_nan(const op_case *c, int slot, const op_values *now, const op_values *before)
+{
+    const bool gate = op_slot_is(c->row, slot, 'g') && c->count[slot] > 0;
+    if (gate && !is_kept(c, now)) op_fail(c, "%s writes though in%d is NaN", op_compared.tested.name, slot);
+    if (!gate && !shows(c, now, before)) op_fail(c, "%s swallows NaN of in%d", op_compared.tested.name, slot);
+}
+
 void op_compare_nan(const op_case *c)
 {
     if (op_case_slots(c, 'm') || op_case_slots(c, 'w')) return;
@@ -125,7 +141,7 @@ void op_compare_nan(const op_case *c)
         for (size_t i = 0; i < c->count[s]; i++) op_run_poke(r, s, i, NAN);
         op_run_forward(r);
         op_run_results(r, &now);
-        if (!shows(c, &now, &before)) op_fail(c, "%s swallows NaN of in%d", op_compared.tested.name, s);
+        check_nan(c, s, &now, &before);
     }
     op_run_destroy(r);
     op_values_destroy(&before);

@@ -308,7 +308,7 @@ const op_row op_rows[] = {
      cols_odd, cols_unet},
     {OP(SUMSQ, sumsq), {[IN0] = "0", [OUT] = ""}, flat_odd, flat_unet},
     {OP(ADAMW, adamw),
-     {[IN0] = "0", [IN1] = "p?", [OUT] = "0k", [OUT2] = "0k?", [STATE] = "0+0p"},
+     {[IN0] = "0", [IN1] = "pg?", [OUT] = "0k", [OUT2] = "0k?", [STATE] = "0+0p"},
      adamw_odd, adamw_unet},
     {OP(LERP, lerp), {[IN0] = "0", [OUT] = "0k"}, lerp_odd, lerp_unet},
     {OP(NARROW, narrow), {[IN0] = "0l", [OUT] = "0h"}, narrow_odd, narrow_unet},

@@ -47,14 +47,15 @@ def cuda():
 
 @pytest.fixture(scope="module")
 def train(dataset):
-    """A model with some updates, (name, published model, losses), on a device."""
+    """A model with some updates, (published model, losses), on a device."""
 
     def run(context, updates=4, batch=8, **options):
         with dmc.Model.create(dataset, context=context, **options) as model, dmc.Trainer(
             model, dataset, context=context, steps=updates, batch=batch, lr=3e-3, ema=0.8
         ) as trainer:
-            losses = [trainer.step(1).loss for _ in range(updates)]
-            return trainer.publish(), losses + [trainer.evaluate()]
+            losses = [trainer.step(1).loss for _ in range(updates - 1)]
+            losses += [trainer.evaluate(), trainer.step(1).loss, trainer.evaluate()]
+            return trainer.publish(), losses
 
     return run
 
