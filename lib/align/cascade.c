@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "align.h"
+#include "regress.h"
 #include "candidates.h"
 
 typedef struct casc {
@@ -20,13 +21,13 @@ typedef struct casc {
     size_t elems, cond;
     dmc__chain *now, *ref;       /* the cascade; the foundation */
     dmc__denoise *noise;
+    dmc__regress regress;
     dmc__candidates *pool;
     float *low, *high;           /* (conditions, elems): x_cond, x_r */
     int32_t *group;              /* condition of each pair */
     double *distance;
-    float *x0, *extra, *side, *mask, *weight, *err;
+    float *x0, *extra, *side, *mask, *weight;
     double *time;
-    uint64_t *sample;
 } casc;
 
 /* ---- the cascade itself ----------------------------------------------------------------------------- */
@@ -98,9 +99,23 @@ static dmc_status make_host(casc *s)
     DMC_TRY(DMC_NEW(al, n * s->cond, &s->side));
     DMC_TRY(DMC_NEW(al, n * s->elems, &s->mask));
     DMC_TRY(DMC_NEW(al, n * s->elems, &s->weight));
-    DMC_TRY(DMC_NEW(al, n, &s->err));
-    DMC_TRY(DMC_NEW(al, n, &s->time));
-    return DMC_NEW(al, n, &s->sample);
+    return DMC_NEW(al, n, &s->time);
+}
+
+/* (f - y)^2 + m (f - f_ref)^2 has the gradient of (1+m)(f - y')^2 with y' = (y + m f_ref)/(1+m), so adherence is a pull of
+ * the target towards the foundation's output. */
+static dmc_status pull_target(void *self)
+{
+    casc *s = self;
+    const void *z, *t, *cond;
+    void *target;
+    const int32_t n = s->batch * (int32_t)s->elems;
+    if (s->c.adherence <= 0) return DMC_OK;
+    dmc__denoise_batch(s->noise, &z, &t, &cond, &target);
+    DMC_TRY(dmc__chain_network(s->ref, z, t, cond, NULL));
+    dmc_kargs k = {.in = {dmc__chain_output(s->ref)}, .out = target, .dim = {n},
+                   .attr = {s->c.adherence / (1 + s->c.adherence)}};
+    return dmc__dev_run(s->a->device, DMC_OP_LERP, &k);
 }
 
 static dmc_status make_networks(casc *s)
@@ -112,6 +127,9 @@ static dmc_status make_networks(casc *s)
     dmc__chain_bind(s->now, dmc__learner_weights(s->cascade->learner), dmc__learner_grads(s->cascade->learner));
     dmc__chain_bind(s->ref, a->foundation, NULL);
     DMC_TRY(dmc__align_denoise(a, s->now, s->cascade->net, s->batch, &s->noise));
+    s->regress = (dmc__regress){.device = a->device, .denoise = s->noise, .learner = s->cascade->learner, .seed = a->config.seed,
+                                .weight = 1 + s->c.adherence, .between = pull_target, .self = s};
+    DMC_TRY(dmc__regress_open(&s->regress));
     return dmc__candidates_create(a, s->c.conditions, s->c.pool, &s->pool);
 }
 
@@ -120,6 +138,7 @@ static void casc_free(casc *s)
     const dmc__allocator *al = s->a->alloc;
     const size_t n = (size_t)s->batch, g = (size_t)s->c.conditions;
     dmc__candidates_destroy(s->pool);
+    dmc__regress_close(&s->regress);
     dmc__denoise_destroy(s->noise);
     dmc__chain_destroy(s->ref);
     dmc__chain_destroy(s->now);
@@ -133,9 +152,7 @@ static void casc_free(casc *s)
     DMC_FREE(al, s->side, n * s->cond);
     DMC_FREE(al, s->mask, n * s->elems);
     DMC_FREE(al, s->weight, n * s->elems);
-    DMC_FREE(al, s->err, n);
     DMC_FREE(al, s->time, n);
-    DMC_FREE(al, s->sample, n);
 }
 
 /* ---- pairs ------------------------------------------------------------------------------------------ */
@@ -227,26 +244,10 @@ static dmc_status stage_batch(casc *s, uint64_t draw)
         const dmc__stream pick = {seed, DMC_STREAM_BATCH, draw, (uint64_t)i}, time = {seed, DMC_STREAM_TIME, draw, (uint64_t)i};
         stage_pair(s, (size_t)i, dmc__rng_below(&pick, 0, (uint64_t)s->pairs));
         s->time[i] = dmc__process_draw_time(s->a->process, &time);
-        s->sample[i] = (uint64_t)i;
     }
     const float *cond = s->cond ? s->side : NULL, *mask = s->a->view.planner ? s->mask : NULL;
-    DMC_TRY(dmc__denoise_set(s->noise, s->x0, cond, s->extra, mask, s->weight));
-    return dmc__denoise_noise(s->noise, s->time, s->sample, seed, DMC_STREAM_NOISE, draw);
-}
-
-/* (f - y)^2 + m (f - f_ref)^2 has the gradient of (1+m)(f - y')^2 with y' = (y + m f_ref)/(1+m), so adherence is a pull of
- * the target towards the foundation's output. */
-static dmc_status pull_target(casc *s)
-{
-    const void *z, *t, *cond;
-    void *target;
-    const int32_t n = s->batch * (int32_t)s->elems;
-    if (s->c.adherence <= 0) return DMC_OK;
-    dmc__denoise_batch(s->noise, &z, &t, &cond, &target);
-    DMC_TRY(dmc__chain_network(s->ref, z, t, cond, NULL));
-    dmc_kargs k = {.in = {dmc__chain_output(s->ref)}, .out = target, .dim = {n},
-                   .attr = {s->c.adherence / (1 + s->c.adherence)}};
-    return dmc__dev_run(s->a->device, DMC_OP_LERP, &k);
+    DMC_TRY(dmc__denoise_stage(s->noise, s->x0, cond, s->extra, mask, s->weight));
+    return dmc__denoise_stage_times(s->noise, s->time);
 }
 
 static dmc_status update(void *self, int32_t u, dmc__align_note *note)
@@ -254,16 +255,9 @@ static dmc_status update(void *self, int32_t u, dmc__align_note *note)
     casc *s = self;
     const dmc__adamw_config opt = dmc__align_adamw(s->a);
     (void)u;
-    DMC_TRY(stage_batch(s, dmc__align_draw(s->a)));
-    DMC_TRY(pull_target(s));
-    DMC_TRY(dmc__denoise_error(s->noise, s->err));
-    note->loss = 0;
-    for (int32_t i = 0; i < s->batch; i++) {
-        note->loss += s->err[i] / (double)s->batch;
-        s->err[i] = (float)((1 + s->c.adherence) / s->batch);
-    }
-    DMC_TRY(dmc__denoise_backward(s->noise, s->err));
-    return dmc__learner_update(s->cascade->learner, &opt, NULL);
+    const uint64_t draw = dmc__align_draw(s->a);
+    DMC_TRY(stage_batch(s, draw));
+    return dmc__regress_update(&s->regress, draw, &opt, &note->loss, NULL);
 }
 
 /* While it is trained the cascade is part of the score; an earlier one is kept if the new one is no better. */

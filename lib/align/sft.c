@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "align.h"
+#include "regress.h"
 #include "candidates.h"
 
 enum { KEEP_ROUNDS = 3 };
@@ -21,15 +22,15 @@ typedef struct sft {
     double threshold;           /* log-likelihood per dimension */
     dmc__chain *now;
     dmc__denoise *noise;
+    dmc__regress regress;
     dmc__likelihood *judge;     /* bound to the foundation */
     dmc__candidates *pool;
     int32_t kept, next;         /* ring of kept samples */
     float *buf_x0, *buf_cond, *buf_mask;
     int32_t *top, n_top;        /* dataset episodes with the highest returns */
-    float *x0, *side, *mask, *weight, *err;
+    float *x0, *side, *mask, *weight;
     double *ell;
     double *time;
-    uint64_t *sample;
 } sft;
 
 static size_t ring_size(const sft *s)
@@ -49,10 +50,8 @@ static dmc_status make_host(sft *s)
     DMC_TRY(DMC_NEW(al, n * s->cond, &s->side));
     DMC_TRY(DMC_NEW(al, n * s->elems, &s->mask));
     DMC_TRY(DMC_NEW(al, n * s->elems, &s->weight));
-    DMC_TRY(DMC_NEW(al, n, &s->err));
     DMC_TRY(DMC_NEW(al, n, &s->ell));
-    DMC_TRY(DMC_NEW(al, n, &s->time));
-    return DMC_NEW(al, n, &s->sample);
+    return DMC_NEW(al, n, &s->time);
 }
 
 static dmc_status make_networks(sft *s)
@@ -62,6 +61,9 @@ static dmc_status make_networks(sft *s)
     DMC_TRY(dmc__align_judge(a, s->batch, &s->judge));
     dmc__chain_bind(s->now, dmc__learner_weights(a->learner), dmc__learner_grads(a->learner));
     DMC_TRY(dmc__align_denoise(a, s->now, a->net, s->batch, &s->noise));
+    s->regress = (dmc__regress){.device = a->device, .denoise = s->noise, .learner = a->learner, .seed = a->config.seed,
+                                .weight = 1};
+    DMC_TRY(dmc__regress_open(&s->regress));
     return dmc__candidates_create(a, s->c.conditions, s->c.pool, &s->pool);
 }
 
@@ -71,6 +73,7 @@ static void sft_free(sft *s)
     const size_t n = (size_t)s->batch, ring = ring_size(s);
     dmc__candidates_destroy(s->pool);
     dmc__likelihood_destroy(s->judge);
+    dmc__regress_close(&s->regress);
     dmc__denoise_destroy(s->noise);
     dmc__chain_destroy(s->now);
     DMC_FREE(al, s->buf_x0, ring * s->elems);
@@ -81,10 +84,8 @@ static void sft_free(sft *s)
     DMC_FREE(al, s->side, n * s->cond);
     DMC_FREE(al, s->mask, n * s->elems);
     DMC_FREE(al, s->weight, n * s->elems);
-    DMC_FREE(al, s->err, n);
     DMC_FREE(al, s->ell, n);
     DMC_FREE(al, s->time, n);
-    DMC_FREE(al, s->sample, n);
 }
 
 /* ---- likelihood threshold --------------------------------------------------------------------------- */
@@ -213,11 +214,10 @@ static dmc_status stage_batch(sft *s, uint64_t draw)
         if (s->kept == 0 || dmc__rng_uniform(&pick, 0) < s->c.replay) stage_replay(s, (size_t)i, &pick);
         else stage_kept(s, (size_t)i, &pick);
         s->time[i] = dmc__process_draw_time(s->a->process, &time);
-        s->sample[i] = (uint64_t)i;
     }
     const float *cond = s->cond ? s->side : NULL, *mask = s->a->view.planner ? s->mask : NULL;
-    DMC_TRY(dmc__denoise_set(s->noise, s->x0, cond, NULL, mask, s->weight));
-    return dmc__denoise_noise(s->noise, s->time, s->sample, seed, DMC_STREAM_NOISE, draw);
+    DMC_TRY(dmc__denoise_stage(s->noise, s->x0, cond, NULL, mask, s->weight));
+    return dmc__denoise_stage_times(s->noise, s->time);
 }
 
 static dmc_status update(void *self, int32_t u, dmc__align_note *note)
@@ -225,15 +225,9 @@ static dmc_status update(void *self, int32_t u, dmc__align_note *note)
     sft *s = self;
     const dmc__adamw_config opt = dmc__align_adamw(s->a);
     if (u % s->per_round == 0) DMC_TRY(start_round(s));
-    DMC_TRY(stage_batch(s, dmc__align_draw(s->a)));
-    DMC_TRY(dmc__denoise_error(s->noise, s->err));
-    note->loss = 0;
-    for (int32_t i = 0; i < s->batch; i++) {
-        note->loss += s->err[i] / (double)s->batch;
-        s->err[i] = 1.0f / (float)s->batch; /* the loss is the mean of the errors */
-    }
-    DMC_TRY(dmc__denoise_backward(s->noise, s->err));
-    return dmc__learner_update(s->a->learner, &opt, NULL);
+    const uint64_t draw = dmc__align_draw(s->a);
+    DMC_TRY(stage_batch(s, draw));
+    return dmc__regress_update(&s->regress, draw, &opt, &note->loss, NULL);
 }
 
 dmc_status dmc__sft_run(dmc__align *a, const dmc__sft_config *c, dmc__align_result *r)

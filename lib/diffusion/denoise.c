@@ -293,19 +293,19 @@ dmc_status dmc__denoise_backward(dmc__denoise *n, const float *derr)
     return backward(n);
 }
 
-/* 1/batch each, but not a number where an error is infinite: 1/batch + 0 (err - 1/batch). So the gradient tells. */
-static dmc_status seed_mean(dmc__denoise *n)
+/* The same each, but not a number where an error is infinite: x + 0 (err - x). So the gradient tells. */
+static dmc_status seed_mean(dmc__denoise *n, double weight)
 {
-    dmc_kargs fill = {.out = n->derr, .dim = {n->affine.batch}, .attr = {1. / n->affine.batch}};
+    dmc_kargs fill = {.out = n->derr, .dim = {n->affine.batch}, .attr = {weight / n->affine.batch}};
     dmc_kargs mark = {.in = {n->err}, .out = n->derr, .dim = {n->affine.batch}, .attr = {0}};
     DMC_TRY(dmc__dev_run(n->affine.device, DMC_OP_FILL, &fill));
     return dmc__dev_run(n->affine.device, DMC_OP_LERP, &mark);
 }
 
-dmc_status dmc__denoise_learn(dmc__denoise *n)
+dmc_status dmc__denoise_learn(dmc__denoise *n, double weight)
 {
     DMC_TRY(measure_error(n, n->weight, n->read));
-    DMC_TRY(seed_mean(n));
+    DMC_TRY(seed_mean(n, weight));
     return backward(n);
 }
 

@@ -36,8 +36,9 @@ dmc_status dmc__denoise_stage_times(dmc__denoise *n, const double *time);
 dmc_status dmc__denoise_stage_target(dmc__denoise *n, const float *target);
 /* On the device: what was staged, noised with this key, or (NULL) as it is, at time 0. */
 dmc_status dmc__denoise_send(dmc__denoise *n, const dmc__noise_key *key);
-/* On the device: forward, and backward from the mean of the errors; if one of them is not finite, the gradient is not either. */
-dmc_status dmc__denoise_learn(dmc__denoise *n);
+/* On the device: forward, and backward from weight times the mean of the errors; if one of them is not finite, the gradient is
+ * not either. */
+dmc_status dmc__denoise_learn(dmc__denoise *n, double weight);
 /* On the host, once the device was waited for: the mean of the errors. */
 double dmc__denoise_mean(const dmc__denoise *n);
 

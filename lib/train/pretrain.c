@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "../backend/replay.h"
+#include "../align/regress.h"
 #include "../base/clock.h"
 #include "checkpoint.h"
 
@@ -19,8 +19,7 @@ struct dmc__pretrain {
     dmc__learner *learner;
     dmc__chain *chain;
     dmc__denoise *denoise;
-    dmc__replay work;
-    dmc__live keys;                         /* (2,4) words: what an update adds to the keys of its noise, of dropout */
+    dmc__regress regress;
     int64_t step;
     size_t elems, cond;
     float *z, *conds, *mask, *weight, *err; /* (batch, ...) of a batch that is staged; err of one that is evaluated */
@@ -28,8 +27,6 @@ struct dmc__pretrain {
     float *returns;                         /* role value: (rows of the data) */
     double *time;
 };
-
-enum { KEY_WORDS = 4, STEP_WORD = 2 };
 
 static size_t outputs(const dmc__pretrain *p)
 {
@@ -64,12 +61,13 @@ static dmc_status make_parts(dmc__pretrain *p)
         return dmc__fail(DMC_EINVAL, "dmc_trainer_create: the context's device is %s, the model lives on %s", p->ref.ctx->name,
                          m->ref.ctx->name);
     DMC_TRY(make_host(p));
-    DMC_TRY(dmc__live_open(d, 2 * KEY_WORDS * sizeof(uint64_t), &p->keys));
     DMC_TRY(dmc__learner_create(m->net->graph, d, m->weights, NULL, 1, &p->learner));
     DMC_TRY(dmc__chain_create(m->net, d, p->config.batch, 0, NULL, &p->chain));
     DMC_TRY(dmc__denoise_create(p->chain, m->net, d, &m->process, p->config.batch, &p->denoise));
     dmc__denoise_noise_known(p->denoise, m->spec.inpaint);
-    return DMC_OK;
+    p->regress = (dmc__regress){.device = d, .denoise = p->denoise, .learner = p->learner, .dropout = p->chain,
+                                .seed = p->config.seed, .clean = m->spec.role == DMC__ROLE_INVERSE, .weight = 1};
+    return dmc__regress_open(&p->regress);
 }
 
 static dmc_status check_masks(const dmc__model *m, const dmc__pretrain_config *c)
@@ -115,8 +113,7 @@ void dmc__pretrain_destroy(dmc__pretrain *p)
     dmc__context_ref ref = p->ref;
     const dmc__allocator *a = &ref.ctx->alloc;
     const size_t n = (size_t)p->config.batch;
-    dmc__replay_drop(ref.ctx->device, &p->work);
-    dmc__live_close(ref.ctx->device, &p->keys);
+    dmc__regress_close(&p->regress);
     dmc__denoise_destroy(p->denoise);
     dmc__chain_destroy(p->chain);
     dmc__learner_destroy(p->learner);
@@ -203,61 +200,21 @@ static dmc_status stage_batch(dmc__pretrain *p, const draw *d)
     return dmc__denoise_stage_times(p->denoise, p->time);
 }
 
-/* To the device, with noise unless the network learns from clean samples. */
-static dmc_status send_batch(dmc__pretrain *p, const dmc__noise_key *key)
-{
-    return dmc__denoise_send(p->denoise, p->model->spec.role == DMC__ROLE_INVERSE ? NULL : key);
-}
-
-/* An update adds its number to the keys: on the device in what is recorded, else here. */
-static void set_keys(dmc__pretrain *p)
-{
-    uint64_t *const noise = p->keys.host, *const dropout = noise + KEY_WORDS;
-    const uint64_t step = (uint64_t)p->step;
-    noise[STEP_WORD] = step;
-    dropout[STEP_WORD] = step * DMC__PLAN_STREAMS;
-    dmc__chain_set_dropout(p->chain, 1, p->config.seed, p->keys.device ? 0 : step);
-    dmc__chain_set_dropout_base(p->chain, p->keys.device ? (uint64_t *)p->keys.device + KEY_WORDS : NULL);
-}
-
-/* All that the device does in an update. */
-static dmc_status work(void *self)
-{
-    dmc__pretrain *p = self;
-    const dmc__noise_key key = {.seed = p->config.seed, .purpose = DMC_STREAM_NOISE, .base = p->keys.device,
-                                .step = p->keys.device ? 0 : (uint64_t)p->step};
-    DMC_TRY(dmc__live_send(p->ref.ctx->device, &p->keys));
-    DMC_TRY(send_batch(p, &key));
-    DMC_TRY(dmc__denoise_learn(p->denoise));
-    return dmc__learner_apply(p->learner);
-}
-
-/* Where the loss is not finite the gradient is not either, and the weights stay as they are. */
-static dmc_status conclude(dmc__pretrain *p, dmc__pretrain_metrics *m)
-{
-    const double loss = dmc__denoise_mean(p->denoise);
-    const dmc_status status = dmc__learner_conclude(p->learner, &m->grad_norm);
-    if (!isfinite(loss))
-        return dmc__fail(DMC_ENUMERIC, "dmc_trainer_step: the loss of update %lld is not finite", (long long)p->step + 1);
-    DMC_TRY(status);
-    p->step++;
-    m->loss += loss;
-    return DMC_OK;
-}
-
 static dmc_status update(dmc__pretrain *p, dmc__pretrain_metrics *m)
 {
     dmc__adamw_config c = dmc__adamw_defaults();
+    double loss;
     c.lr = m->lr = dmc__lr_cosine(p->config.lr, p->step, p->config.warmup, p->config.steps);
     c.weight_decay = p->config.weight_decay;
     c.max_norm = p->config.grad_clip;
     c.ema = p->config.ema;
     dmc__chain_bind(p->chain, dmc__learner_weights(p->learner), dmc__learner_grads(p->learner));
-    set_keys(p);
     DMC_TRY(stage_batch(p, &(draw){.seed = p->config.seed, .step = (uint64_t)p->step}));
-    DMC_TRY(dmc__learner_prepare(p->learner, &c));
-    DMC_TRY(dmc__replay_run(p->ref.ctx->device, &p->work, work, p));
-    return conclude(p, m);
+    const dmc_status status = dmc__regress_update(&p->regress, (uint64_t)p->step, &c, &loss, &m->grad_norm);
+    if (status < 0) return dmc__fail_in(status, "dmc_trainer_step");
+    p->step++;
+    m->loss += loss;
+    return DMC_OK;
 }
 
 dmc_status dmc__pretrain_step(dmc__pretrain *p, int32_t n, dmc__pretrain_metrics *m)
@@ -278,7 +235,7 @@ static dmc_status add_loss(dmc__pretrain *p, const draw *d, double *loss)
 {
     const dmc__noise_key key = {.seed = d->seed, .purpose = DMC_STREAM_BANK, .step = d->step};
     DMC_TRY(stage_batch(p, d));
-    DMC_TRY(send_batch(p, &key));
+    DMC_TRY(dmc__denoise_send(p->denoise, p->regress.clean ? NULL : &key));
     DMC_TRY(dmc__denoise_error(p->denoise, p->err));
     for (int32_t i = 0; i < p->config.batch; i++) *loss += p->err[i] / (double)p->config.batch / EVAL_BATCHES;
     return DMC_OK;
