@@ -13,6 +13,7 @@
 
 #include "critic.h"
 #include "model.h"
+#include "sampler.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,6 +36,10 @@ typedef struct dmc_align_options {
     double row_discount;    /* planner: row h of a plan counts row_discount^h in the reward; 0 = row 0 only; default 0.99 */
     uint64_t seed;          /* default 0                                                                   */
     const char *lora_targets; /* comma-separated patterns with * over tensor names; default "*" (all linear and conv) */
+    /* DMC_SAMPLER_* of the samples that are judged and learnt from; default auto: ddpm, on edm and flow euler. PPO and REINFORCE
+     * need noise in every step: in place of a deterministic sampler they take ddpm. Not heun, dpmpp_2m, sde_dpmpp_2m. */
+    int32_t sampler;
+    int32_t steps;          /* denoising steps, at most the model's; default 0 = the model's               */
 } dmc_align_options;
 
 enum { DMC_RL_PPO = 0, DMC_RL_REINFORCE = 1, DMC_RL_QVPG = 2 };

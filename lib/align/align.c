@@ -1,5 +1,5 @@
 /* align.c — making an aligner, and the small things every method asks it for. */
-#include "align.h"
+#include "cascade.h"
 
 #include <math.h>
 #include <string.h>
@@ -29,6 +29,7 @@ static dmc_status make_buffers(dmc__align *a)
         DMC_TRY(DMC_NEW(a->alloc, n * e, &a->mask));
         DMC_TRY(DMC_NEW(a->alloc, n * e, &a->known));
     }
+    DMC_TRY(DMC_NEW(a->alloc, n, &a->rewards));
     DMC_TRY(DMC_NEW(a->alloc, n, &a->gated));
     return DMC_NEW(a->alloc, n * e, &a->host);
 }
@@ -87,6 +88,7 @@ void dmc__align_destroy(dmc__align *a)
     DMC_FREE(a->alloc, a->mask, n * e);
     DMC_FREE(a->alloc, a->known, n * e);
     DMC_FREE(a->alloc, a->host, n * e);
+    DMC_FREE(a->alloc, a->rewards, n);
     DMC_FREE(a->alloc, a->gated, n);
     dmc__str_free(a->alloc, a->lora_targets);
     DMC_FREE(a->alloc, a, 1);
@@ -141,12 +143,37 @@ dmc_status dmc__align_forget(dmc__align *a)
     return DMC_OK;
 }
 
+int32_t dmc__align_steps(const dmc__align *a)
+{
+    return a->config.steps > 0 ? a->config.steps : a->process->steps;
+}
+
+static int32_t is_ode(int32_t sampler)
+{
+    return sampler == DMC__SAMPLER_DDIM || sampler == DMC__SAMPLER_EULER || sampler == DMC__SAMPLER_DPM ||
+           sampler == DMC__SAMPLER_DPMPP;
+}
+
+/* What auto deploys, but Euler for Heun, whose rows hand slopes on. */
+static int32_t sampler_of(const dmc__align *a)
+{
+    const int32_t kind = a->process->config.kind;
+    if (a->config.sampler != DMC__SAMPLER_AUTO) return a->config.sampler;
+    return kind == DMC__PROCESS_EDM || kind == DMC__PROCESS_FLOW ? DMC__SAMPLER_EULER : DMC__SAMPLER_DDPM;
+}
+
 dmc_status dmc__align_table(const dmc__align *a, double std_floor, dmc__table *out)
 {
     dmc__table_config c = dmc__table_defaults(a->process);
-    c.sampler = DMC__SAMPLER_DDPM;
+    c.sampler = sampler_of(a);
+    if (std_floor > 0 && is_ode(c.sampler)) c.sampler = DMC__SAMPLER_DDPM;
+    c.steps = dmc__align_steps(a);
     c.std_floor = std_floor;
-    return dmc__table_create(a->alloc, a->process, &c, out);
+    DMC_TRY(dmc__table_create(a->alloc, a->process, &c, out));
+    if (!out->carries) return DMC_OK;
+    dmc__table_free(out);
+    return dmc__fail(DMC_EINVAL, "dmc_aligner_create: sampler = heun, dpmpp_2m or sde_dpmpp_2m hands slopes on from step to step, "
+                     "which no gradient follows; take euler, dpmpp or sde_dpmpp");
 }
 
 /* Fill the staging rows [first, first+repeat) with one condition. */

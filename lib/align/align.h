@@ -1,7 +1,8 @@
 /* align.h — the aligner: one adapter over a frozen foundation, and the pieces every method uses.
  *
  * Each method is a `dmc__stage`: how to do one update. dmc__stage_run drives it: evaluation on a fixed bank, keep-best,
- * collapse detection with roll-back (methods.md 6). Method files do not include each other.
+ * collapse detection with roll-back (methods.md 6). Methods have headers of their own (rl.h, ...) and do not include each other's,
+ * but sequence.h.
  */
 #ifndef DMC_ALIGN_H
 #define DMC_ALIGN_H
@@ -15,6 +16,7 @@
 typedef struct dmc__align_config {
     int32_t lora_rank, batch, candidates, eval_every, eval_conditions;
     int32_t noised_known; /* the model's convention of in-painting: rollout.h */
+    int32_t sampler, steps; /* DMC__SAMPLER_*; 0 = the process's */
     double lora_alpha, lr, weight_decay, grad_clip, std_floor;
     uint64_t seed;
     const char *lora_targets;
@@ -63,7 +65,7 @@ typedef struct dmc__align {
     dmc__reward judge;           /* of `batch` samples, no gradient */
     float *cond, *mask, *known;  /* host staging: batch conditions */
     float *host;                 /* (batch, elems) */
-    float *gated;                /* (batch): rewards after a cascade pass */
+    float *rewards, *gated;      /* (batch): of samples, and after a cascade pass */
     struct dmc__cascade *cascade;/* NULL until trained */
 } dmc__align;
 
@@ -83,8 +85,11 @@ dmc_status dmc__align_need_reward(dmc__align *a);
 void dmc__align_drop_reward(dmc__align *a);
 /* Back to the foundation: adapter as initialised, no cascade. */
 dmc_status dmc__align_forget(dmc__align *a);
-/* Table with the process's T steps of DDPM; std_floor 0 = as sampled at evaluation. */
+/* Table of the configured sampler and steps; std_floor 0 = as sampled at evaluation. With a floor every step has noise: DDPM's
+ * stands in for a sampler that has none. */
 dmc_status dmc__align_table(const dmc__align *a, double std_floor, dmc__table *out);
+/* Denoising steps of these tables. */
+int32_t dmc__align_steps(const dmc__align *a);
 /* Stage conditions for `groups` draws (each repeated `repeat` times; groups*repeat = batch of r, whose own group is 1 or
  * `repeat`) into a roll-out. */
 dmc_status dmc__align_condition(dmc__align *a, dmc__rollout *r, int32_t groups, int32_t repeat, uint64_t draw, int32_t held);
@@ -117,47 +122,5 @@ dmc_status dmc__stage_run(dmc__align *a, const dmc__stage *s, dmc__align_result 
 dmc_status dmc__align_score(dmc__align *a, double *mean, double *se);
 /* KL per dimension of the whole chain to the foundation, on the evaluation bank. */
 dmc_status dmc__align_kl(dmc__align *a, double *kl);
-
-/* ---- methods ---------------------------------------------------------------------------------------- */
-enum { DMC__RL_PPO = 0, DMC__RL_REINFORCE = 1, DMC__RL_QVPG = 2 };
-enum { DMC__KAPPA_GEOM = 0, DMC__KAPPA_LINEAR = 1, DMC__KAPPA_CONST = 2, DMC__KAPPA_PROJ = 3 };
-
-typedef struct dmc__rl_config {
-    int32_t method, updates, last_k, kappa, epochs;
-    int32_t kl_exact; /* else |eps - eps_ref|^2 */
-    double kappa_gamma, clip, kl, advantage_clip;
-} dmc__rl_config;
-typedef struct dmc__dpo_config { int32_t updates, refresh, pool; double gamma, anchor, margin; } dmc__dpo_config;
-typedef struct dmc__sft_config { int32_t updates, rounds, pool, conditions; double likelihood, replay; } dmc__sft_config;
-typedef struct dmc__cascade_config {
-    int32_t updates, conditions, pool;
-    double fork_min, fork_max, gain, adherence;
-} dmc__cascade_config;
-typedef struct dmc__sequence_config {
-    int32_t passes, cascade;
-    const char *order;
-    dmc__rl_config rl;
-    dmc__dpo_config dpo;
-    dmc__sft_config sft;
-    dmc__cascade_config cascade_config;
-} dmc__sequence_config;
-
-dmc_status dmc__rl_run(dmc__align *a, const dmc__rl_config *c, dmc__align_result *r);
-dmc_status dmc__dpo_run(dmc__align *a, const dmc__dpo_config *c, dmc__align_result *r);
-dmc_status dmc__sft_run(dmc__align *a, const dmc__sft_config *c, dmc__align_result *r);
-dmc_status dmc__cascade_run(dmc__align *a, const dmc__cascade_config *c, dmc__align_result *r);
-dmc_status dmc__sequence_run(dmc__align *a, const dmc__sequence_config *c, dmc__align_result *r);
-
-/* The trained cascade p(x_r | x_cond, c): the model's network grown by a clean side input, all weights its own. */
-typedef struct dmc__cascade {
-    dmc__net *net;
-    dmc__learner *learner;
-    dmc__rollout *sample;        /* `batch` samples */
-} dmc__cascade;
-/* A cascade whose output equals that of `weights` for any side input (grown columns are zero). */
-dmc_status dmc__cascade_create(const dmc__align *a, const void *weights, dmc__cascade **out);
-void dmc__cascade_destroy(const dmc__allocator *a, dmc__cascade *c);
-/* One pass over the samples in a->sample with the conditions staged in a; z_0 is then in c->sample. */
-dmc_status dmc__cascade_sample(dmc__align *a, dmc__cascade *c, uint64_t draw);
 
 #endif

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "align.h"
+#include "cascade.h"
 #include "regress.h"
 #include "candidates.h"
 
@@ -214,7 +214,7 @@ static dmc_status collect_pairs(casc *s)
 /* The pool is drawn forked: candidates of a group share the re-noised latent of one sample. */
 static dmc_status make_pairs(casc *s)
 {
-    const int32_t steps = s->a->process->steps;
+    const int32_t steps = dmc__align_steps(s->a);
     const dmc__stream t = {s->a->config.seed, DMC_STREAM_TIME, dmc__align_draw(s->a), 0};
     const double share = s->c.fork_min + (s->c.fork_max - s->c.fork_min) * dmc__rng_uniform(&t, 0);
     int32_t row = (int32_t)((1 - share) * steps); /* row 0 is the noisiest */
@@ -281,9 +281,9 @@ dmc_status dmc__cascade_run(dmc__align *a, const dmc__cascade_config *c, dmc__al
     dmc_status status;
     casc s = {.a = a, .c = *c, .batch = a->config.batch, .elems = dmc__align_elems(a), .cond = (size_t)dmc__view_cond(&a->view)};
     DMC_TRY(dmc__align_need_reward(a));
-    if (a->process->steps < 2)
-        return dmc__fail(DMC_ESTATE, "dmc_align_cascade: train_steps = %d, must be at least 2 to share a latent",
-                         a->process->steps);
+    if (dmc__align_steps(a) < 2)
+        return dmc__fail(DMC_ESTATE, "dmc_align_cascade: samples have %d steps, must be at least 2 to share a latent",
+                         dmc__align_steps(a));
     if (c->fork_min > c->fork_max)
         return dmc__fail(DMC_EINVAL, "dmc_align_cascade: fork_min = %g is above fork_max = %g", c->fork_min, c->fork_max);
     DMC_TRY_GOTO(status, make_host(&s), done);

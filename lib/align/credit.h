@@ -2,7 +2,7 @@
 #ifndef DMC_ALIGN_CREDIT_H
 #define DMC_ALIGN_CREDIT_H
 
-#include "align.h"
+#include "rl.h"
 
 /* Group-relative advantages (methods.md 2.1): (r - mean of the group) / (std over all + 1e-8), clipped to +-clip. A
  * group whose rewards are all equal gets zeros. adv may alias r. */

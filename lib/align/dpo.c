@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "align.h"
+#include "dpo.h"
 #include "candidates.h"
 
 typedef struct dpo {

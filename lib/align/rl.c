@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "align.h"
+#include "rl.h"
 #include "credit.h"
 
 typedef struct rl {
@@ -293,9 +293,9 @@ static void tighten(void *self)
 
 static dmc_status check(const dmc__align *a, const dmc__rl_config *c)
 {
-    if (c->last_k > a->process->steps)
-        return dmc__fail(DMC_ERANGE, "dmc_align_rl: last_k = %d, must be 0..%d (the model's train_steps)", c->last_k,
-                         a->process->steps);
+    if (c->last_k > dmc__align_steps(a))
+        return dmc__fail(DMC_ERANGE, "dmc_align_rl: last_k = %d, must be 0..%d (the steps of a sample)", c->last_k,
+                         dmc__align_steps(a));
     if (c->method == DMC__RL_QVPG && c->kappa == DMC__KAPPA_PROJ)
         return dmc__fail(DMC_EINVAL, "dmc_align_rl: kappa = proj weighs likelihood terms, method qvpg has none");
     return DMC_OK;
@@ -307,7 +307,7 @@ dmc_status dmc__rl_run(dmc__align *a, const dmc__rl_config *c, dmc__align_result
     dmc_status status;
     DMC_TRY(check(a, c));
     DMC_TRY(dmc__align_need_reward(a));
-    rl s = {.a = a, .c = *c, .k = c->last_k ? c->last_k : a->process->steps, .batch = a->config.batch,
+    rl s = {.a = a, .c = *c, .k = c->last_k ? c->last_k : dmc__align_steps(a), .batch = a->config.batch,
             .elems = dmc__align_elems(a), .kl_weight = c->kl};
     const dmc__stage stage = {.name = "rl", .updates = c->updates, .self = &s, .update = update, .tighten = tighten,
                               .learner = a->learner};

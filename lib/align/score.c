@@ -1,6 +1,6 @@
 /* score.c — how good the present weights are: the owner's score, or the mean reward on a fixed bank; and how far they
  * have moved from the foundation. The bank's conditions and noise never change, so scores are paired. */
-#include "align.h"
+#include "cascade.h"
 
 #include <math.h>
 
@@ -38,10 +38,10 @@ static dmc_status score_bank(dmc__align *a, double *mean, double *se)
     double sum = 0, square = 0;
     dmc__rollout_bind(a->sample, dmc__learner_weights(a->learner), NULL, dmc__rollout_rows(a->sample));
     for (int32_t b = 0; b < batches; b++) {
-        DMC_TRY(score_batch(a, (uint64_t)b, a->host));
+        DMC_TRY(score_batch(a, (uint64_t)b, a->rewards));
         for (int32_t g = 0; g < groups; g++) {
             double m = 0;
-            for (int32_t i = 0; i < pool; i++) m += a->host[g * pool + i];
+            for (int32_t i = 0; i < pool; i++) m += a->rewards[g * pool + i];
             sum += m / pool;
             square += (m / pool) * (m / pool);
         }
@@ -94,7 +94,7 @@ dmc_status dmc__align_kl(dmc__align *a, double *kl)
     dmc__chain_bind(now, dmc__learner_weights(a->learner), NULL);
     dmc__chain_bind(foundation, a->foundation, NULL);
     dmc__rollout_bind(a->sample, dmc__learner_weights(a->learner), NULL, dmc__rollout_rows(a->sample));
-    DMC_TRY_GOTO(status, score_batch(a, 0, a->host), done);
+    DMC_TRY_GOTO(status, score_batch(a, 0, a->rewards), done);
     status = sum_chain_kl(a, now, foundation, memory, dmc__dev_at(a->device, memory, n * e),
                           dmc__dev_at(a->device, memory, 2 * n * e), kl);
 done:

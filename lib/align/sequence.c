@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "align.h"
+#include "sequence.h"
 
 enum { MAX_STAGES = 8 };
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "align.h"
+#include "sft.h"
 #include "regress.h"
 #include "candidates.h"
 

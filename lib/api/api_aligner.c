@@ -1,8 +1,10 @@
 /* api_aligner.c — dmc_aligner: rewards from a critic or a callback, scores, the four methods and their sequence. */
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "../train/adapter_file.h"
+#include "align_options.h"
 #include "handles.h"
 #include "reward_callback.h"
 
@@ -68,7 +70,7 @@ static dmc_status make_run(dmc_aligner *a, const dmc_align_options *o)
                                  .eval_every = o->eval_every, .eval_conditions = o->eval_conditions, .lora_alpha = o->lora_alpha,
                                  .lr = o->lr, .weight_decay = o->weight_decay, .grad_clip = o->grad_clip,
                                  .std_floor = o->std_floor, .seed = o->seed, .lora_targets = o->lora_targets,
-                                 .noised_known = a->model->spec.inpaint};
+                                 .noised_known = a->model->spec.inpaint, .sampler = o->sampler, .steps = o->steps};
     const dmc__align_hooks hooks = {.user = a, .make_reward = make_reward, .free_reward = free_reward, .progress = progress_hook};
     const dmc__view view = dmc__model_view(a->model, a->data->data);
     DMC_TRY(use_critic(a));
@@ -146,11 +148,15 @@ dmc_status dmc_aligner_set_progress(dmc_aligner *a, dmc_progress_fn fn, void *us
     return DMC_OK;
 }
 
+/* What the report of the first version held. */
+enum { DMC_ALIGN_REPORT_LEAST = offsetof(dmc_align_report, seconds) + sizeof(double) };
+
 /* ---- the methods ------------------------------------------------------------------------------------ */
 
+/* Callers of an earlier version have a shorter one. */
 static dmc_status check_report(const char *function, const dmc_align_report *r)
 {
-    if (r && r->struct_size != sizeof *r)
+    if (r && (r->struct_size < DMC_ALIGN_REPORT_LEAST || r->struct_size > sizeof *r))
         return dmc__fail(DMC_EINVAL, "%s: report->struct_size = %u, set it to sizeof *report = %zu", function, r->struct_size,
                          sizeof *r);
     return DMC_OK;
@@ -158,48 +164,12 @@ static dmc_status check_report(const char *function, const dmc_align_report *r)
 
 static dmc_status give_report(dmc_status status, const dmc__align_result *x, dmc_align_report *r)
 {
-    if (r)
-        *r = (dmc_align_report){.struct_size = sizeof *r, .updates = x->updates, .rollbacks = x->rollbacks, .accepted = x->accepted,
-                                .before = x->before, .after = x->after, .before_se = x->before_se, .after_se = x->after_se,
-                                .kl = x->kl, .seconds = x->seconds};
+    if (!r) return status;
+    const dmc_align_report all = {.struct_size = r->struct_size, .updates = x->updates, .rollbacks = x->rollbacks,
+                                  .accepted = x->accepted, .before = x->before, .after = x->after, .before_se = x->before_se,
+                                  .after_se = x->after_se, .kl = x->kl, .seconds = x->seconds};
+    memcpy(r, &all, all.struct_size);
     return status;
-}
-
-static dmc_status take_rl(const dmc_rl_options *o, dmc__rl_config *c)
-{
-    dmc_rl_options t;
-    DMC_TRY(dmc__field_take(DMC_OPTIONS_RL, o, &t));
-    *c = (dmc__rl_config){.method = t.method, .updates = t.updates, .last_k = t.last_k, .kappa = t.kappa, .epochs = t.epochs,
-                          .kl_exact = t.kl_kind == DMC_KL_EXACT, .kappa_gamma = t.kappa_gamma, .clip = t.clip, .kl = t.kl,
-                                  .advantage_clip = t.advantage_clip};
-    return DMC_OK;
-}
-
-static dmc_status take_dpo(const dmc_dpo_options *o, dmc__dpo_config *c)
-{
-    dmc_dpo_options t;
-    DMC_TRY(dmc__field_take(DMC_OPTIONS_DPO, o, &t));
-    *c = (dmc__dpo_config){.updates = t.updates, .refresh = t.refresh, .pool = t.pool, .gamma = t.gamma, .anchor = t.anchor,
-                           .margin = t.margin};
-    return DMC_OK;
-}
-
-static dmc_status take_sft(const dmc_sft_options *o, dmc__sft_config *c)
-{
-    dmc_sft_options t;
-    DMC_TRY(dmc__field_take(DMC_OPTIONS_SFT, o, &t));
-    *c = (dmc__sft_config){.updates = t.updates, .rounds = t.rounds, .pool = t.pool, .conditions = t.conditions,
-                           .likelihood = t.likelihood, .replay = t.replay};
-    return DMC_OK;
-}
-
-static dmc_status take_cascade(const dmc_cascade_options *o, dmc__cascade_config *c)
-{
-    dmc_cascade_options t;
-    DMC_TRY(dmc__field_take(DMC_OPTIONS_CASCADE, o, &t));
-    *c = (dmc__cascade_config){.updates = t.updates, .conditions = t.conditions, .pool = t.pool, .fork_min = t.fork_min,
-                               .fork_max = t.fork_max, .gain = t.gain, .adherence = t.adherence};
-    return DMC_OK;
 }
 
 dmc_status dmc_align_rl(dmc_aligner *a, const dmc_rl_options *o, dmc_align_report *report)
@@ -208,7 +178,7 @@ dmc_status dmc_align_rl(dmc_aligner *a, const dmc_rl_options *o, dmc_align_repor
     dmc__align_result r = {0};
     DMC_NEED("dmc_align_rl", a);
     DMC_TRY(check_report("dmc_align_rl", report));
-    DMC_TRY(take_rl(o, &c));
+    DMC_TRY(dmc__take_rl(o, &c));
     return give_report(dmc__rl_run(a->run, &c, &r), &r, report);
 }
 
@@ -218,7 +188,7 @@ dmc_status dmc_align_dpo(dmc_aligner *a, const dmc_dpo_options *o, dmc_align_rep
     dmc__align_result r = {0};
     DMC_NEED("dmc_align_dpo", a);
     DMC_TRY(check_report("dmc_align_dpo", report));
-    DMC_TRY(take_dpo(o, &c));
+    DMC_TRY(dmc__take_dpo(o, &c));
     return give_report(dmc__dpo_run(a->run, &c, &r), &r, report);
 }
 
@@ -228,7 +198,7 @@ dmc_status dmc_align_sft(dmc_aligner *a, const dmc_sft_options *o, dmc_align_rep
     dmc__align_result r = {0};
     DMC_NEED("dmc_align_sft", a);
     DMC_TRY(check_report("dmc_align_sft", report));
-    DMC_TRY(take_sft(o, &c));
+    DMC_TRY(dmc__take_sft(o, &c));
     return give_report(dmc__sft_run(a->run, &c, &r), &r, report);
 }
 
@@ -238,7 +208,7 @@ dmc_status dmc_align_cascade(dmc_aligner *a, const dmc_cascade_options *o, dmc_a
     dmc__align_result r = {0};
     DMC_NEED("dmc_align_cascade", a);
     DMC_TRY(check_report("dmc_align_cascade", report));
-    DMC_TRY(take_cascade(o, &c));
+    DMC_TRY(dmc__take_cascade(o, &c));
     return give_report(dmc__cascade_run(a->run, &c, &r), &r, report);
 }
 
@@ -251,10 +221,10 @@ dmc_status dmc_align_sequence(dmc_aligner *a, const dmc_sequence_options *o, con
     DMC_TRY(check_report("dmc_align_sequence", report));
     DMC_TRY(dmc__field_take(DMC_OPTIONS_SEQUENCE, o, &t));
     dmc__sequence_config c = {.passes = t.passes, .cascade = t.cascade, .order = t.order};
-    DMC_TRY(take_rl(rl, &c.rl));
-    DMC_TRY(take_dpo(dpo, &c.dpo));
-    DMC_TRY(take_sft(sft, &c.sft));
-    DMC_TRY(take_cascade(cascade, &c.cascade_config));
+    DMC_TRY(dmc__take_rl(rl, &c.rl));
+    DMC_TRY(dmc__take_dpo(dpo, &c.dpo));
+    DMC_TRY(dmc__take_sft(sft, &c.sft));
+    DMC_TRY(dmc__take_cascade(cascade, &c.cascade_config));
     return give_report(dmc__sequence_run(a->run, &c, &r), &r, report);
 }
 

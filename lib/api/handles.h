@@ -3,7 +3,7 @@
 #define DMC_API_HANDLES_H
 
 #include "../../include/libdmc/libdmc.h"
-#include "../align/align.h"
+#include "../align/sequence.h"
 #include "../config/field.h"
 #include "../runtime/sampler.h"
 #include "../train/evaluate.h"

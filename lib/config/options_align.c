@@ -15,6 +15,10 @@
     X##_REAL(T, std_floor, 0.1, 1e-4, 1, "least standard deviation of a stochastic step")         \
     X##_REAL(T, row_discount, 0.99, 0, 1, "planner: row h of a plan counts row_discount^h")       \
     X##_SEED(T, seed, "seed of samples and noise")                                                \
-    X##_TEXT(T, lora_targets, "*", "comma-separated patterns with * over tensor names")
+    X##_TEXT(T, lora_targets, "*", "comma-separated patterns with * over tensor names")           \
+    X##_CHOICE(T, sampler, DMC_SAMPLER_AUTO, "auto", 13,                                          \
+               "ddpm ddim euler heun euler_maruyama flow_sde reinflow dpm dpmpp dpmpp_2m sde_dpm sde_dpmpp sde_dpmpp_2m auto", \
+               "how the samples that are judged and learnt from come about; auto: ddpm, on edm and flow euler") \
+    X##_INT(T, steps, 0, 0, 1000, "denoising steps, at most the model's; 0 = the model's")
 
 DMC__OPTIONS_TABLE(dmc__options_align, DMC_OPTIONS_ALIGN, dmc_align_options, ALIGN_FIELDS, 0);

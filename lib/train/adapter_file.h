@@ -2,7 +2,7 @@
 #ifndef DMC_TRAIN_ADAPTER_FILE_H
 #define DMC_TRAIN_ADAPTER_FILE_H
 
-#include "../align/align.h"
+#include "../align/cascade.h"
 
 /* Tensors "<layer>.lora_A", "<layer>.lora_B" in PyTorch shapes, or the weights' own names when lora_rank = 0; a cascade's
  * weights under "cascade.". The file names the foundation by a digest of its weights; loading refuses any other. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../lib/align/align.h"
+#include "../../lib/align/sequence.h"
 #include "../../lib/api/handles.h"
 
 enum { BANDIT_ROWS = 512, BANDIT_EPISODE = 4 };

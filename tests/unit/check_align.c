@@ -206,6 +206,84 @@ START_TEST(a_cascade_starts_as_the_model)
 END_TEST
 
 /* Forked candidates are closer to each other than independent ones, and share nothing across groups. */
+static int32_t far_reward(void *user, size_t n, const float *z, const float *obs, float *r, float *grad)
+{
+    bandit_reward(user, n, z, obs, r, grad);
+    for (size_t i = 0; i < n; i++) r[i] = 0.01f * r[i] - 5; /* below every sample */
+    return 0;
+}
+
+/* Where a pass is taken only if it gains, the score is of the same rewards: a new cascade changes little. */
+START_TEST(a_score_with_a_cascade_is_of_rewards)
+{
+    bandit b;
+    const dmc_align_options o = bandit_options();
+    double without, with, se;
+    bandit_open(&b, "cpu", 50, &o);
+    ck_assert_int_eq(dmc_aligner_set_reward(b.aligner, far_reward, &b, 1), DMC_OK);
+    dmc__align *a = b.aligner->run;
+    ck_assert_int_eq(dmc__align_need_reward(a), DMC_OK);
+    ck_assert_int_eq(dmc__align_score(a, &without, &se), DMC_OK);
+    ck_assert_int_eq(dmc__cascade_create(a, a->foundation, &a->cascade), DMC_OK);
+    ck_assert_int_eq(dmc__align_score(a, &with, &se), DMC_OK);
+    ck_assert_double_eq_tol(without, -5, 0.02);
+    ck_assert_double_ge(with, without);
+    ck_assert_double_eq_tol(with, -5, 0.02);
+    bandit_close(&b);
+}
+END_TEST
+
+static const struct {
+    int32_t process, sampler, steps, deterministic, floored;
+} tables[] = {
+    {DMC_PROCESS_VP, DMC_SAMPLER_AUTO, 0, 0, 0},
+    {DMC_PROCESS_VP, DMC_SAMPLER_DDIM, 3, 1, 0},
+    {DMC_PROCESS_FLOW, DMC_SAMPLER_AUTO, 0, 1, 0},
+    {DMC_PROCESS_EDM, DMC_SAMPLER_AUTO, 4, 1, 0},
+    {DMC_PROCESS_VP, DMC_SAMPLER_DDIM, 3, 0, 1},
+    {DMC_PROCESS_FLOW, DMC_SAMPLER_AUTO, 0, 0, 1},
+};
+
+/* With a floor every step has noise, so that it has a likelihood. */
+START_TEST(samples_are_drawn_as_they_will_be)
+{
+    bandit b;
+    dmc_align_options o = bandit_options();
+    dmc__table t;
+    o.sampler = tables[_i].sampler;
+    o.steps = tables[_i].steps;
+    bandit_open_process(&b, "cpu", 1, &o, tables[_i].process);
+    ck_assert_int_eq(dmc__align_table(b.aligner->run, tables[_i].floored ? 0.05 : 0, &t), DMC_OK);
+    ck_assert_int_eq(t.k, tables[_i].steps ? tables[_i].steps : 5);
+    for (int32_t k = 0; k + 1 < t.k; k++) ck_assert_int_eq(t.row[k].S == 0, tables[_i].deterministic);
+    ck_assert_int_eq(t.row[t.k - 1].S > 0, tables[_i].floored);
+    dmc__table_free(&t);
+    bandit_close(&b);
+}
+END_TEST
+
+/* A program of the first version has a shorter report, and nothing is written behind it. */
+START_TEST(reports_may_grow)
+{
+    bandit b;
+    dmc_align_options o = bandit_options();
+    dmc_rl_options rl;
+    struct {
+        dmc_align_report r;
+        char behind;
+    } x = {.r.struct_size = offsetof(dmc_align_report, seconds) + sizeof(double), .behind = 7};
+    dmc_rl_options_init(&rl, sizeof rl);
+    rl.updates = 1;
+    bandit_open(&b, "cpu", 1, &o);
+    ck_assert_int_eq(dmc_align_rl(b.aligner, &rl, &x.r), DMC_OK);
+    ck_assert_int_eq(x.r.updates, 1);
+    ck_assert_int_eq(x.behind, 7);
+    x.r.struct_size--;
+    ck_assert_int_eq(dmc_align_rl(b.aligner, &rl, &x.r), DMC_EINVAL);
+    bandit_close(&b);
+}
+END_TEST
+
 START_TEST(forked_candidates_vary_one_sample)
 {
     bandit b;
@@ -355,6 +433,12 @@ START_TEST(bad_options_are_named)
     o = bandit_options();
     o.lora_targets = "nothing*";
     refused(dmc_aligner_create(NULL, b.model, b.data, NULL, &o, &a), DMC_EKEY, "nothing*");
+    o = bandit_options();
+    o.sampler = DMC_SAMPLER_HEUN;
+    refused(dmc_aligner_create(NULL, b.model, b.data, NULL, &o, &a), DMC_EINVAL, "take euler");
+    o.sampler = DMC_SAMPLER_AUTO;
+    o.steps = 6;
+    refused(dmc_aligner_create(NULL, b.model, b.data, NULL, &o, &a), DMC_ERANGE, "steps = 6");
     bandit_close(&b);
 }
 END_TEST
@@ -399,6 +483,9 @@ Suite *dmc_suite_align(void)
     tcase_add_test(t, truncation_changes_the_gradient);
     tcase_add_test(t, dpo_without_preferences_changes_nothing);
     tcase_add_test(t, a_cascade_starts_as_the_model);
+    tcase_add_test(t, a_score_with_a_cascade_is_of_rewards);
+    tcase_add_loop_test(t, samples_are_drawn_as_they_will_be, 0, (int)(sizeof tables / sizeof *tables));
+    tcase_add_test(t, reports_may_grow);
     tcase_add_test(t, forked_candidates_vary_one_sample);
     tcase_add_test(t, cascade_is_trained_saved_and_used);
     tcase_add_test(t, sequence_keeps_its_gains_and_saves_them);

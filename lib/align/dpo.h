@@ -1,0 +1,14 @@
+/* dpo.h — direct preference optimisation (methods.md 3). */
+#ifndef DMC_ALIGN_DPO_H
+#define DMC_ALIGN_DPO_H
+
+#include "align.h"
+
+typedef struct dmc__dpo_config {
+    int32_t updates, refresh, pool;
+    double gamma, anchor, margin;
+} dmc__dpo_config;
+
+dmc_status dmc__dpo_run(dmc__align *a, const dmc__dpo_config *c, dmc__align_result *r);
+
+#endif
