@@ -437,7 +437,7 @@ check-arm: deps-arm ## build for aarch64 and run the unit, ops and golden tests 
 	    $(PYTHON) tests/checks/run_step.py --totals
 
 CHECK_STEPS := check-layers check-format check-docs check-headers check-symbols test-unit test-ops test-emu test-golden test-rt \
-               cuda cuda-report check-cuda-plugin check-asan test-python examples-run install-check
+               cuda cuda-report check-cuda-plugin check-asan test-python examples-run toy2d install-check
 
 .PHONY: check
 check: build/.deps-check ## everything that needs no GPU; ends with one line of totals
@@ -502,6 +502,18 @@ samplers-table: $(filter %/nav1d,$(EXAMPLES)) ## nav1d: return and coherency of 
 	@mkdir -p build/samplers
 	$(call run,$(O)/examples/nav1d samplers build/samplers examples/nav1d > build/samplers/table.md)
 	$(call run,$(PYTHON) examples/nav1d/put_table.py samplers-table docs/results.md < build/samplers/table.md)
+
+# One seed is a test (a quarter of a minute); three are the table.
+.PHONY: toy2d reproduce-toy2d
+toy2d: $(filter %/toy2d,$(EXAMPLES)) ## the paper's Figure 2, one seed: fails where a factor of the paper or the support is not reached
+	@mkdir -p build/toy2d
+	$(call run,$(O)/examples/toy2d build/toy2d)
+	@echo "4 passed"
+reproduce-toy2d: $(filter %/toy2d,$(EXAMPLES)) ## the paper's Figure 2, three seeds, a minute; into docs/results.md, docs/toy2d.png
+	@mkdir -p build/toy2d
+	$(call run,$(O)/examples/toy2d build/toy2d 3 > build/toy2d/table.md)
+	$(call run,$(PYTHON) examples/nav1d/put_table.py reproduce-toy2d docs/results.md < build/toy2d/table.md)
+	@if [ -f build/toy2d/toy2d.png ]; then cp build/toy2d/toy2d.png docs/toy2d.png; fi
 
 # ---- packages ------------------------------------------------------------------------------------------------------
 

@@ -169,19 +169,34 @@ static dmc_status seed_reward_gradient(rl *s)
     return dmc__dev_run(s->a->device, DMC_OP_LERP, &scale);
 }
 
-static dmc_status update_qvpg(rl *s, dmc__align_note *note)
+/* g <- what it is before the row, and the gradient of the row's parameters. The divergence does not pass through the latent: it is of
+ * two networks at the same one, and what both do to it all but cancels. */
+static dmc_status row_through(rl *s, int32_t j, int32_t row, dmc__align_note *note)
 {
     dmc__device *d = s->a->device;
     const size_t n = (size_t)s->batch * s->elems;
+    dmc_kargs scale = {.in = {s->g}, .out = s->dmu, .dim = {(int32_t)n}, .attr = {s->kappa[j]}};
+    dmc_kargs zero = {.out = s->dmu, .dim = {(int32_t)n}};
+    if (s->kl_weight <= 0) {
+        DMC_TRY(dmc__dev_copy(d, s->dmu, s->g, n));
+        return dmc__chain_backward(s->now, s->dmu, s->kappa[j], j > 0 ? s->g : NULL);
+    }
+    DMC_TRY(dmc__dev_run(d, DMC_OP_FILL, &zero));
+    DMC_TRY(dmc__dev_run(d, DMC_OP_LERP, &scale));
+    DMC_TRY(add_kl(s, row, 1, note));
+    if (j > 0) DMC_TRY(dmc__chain_backward(s->now, s->g, 0, s->g));
+    return dmc__chain_backward(s->now, s->dmu, 1, NULL);
+}
+
+static dmc_status update_qvpg(rl *s, dmc__align_note *note)
+{
     DMC_TRY(draw_chains(s, s->dmu, note));
     DMC_TRY(seed_reward_gradient(s));
     note->loss = -note->reward / s->reward_std;
     for (int32_t j = s->k - 1; j >= 0; j--) {
         const int32_t row = table_row(s, j);
         DMC_TRY(dmc__chain_mean(s->now, s->chain, row, dmc__rollout_latent(s->chain, row), s->mu));
-        DMC_TRY(dmc__dev_copy(d, s->dmu, s->g, n));
-        if (s->kl_weight > 0) DMC_TRY(add_kl(s, row, 1, note));
-        DMC_TRY(dmc__chain_backward(s->now, s->dmu, s->kappa[j], j > 0 ? s->g : NULL));
+        DMC_TRY(row_through(s, j, row, note));
     }
     return DMC_OK;
 }
