@@ -170,11 +170,11 @@ static dmc_status ask_return(dmc__sampler *s)
     return dmc__rollout_set_cond(s->rollout, s->conds);
 }
 
-/* What is between two passes, and what pushes samples while they are drawn, asks the host. */
+/* Between two passes the host is asked. */
 static int32_t is_all_there(const dmc__sampler *s)
 {
     const int32_t passes = s->model->cascade ? s->config.cascade_passes : 0;
-    return dmc__dev_records(s->ref.ctx->device) && passes == 0 && !s->guide.guide.gradient;
+    return dmc__dev_records(s->ref.ctx->device) && passes == 0;
 }
 
 static dmc_status make_parts(dmc__sampler *s, const dmc__sampler_parts *p)
@@ -240,7 +240,7 @@ void dmc__sampler_destroy(dmc__sampler *s)
     if (s->judge.self) dmc__reward_critic_free(&s->judge);
     dmc__rollout_destroy(s->cascade);
     dmc__rollout_destroy(s->rollout);
-    dmc__sampler_guide_free(&s->guide, &ref.ctx->alloc);
+    dmc__sampler_guide_free(&s->guide);
     dmc__dev_free(ref.ctx->device, s->cascade_half, half_elems(s, s->cascade_net));
     dmc__dev_free(ref.ctx->device, s->half, half_elems(s, s->net));
     dmc__dev_free(ref.ctx->device, s->own, own_elems(s));

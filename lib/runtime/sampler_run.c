@@ -175,8 +175,6 @@ static dmc_status play(dmc__sampler *s, int32_t warm, float *actions)
     dmc__sampler_gather_conditions(s);
     if (warm) dmc__sampler_move_plan(s);
     DMC_TRY(dmc__sampler_play(s, warm, &draw));
-    DMC_TRY(judge(s, s->rollout));
-    DMC_TRY(dmc__dev_sync(s->ref.ctx->device));
     s->facts.steps = s->facts.planned = steps_of(s->rollout, warm ? s->warm_row : 0);
     s->facts.held = s->facts.partial = 0;
     s->call++;

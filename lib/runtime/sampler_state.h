@@ -79,7 +79,7 @@ dmc_status dmc__sampler_start(dmc__sampler *s, int32_t warm, const dmc__rollout_
 /* With records: write down an answer of either kind. After the warm-up. */
 dmc_status dmc__sampler_record(dmc__sampler *s);
 void dmc__sampler_erase(dmc__sampler *s);
-/* Play the recording of such an answer; what it comes to is in s->z when the device was waited for. */
+/* Play the recording of such an answer and wait for what it comes to: s->z and s->q. */
 dmc_status dmc__sampler_play(dmc__sampler *s, int32_t warm, const dmc__rollout_draw *draw);
 /* DMC_ERANGE unless a row of the plan before is left. */
 dmc_status dmc__sampler_warm_check(const dmc__sampler_config *c, const dmc__model *m);

@@ -6,14 +6,16 @@ static dmc__device *device(const dmc__sampler *s)
     return s->ref.ctx->device;
 }
 
-/* From conditions in the host's memory to candidates in the host's memory. */
+/* From conditions in the host's memory to candidates, and what the critic thinks of them, in the host's memory. */
 static dmc_status answer(dmc__sampler *s, int32_t warm)
 {
     const dmc__rollout_draw draw = {0};
     DMC_TRY(dmc__sampler_send_conditions(s));
     DMC_TRY(dmc__sampler_start(s, warm, &draw));
     while (dmc__rollout_next(s->rollout) < dmc__rollout_rows(s->rollout)) DMC_TRY(dmc__rollout_step(s->rollout));
-    return dmc__dev_out(device(s), s->z, dmc__rollout_sample(s->rollout), s->total * s->elems);
+    const void *z0 = dmc__rollout_sample(s->rollout);
+    if (s->judge.self) DMC_TRY(dmc__reward_critic_ask(&s->judge, z0, dmc__rollout_cond(s->rollout)));
+    return dmc__dev_out(device(s), s->z, z0, s->total * s->elems);
 }
 
 static dmc_status record(dmc__sampler *s, int32_t warm)
@@ -46,5 +48,8 @@ dmc_status dmc__sampler_play(dmc__sampler *s, int32_t warm, const dmc__rollout_d
 {
     dmc__rollout_note(s->rollout, draw);
     dmc__rollout_forget(s->rollout); /* a run in steps that comes next finds values of this one */
-    return dmc__dev_play(device(s), s->tape[warm]);
+    DMC_TRY(dmc__dev_play(device(s), s->tape[warm]));
+    DMC_TRY(dmc__dev_sync(device(s)));
+    if (s->judge.self) dmc__reward_critic_tell(&s->judge, 1, s->q);
+    return DMC_OK;
 }

@@ -300,18 +300,23 @@ def test_rebind(dataset, twins, cpu, cuda, obs):
             assert np.array_equal(s.sample(obs), before)
 
 
-def allocations():
-    """Of device and pinned memory so far, as tests/emu counts them; a GPU has another counter (make bench-cuda)."""
-    count = getattr(ctypes.CDLL(os.path.join(FOLDER, "libdmc-cuda.so")), "emu_allocations", None)
+def counted(name):
+    """A counter of tests/emu; a GPU has another one for allocations (make bench-cuda)."""
+    count = getattr(ctypes.CDLL(os.path.join(FOLDER, "libdmc-cuda.so")), name, None)
     if count is None:
         pytest.skip("not the plugin of tests/emu")
     count.restype = ctypes.c_uint64
     return count()
 
 
-def test_nothing_is_allocated_after_create(twins, cuda, obs):
+def allocations():
+    """Of device and pinned memory so far."""
+    return counted("emu_allocations")
+
+
+def test_nothing_is_allocated_after_create(twins, critics, cuda, obs):
     _, model = twins(**MLP)
-    with dmc.Sampler(model, context=cuda, candidates=4, steps=5) as sampler:
+    with dmc.Sampler(model, critics[1], context=cuda, candidates=4, steps=5, select="greedy") as sampler:
         before = allocations()
         for _ in range(3):
             sampler.sample(obs[0])
@@ -324,6 +329,70 @@ def test_nothing_is_allocated_after_create(twins, cuda, obs):
         assert allocations() == before
         with dmc.Sampler(model, context=cuda):
             assert allocations() > before
+
+
+ALONE = [
+    {},
+    *({"select": select} for select in ("greedy", "softmax", "expectation")),
+    {"guide": "critic"},
+    {"guide": "critic", "select": "greedy"},
+]
+
+
+@pytest.mark.parametrize("options", ALONE, ids=named)
+def test_an_answer_is_one_launch(twins, critics, cuda, obs, options):
+    """With a critic: conditions, steps and values of the candidates, and nothing beside."""
+    with sampler(twins(**MLP)[1], cuda, critics[1], candidates=4, steps=5, **options) as s:
+        for _ in range(3):
+            before = counted("emu_launches")
+            s.sample(obs)
+            assert counted("emu_launches") == before + 1
+        s.begin(obs)
+        assert counted("emu_launches") > before + 5
+
+
+def test_a_guided_plan_is_one_launch(twins, cpu, cuda, obs):
+    value = {"network": "unet1d_half", "role": "value", "obs_norm": "minmax", "horizon": 4, "train_steps": 5, **WIDE}
+    results = []
+    for model, worth, context in zip(twins(**PLANNER), twins(**value), (cpu, cuda)):
+        with sampler(model, context, value=worth, guide="value", guide_scale=0.5, warm_start=0.5) as s:
+            results.append([s.sample(obs) for _ in range(3)])
+            before = counted("emu_launches")
+            s.sample(obs)
+            assert counted("emu_launches") == before + (context is cuda)
+    near(results[1], results[0], 1e-3)
+    assert not np.array_equal(results[1], answers(twins(**PLANNER)[1], cuda, obs, calls=3, warm_start=0.5))
+
+
+def test_a_guided_policy_sees_new_observations(twins, cpu, cuda, obs):
+    """Its condition is fed twice, once as zeros."""
+    results = []
+    for model, context in zip(twins(**MLP, cond_dropout=0.2), (cpu, cuda)):
+        with sampler(model, context, guidance=2) as s, sampler(model, context, guidance=0) as null:
+            results.append([x.sample(o) for o in (obs, -obs) for x in (s, null)])
+    near(results[1], results[0], 1e-3)
+    assert not np.array_equal(results[1][0], results[1][2])
+
+
+@pytest.mark.parametrize("options", [{"select": "greedy"}, {"guide": "critic"}], ids=named)
+def test_a_critic_that_trains_on_shows(dataset, twins, cuda, obs, options):
+    """In the next answer, as other weights of the policy do."""
+    model, other = twins(**MLP)[1], twins(updates=60, **MLP)[1]
+    with dmc.Critic.create(dataset, context=cuda, **{**CRITIC, "lr": 3e-2}) as critic:
+        with sampler(model, cuda, critic, candidates=8, **options) as s:
+            before, q = s.sample(obs), s.info().q
+            critic.step(20)
+            s.reset(3)
+            after = s.sample(obs)
+            assert np.array_equal(after, answers(model, cuda, obs, critic, calls=1, candidates=8, **options)[0])
+            assert s.info().q != q and not np.array_equal(after, before)
+            best = np.minimum(*critic.q(obs[:1], s.plan(0)[:1]))
+            assert s.info().q == pytest.approx(best[0], abs=1e-4)
+            s.rebind(other)
+            s.reset(3)
+            rebound = s.sample(obs)
+            assert np.array_equal(rebound, answers(other, cuda, obs, critic, calls=1, candidates=8, **options)[0])
+            assert not np.array_equal(rebound, after)
 
 
 def test_two_samplers_by_turns(twins, cuda, obs):
