@@ -374,6 +374,71 @@ def test_a_guided_policy_sees_new_observations(twins, cpu, cuda, obs):
     assert not np.array_equal(results[1][0], results[1][2])
 
 
+@pytest.fixture(scope="module")
+def cascades(twins, critics, dataset, cpu, cuda, tmp_path_factory):
+    """The same policy with a trained cascade on both, and with another one."""
+    folder, pairs = tmp_path_factory.mktemp("cascades"), []
+    small = {"batch": 16, "candidates": 4, "eval_every": 1, "eval_conditions": 8, "lr": 1e-2}
+    for seed in range(2):
+        with dmc.Aligner(twins(**SMALL)[0], dataset, critics[0], context=cpu, seed=seed, **small) as aligner:
+            assert aligner.cascade(updates=30, conditions=16).accepted
+            model = aligner.publish()
+        model.save(folder / f"{seed}.dmc")
+        pairs.append((model, dmc.Model.load(folder / f"{seed}.dmc", context=cuda)))
+    return pairs
+
+
+PASSES = [
+    {"cascade_passes": 1},
+    {"cascade_passes": 2},
+    {"cascade_passes": 1, "select": "greedy", "guide": "critic"},
+    {"cascade_passes": 2, "select": "softmax"},
+    {"cascade_passes": 2, "select": "expectation"},
+]
+
+
+@pytest.mark.parametrize("options", PASSES, ids=named)
+def test_a_cascade_is_one_launch_a_pass(cascades, critics, cpu, cuda, obs, options):
+    """With a critic each pass keeps the better of two samples."""
+    results, options = [], {"candidates": 4, "steps": 5, **options}
+    judges = critics if "select" in options else (None, None)
+    for model, critic, context in zip(cascades[0], judges, (cpu, cuda)):
+        with sampler(model, context, critic, **options) as s, sampler(model, context, critic, **options) as by_steps:
+            results.append([])
+            for o in (obs, -obs):
+                before = counted("emu_launches")
+                results[-1].append(s.sample(o))
+                assert counted("emu_launches") == before + (context is cuda) * (1 + options["cascade_passes"])
+                assert s.info().steps == s.info().planned == 5 * (1 + options["cascade_passes"])
+                by_steps.begin(o)
+                while by_steps.step():
+                    pass
+                assert np.array_equal(by_steps.finish(), results[-1][-1])
+                results[-1].append(s.candidates())
+    for got, want in zip(results[1], results[0]):
+        near(got, want, 1e-3)
+    options["cascade_passes"] -= 1
+    with sampler(cascades[0][1], cuda, critics[1], **options) as fewer:
+        fewer.sample(obs)
+        assert not np.array_equal(fewer.candidates(), results[1][1])
+
+
+def test_a_cascade_is_rebound(cascades, cuda, obs):
+    first, second = (pair[1] for pair in cascades)
+    with sampler(first, cuda, cascade_passes=1) as s:
+        before = s.sample(obs)
+        allocated = allocations()
+        s.rebind(second)
+        s.reset(3)
+        after = s.sample(obs)
+        assert allocations() == allocated
+        assert np.array_equal(after, answers(second, cuda, obs, calls=1, cascade_passes=1)[0])
+        assert not np.array_equal(after, before)
+        s.rebind(first)
+        s.reset(3)
+        assert np.array_equal(s.sample(obs), before)
+
+
 @pytest.mark.parametrize("options", [{"select": "greedy"}, {"guide": "critic"}], ids=named)
 def test_a_critic_that_trains_on_shows(dataset, twins, cuda, obs, options):
     """In the next answer, as other weights of the policy do."""
