@@ -396,6 +396,7 @@ PASSES = [
     {"cascade_passes": 1, "select": "greedy", "guide": "critic"},
     {"cascade_passes": 2, "select": "softmax"},
     {"cascade_passes": 2, "select": "expectation"},
+    {"cascade_passes": 1, "weights": "bf16"},
 ]
 
 
