@@ -77,7 +77,8 @@ static double uniform(uint64_t *state)
 
 dmc_status toy2d_dataset(uint64_t seed, dmc_dataset **out)
 {
-    float *const obs = calloc(ROWS, sizeof *obs), *const act = calloc(2 * ROWS, sizeof *act), *const rew = calloc(ROWS, sizeof *rew);
+    float *const obs = calloc(ROWS, sizeof *obs), *const act = calloc(2 * ROWS, sizeof *act);
+    float *const rew = calloc(ROWS, sizeof *rew);
     uint8_t *const ends = malloc(ROWS);
     uint64_t state = seed;
     dmc_status status = DMC_ENOMEM;

@@ -169,8 +169,8 @@ static dmc_status seed_reward_gradient(rl *s)
     return dmc__dev_run(s->a->device, DMC_OP_LERP, &scale);
 }
 
-/* g <- what it is before the row, and the gradient of the row's parameters. The divergence does not pass through the latent: it is of
- * two networks at the same one, and what both do to it all but cancels. */
+/* g <- what it is before the row, and the gradient of the row's parameters. The divergence does not pass through the latent: it is
+ * of two networks at the same one, and what both do to it all but cancels. */
 static dmc_status row_through(rl *s, int32_t j, int32_t row, dmc__align_note *note)
 {
     dmc__device *d = s->a->device;

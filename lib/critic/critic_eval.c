@@ -1,4 +1,4 @@
-/* critic_eval.c — values of a critic for a fixed batch. Weights are bound on every run, so training in between shows. */
+/* critic_eval.c — values of a critic for a fixed batch. Weights are read where they are, so training in between shows. */
 #include "iql_nets.h"
 
 typedef struct evaluator {

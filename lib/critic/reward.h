@@ -11,7 +11,8 @@ typedef struct dmc__reward {
     void *self;
     int32_t batch, has_gradient;
     /* z: device (batch,T,cols), normalised as the model sees it; cond: device (batch,cond) or NULL (planners).
-     * r: host (batch). pessimistic: minimum of the twins instead of their mean (choosing, not differentiating).
+     * r: host (batch); a critic's may be NULL where only dz is wanted, which is the device's work alone.
+     * pessimistic: minimum of the twins instead of their mean (choosing, not differentiating).
      * dz: device (batch,T,cols) or NULL: set to d r_b / d z_b. */
     dmc_status (*eval)(void *self, const void *z, const void *cond, int32_t pessimistic, float *r, void *dz);
 } dmc__reward;
@@ -30,6 +31,10 @@ typedef struct dmc__critic_map {
 dmc_status dmc__reward_critic_create(const dmc__iql *q, dmc__device *d, const dmc__critic_map *map, int32_t batch,
                                      double discount, int32_t want_gradient, dmc__reward *out);
 void dmc__reward_critic_free(dmc__reward *r);
+/* eval without dz in two halves, the first of which can be recorded (backend.h): what is asked of the device, and, when it was
+ * waited for, what that came to. The critic's weights are read where they are, so a recording sees them change. */
+dmc_status dmc__reward_critic_ask(const dmc__reward *r, const void *z, const void *cond);
+void dmc__reward_critic_tell(const dmc__reward *r, int32_t pessimistic, float *out);
 size_t dmc__reward_critic_bytes(const dmc__reward *r);
 
 #endif

@@ -21,12 +21,17 @@ typedef struct reward_critic {
     dmc__block memory;     /* scales, shifts and: */
     void *seed;            /* (batch*rows) dR/dq of either twin: w_h / 2 */
     double *weight;        /* (rows), sum 1 */
-    float *q[2];           /* host (batch*rows) */
+    float *q[2];           /* host (batch*rows), which recordings may name */
 } reward_critic;
 
 static size_t eval_rows(const reward_critic *s)
 {
     return (size_t)s->batch * (size_t)s->rows;
+}
+
+static size_t q_bytes(const reward_critic *s)
+{
+    return eval_rows(s) * sizeof **s->q;
 }
 
 /* ---- evaluation ---------------------------------------------------------------------------------------- */
@@ -53,12 +58,25 @@ static dmc_status scatter_gradient(const reward_critic *s, const source *c, cons
     return dmc__dev_run_bwd(s->device, DMC_OP_COLS, &k);
 }
 
-/* R_b = sum_h w_h Q(b,h); Q the mean of the twins, or their minimum. */
-static dmc_status add_up_rows(const reward_critic *s, int32_t pessimistic, float *r)
+static dmc_status run_twins(const reward_critic *s, const void *z, const void *cond)
 {
-    const size_t rows = (size_t)s->rows;
+    if (!s->planner && !cond) return dmc__fail(DMC_EINVAL, "critic reward: a policy's condition is NULL");
+    DMC_TRY(gather(s, &s->obs, s->planner ? z : cond, dmc__qeval_obs(s->eval)));
+    DMC_TRY(gather(s, &s->act, z, dmc__qeval_act(s->eval)));
+    return dmc__qeval_run(s->eval);
+}
+
+static dmc_status fetch_twins(const reward_critic *s)
+{
     for (int32_t twin = 0; twin < 2; twin++)
         DMC_TRY(dmc__dev_out(s->device, s->q[twin], dmc__qeval_q(s->eval, twin), eval_rows(s)));
+    return DMC_OK;
+}
+
+/* R_b = sum_h w_h Q(b,h); Q the mean of the twins, or their minimum. */
+static void add_up_rows(const reward_critic *s, int32_t pessimistic, float *r)
+{
+    const size_t rows = (size_t)s->rows;
     for (size_t b = 0; b < (size_t)s->batch; b++) {
         double sum = 0;
         for (size_t h = 0; h < rows; h++) {
@@ -67,7 +85,6 @@ static dmc_status add_up_rows(const reward_critic *s, int32_t pessimistic, float
         }
         r[b] = (float)sum;
     }
-    return DMC_OK;
 }
 
 static dmc_status backward(const reward_critic *s, void *dz)
@@ -88,12 +105,21 @@ static dmc_status eval(void *self, const void *z, const void *cond, int32_t pess
         return dmc__fail(DMC_ESTATE, "critic reward: a gradient was not asked for when it was created");
     if (dz && pessimistic)
         return dmc__fail(DMC_EINVAL, "critic reward: the gradient is of the twins' mean, not of their minimum");
-    if (!s->planner && !cond) return dmc__fail(DMC_EINVAL, "critic reward: a policy's condition is NULL");
-    DMC_TRY(gather(s, &s->obs, s->planner ? z : cond, dmc__qeval_obs(s->eval)));
-    DMC_TRY(gather(s, &s->act, z, dmc__qeval_act(s->eval)));
-    DMC_TRY(dmc__qeval_run(s->eval));
-    DMC_TRY(add_up_rows(s, pessimistic, r));
+    DMC_TRY(run_twins(s, z, cond));
+    if (r) DMC_TRY(fetch_twins(s));
+    if (r) add_up_rows(s, pessimistic, r);
     return dz ? backward(s, dz) : DMC_OK;
+}
+
+dmc_status dmc__reward_critic_ask(const dmc__reward *r, const void *z, const void *cond)
+{
+    DMC_TRY(run_twins(r->self, z, cond));
+    return fetch_twins(r->self);
+}
+
+void dmc__reward_critic_tell(const dmc__reward *r, int32_t pessimistic, float *out)
+{
+    add_up_rows(r->self, pessimistic, out);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
@@ -150,8 +176,8 @@ static dmc_status take_memory(reward_critic *s, const dmc__critic_map *m)
     if (m->act_scale) DMC_TRY(dmc__dev_in(s->device, s->act.scale, m->act_scale, a));
     if (m->act_shift) DMC_TRY(dmc__dev_in(s->device, s->act.shift, m->act_shift, a));
     DMC_TRY(DMC_NEW(s->device->alloc, s->rows, &s->weight));
-    DMC_TRY(DMC_NEW(s->device->alloc, eval_rows(s), &s->q[0]));
-    return DMC_NEW(s->device->alloc, eval_rows(s), &s->q[1]);
+    DMC_TRY(dmc__dev_host_alloc(s->device, q_bytes(s), (void **)&s->q[0]));
+    return dmc__dev_host_alloc(s->device, q_bytes(s), (void **)&s->q[1]);
 }
 
 /* w_h = discount^h / sum, and the seed of the backward pass. */
@@ -166,8 +192,8 @@ static dmc_status set_weights(reward_critic *s, double discount)
 
 static void destroy(reward_critic *s)
 {
-    DMC_FREE(s->device->alloc, s->q[1], eval_rows(s));
-    DMC_FREE(s->device->alloc, s->q[0], eval_rows(s));
+    for (int32_t twin = 0; twin < 2; twin++)
+        if (s->q[twin]) dmc__dev_host_free(s->device, s->q[twin], q_bytes(s));
     DMC_FREE(s->device->alloc, s->weight, s->rows);
     dmc__block_free(s->device, &s->memory);
     dmc__qeval_destroy(s->eval);
@@ -206,5 +232,5 @@ size_t dmc__reward_critic_bytes(const dmc__reward *r)
 {
     const reward_critic *s = r->self;
     return sizeof *s + dmc__block_bytes(s->device, &s->memory) + (size_t)s->rows * sizeof *s->weight +
-           2 * eval_rows(s) * sizeof **s->q + dmc__qeval_bytes(s->eval);
+           2 * q_bytes(s) + dmc__qeval_bytes(s->eval);
 }

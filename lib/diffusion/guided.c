@@ -1,8 +1,6 @@
 /* guided.c — one hoisted network, fed twice where its condition is weighed, and a push on what it says. */
 #include "guided.h"
 
-#include <string.h>
-
 #include "../backend/block.h"
 #include "feed.h"
 
@@ -14,8 +12,6 @@ struct dmc__guided {
     double null_share;
     int32_t batch, group, copies; /* of the roll-out; copies 2: with the condition, then without */
     const void *out;            /* what the last forward came to */
-    float *host;                /* (copies, batch/group, cond): conditions, then zeros; NULL where one copy is fed */
-    size_t host_elems;
     dmc__block memory;          /* cut into: */
     void *z, *extra;            /* (copies, batch, ...) inputs, twice */
     void *f;                    /* (batch,T,cols) mixed, moved */
@@ -52,8 +48,6 @@ static dmc_status take_memory(dmc__guided *g)
         {&g->gradient, guide ? e : 0},
         {&g->cond, only_null(g) ? b * cond_elems(g) : 0},
     };
-    g->host_elems = twice ? 2 * (b / (size_t)g->group) * cond_elems(g) : 0;
-    DMC_TRY(DMC_NEW(g->device->alloc, g->host_elems, &g->host));
     return dmc__block_alloc(g->device, part, sizeof part / sizeof *part, &g->memory);
 }
 
@@ -95,7 +89,6 @@ void dmc__guided_destroy(dmc__guided *g)
     if (!g) return;
     const dmc__allocator *a = g->device->alloc;
     dmc__block_free(g->device, &g->memory);
-    DMC_FREE(a, g->host, g->host_elems);
     dmc__hoist_destroy(g->hoist);
     DMC_FREE(a, g, 1);
 }
@@ -120,7 +113,7 @@ void dmc__guided_forget(dmc__guided *g)
     dmc__hoist_forget(g->hoist);
 }
 
-/* The network's own condition stays the zeros it was made with. */
+/* The network's own condition stays the zeros it was made with, as that of a second copy does. */
 static dmc_status keep_cond(const dmc__guided *g, const float *cond)
 {
     const size_t n = cond_elems(g);
@@ -131,10 +124,7 @@ static dmc_status keep_cond(const dmc__guided *g, const float *cond)
 
 dmc_status dmc__guided_set_cond(dmc__guided *g, const float *cond)
 {
-    if (g->cond) return keep_cond(g, cond);
-    if (!g->host) return dmc__hoist_set_cond(g->hoist, cond);
-    memcpy(g->host, cond, g->host_elems / 2 * sizeof *cond);
-    return dmc__hoist_set_cond(g->hoist, g->host);
+    return g->cond ? keep_cond(g, cond) : dmc__hoist_set_cond(g->hoist, cond, g->batch / g->group);
 }
 
 /* ---- a row -------------------------------------------------------------------------------------------- */
@@ -205,5 +195,5 @@ const void *dmc__guided_cond(const dmc__guided *g)
 
 size_t dmc__guided_bytes(const dmc__guided *g)
 {
-    return sizeof *g + g->host_elems * sizeof *g->host + dmc__block_bytes(g->device, &g->memory) + dmc__hoist_bytes(g->hoist);
+    return sizeof *g + dmc__block_bytes(g->device, &g->memory) + dmc__hoist_bytes(g->hoist);
 }

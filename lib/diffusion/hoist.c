@@ -245,11 +245,11 @@ static void bind_plan(const dmc__hoist *h, dmc__plan *p)
     if (h->half) dmc__plan_bind_half(p, h->half, h->half_type);
 }
 
-dmc_status dmc__hoist_set_cond(dmc__hoist *h, const float *cond)
+dmc_status dmc__hoist_set_cond(dmc__hoist *h, const float *cond, int32_t n)
 {
     const size_t elems = dmc__feed_cond_elems(h->net);
     h->cond_stale = 1;
-    DMC_TRY(dmc__dev_in(h->device, h->cond, cond, (size_t)h->conds * elems));
+    DMC_TRY(dmc__dev_in(h->device, h->cond, cond, (size_t)n * elems));
     if (!h->spread_cond) return DMC_OK;
     dmc_kargs k = {.in = {h->cond}, .out = h->spread_cond, .dim = {h->batch, (int32_t)elems, 0, h->group, h->conds}};
     return dmc__dev_run(h->device, DMC_OP_REPEAT, &k);

@@ -31,8 +31,8 @@ void dmc__hoist_bind_half(dmc__hoist *h, const void *half, int32_t type);
 dmc_status dmc__hoist_settle(dmc__hoist *h);
 /* The next forward computes anew what depends on the conditions, though they are the same. */
 void dmc__hoist_forget(dmc__hoist *h);
-/* Host floats (batch/group,cond). */
-dmc_status dmc__hoist_set_cond(dmc__hoist *h, const float *cond);
+/* Host floats (n,cond): of the first n of batch/group conditions; the others stay as they are, at first 0. */
+dmc_status dmc__hoist_set_cond(dmc__hoist *h, const float *cond, int32_t n);
 /* f of row k for device z (batch,T,cols) and extra (batch,T,extra; NULL: none), neither of which is copied. */
 dmc_status dmc__hoist_forward(dmc__hoist *h, int32_t k, const void *z, const void *extra);
 const void *dmc__hoist_output(const dmc__hoist *h); /* device (batch,T,cols) */

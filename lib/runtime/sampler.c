@@ -69,17 +69,18 @@ static size_t half_elems(const dmc__sampler *s, const dmc__net *net)
     return s->config.weights && net ? dmc__dev_half(s->ref.ctx->device, dmc__graph_param_elems(net->graph)) : 0;
 }
 
-static size_t own_elems(const dmc__sampler *s)
+static size_t own_elems(const dmc__sampler *s, const dmc__net *net)
 {
-    return s->records && s->net ? dmc__graph_param_elems(s->net->graph) : 0;
+    return s->records && net ? dmc__graph_param_elems(net->graph) : 0;
 }
 
-/* A network like `like`, room for its weights in 16 bits, and a roll-out of it; a cascade's is not guided. */
-static dmc_status make_rollout(dmc__sampler *s, const dmc__net *like, const dmc__table *table, dmc__net **net, void **half,
-                               dmc__rollout **out)
+/* A network like `like`, room for its weights as floats and in 16 bits, and a roll-out of it; a cascade's is not guided. */
+static dmc_status make_rollout(dmc__sampler *s, const dmc__net *like, const dmc__table *table, dmc__net **net, void **own,
+                               void **half, dmc__rollout **out)
 {
     const int32_t guided = out == &s->rollout;
     DMC_TRY(dmc__net_stretch(&s->ref.ctx->alloc, like, s->view.horizon, net));
+    DMC_TRY(dmc__dev_alloc(s->ref.ctx->device, own_elems(s, *net), own));
     DMC_TRY(dmc__dev_alloc(s->ref.ctx->device, half_elems(s, *net), half));
     dmc__rollout_config c = {.batch = (int32_t)s->total, .group = s->config.candidates, .noised_known = s->model->spec.inpaint,
                              .live = s->records};
@@ -98,10 +99,9 @@ static dmc_status make_rollouts(dmc__sampler *s)
     if (tc.steps == 0) tc.steps = m->process.steps;
     dmc__table table;
     DMC_TRY(dmc__table_create(&s->ref.ctx->alloc, &m->process, &tc, &table));
-    dmc_status status = make_rollout(s, m->net, &table, &s->net, &s->half, &s->rollout);
-    if (status >= 0) status = dmc__dev_alloc(s->ref.ctx->device, own_elems(s), &s->own);
+    dmc_status status = make_rollout(s, m->net, &table, &s->net, &s->own, &s->half, &s->rollout);
     if (status >= 0 && m->cascade && c->cascade_passes > 0)
-        status = make_rollout(s, m->cascade, &table, &s->cascade_net, &s->cascade_half, &s->cascade);
+        status = make_rollout(s, m->cascade, &table, &s->cascade_net, &s->cascade_own, &s->cascade_half, &s->cascade);
     dmc__table_free(&table);
     s->config.table.times = NULL; /* the caller's, read */
     return status;
@@ -115,23 +115,24 @@ static void use_model(dmc__sampler *s, const dmc__model *m)
 }
 
 /* Weights for all rows of a roll-out; what is wanted in 16 bits is converted here, so that a call only reads. */
-static dmc_status bind_rollout(const dmc__sampler *s, dmc__rollout *r, const dmc__net *net, const void *weights, void *half)
+static dmc_status bind_rollout(const dmc__sampler *s, dmc__rollout *r, const dmc__net *net, const void *weights, void *own,
+                               void *half)
 {
-    dmc__rollout_bind(r, weights, NULL, dmc__rollout_rows(r));
-    if (!half) return DMC_OK;
-    DMC_TRY(dmc__params_narrow(s->ref.ctx->device, weights, dmc__graph_param_elems(net->graph), s->config.weights, half));
-    dmc__rollout_bind_half(r, half, s->config.weights);
-    return DMC_OK;
+    dmc__device *d = s->ref.ctx->device;
+    const size_t n = dmc__graph_param_elems(net->graph);
+    if (own) DMC_TRY(dmc__dev_copy(d, own, weights, n));
+    dmc__rollout_bind(r, own ? own : weights, NULL, dmc__rollout_rows(r));
+    if (half) DMC_TRY(dmc__params_narrow(d, weights, n, s->config.weights, half));
+    if (half) dmc__rollout_bind_half(r, half, s->config.weights);
+    return s->records ? dmc__rollout_settle(r) : DMC_OK;
 }
 
 static dmc_status bind_weights(dmc__sampler *s)
 {
     DMC_TRY(dmc__dev_sync(s->model->ref.ctx->device)); /* the model may have been made a moment ago, in another queue */
-    if (s->own) DMC_TRY(dmc__dev_copy(s->ref.ctx->device, s->own, s->model->weights, own_elems(s)));
-    DMC_TRY(bind_rollout(s, s->rollout, s->net, s->own ? s->own : s->model->weights, s->half));
-    if (s->records) return dmc__rollout_settle(s->rollout);
+    DMC_TRY(bind_rollout(s, s->rollout, s->net, s->model->weights, s->own, s->half));
     if (!s->cascade) return DMC_OK;
-    return bind_rollout(s, s->cascade, s->cascade_net, s->model->cascade_weights, s->cascade_half);
+    return bind_rollout(s, s->cascade, s->cascade_net, s->model->cascade_weights, s->cascade_own, s->cascade_half);
 }
 
 static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m, const dmc__sampler_parts *p)
@@ -170,20 +171,13 @@ static dmc_status ask_return(dmc__sampler *s)
     return dmc__rollout_set_cond(s->rollout, s->conds);
 }
 
-/* What is between two passes, and what pushes samples while they are drawn, asks the host. */
-static int32_t is_all_there(const dmc__sampler *s)
-{
-    const int32_t passes = s->model->cascade ? s->config.cascade_passes : 0;
-    return dmc__dev_records(s->ref.ctx->device) && passes == 0 && !s->guide.guide.gradient;
-}
-
 static dmc_status make_parts(dmc__sampler *s, const dmc__sampler_parts *p)
 {
     if (!dmc__device_shares(s->ref.ctx->device, s->model->ref.ctx->device))
         return dmc__fail(DMC_EINVAL, "dmc_sampler_create: the context's device is %s, the model lives on %s", s->ref.ctx->name,
                          s->model->ref.ctx->name);
     DMC_TRY(dmc__sampler_guide_create(&s->config, &s->view, s->ref.ctx->device, p, s->total, &s->guide));
-    s->records = is_all_there(s);
+    s->records = dmc__dev_records(s->ref.ctx->device);
     DMC_TRY(make_rollouts(s));
     DMC_TRY(make_host(s));
     s->warm_row = dmc__sampler_warm_row(s);
@@ -240,10 +234,11 @@ void dmc__sampler_destroy(dmc__sampler *s)
     if (s->judge.self) dmc__reward_critic_free(&s->judge);
     dmc__rollout_destroy(s->cascade);
     dmc__rollout_destroy(s->rollout);
-    dmc__sampler_guide_free(&s->guide, &ref.ctx->alloc);
+    dmc__sampler_guide_free(&s->guide);
     dmc__dev_free(ref.ctx->device, s->cascade_half, half_elems(s, s->cascade_net));
     dmc__dev_free(ref.ctx->device, s->half, half_elems(s, s->net));
-    dmc__dev_free(ref.ctx->device, s->own, own_elems(s));
+    dmc__dev_free(ref.ctx->device, s->cascade_own, own_elems(s, s->cascade_net));
+    dmc__dev_free(ref.ctx->device, s->own, own_elems(s, s->net));
     dmc__net_destroy(s->cascade_net);
     dmc__net_destroy(s->net);
     free_host(s);
@@ -350,8 +345,9 @@ const dmc__allocator *dmc__sampler_allocator(const dmc__sampler *s)
 
 size_t dmc__sampler_bytes(const dmc__sampler *s)
 {
-    const size_t halves = half_elems(s, s->net) + half_elems(s, s->cascade_net) + own_elems(s);
-    return sizeof *s + s->host_bytes + halves * s->ref.ctx->device->backend->elem + dmc__net_bytes(s->net) +
+    const size_t halves = half_elems(s, s->net) + half_elems(s, s->cascade_net);
+    const size_t copies = own_elems(s, s->net) + own_elems(s, s->cascade_net);
+    return sizeof *s + s->host_bytes + (halves + copies) * s->ref.ctx->device->backend->elem + dmc__net_bytes(s->net) +
            dmc__net_bytes(s->cascade_net) + dmc__rollout_bytes(s->rollout) +
            (s->cascade ? dmc__rollout_bytes(s->cascade) : 0) + (s->judge.self ? dmc__reward_critic_bytes(&s->judge) : 0) +
            dmc__sampler_guide_bytes(&s->guide) + dmc__context_bytes(&s->ref) + dmc__context_bytes(&s->base);

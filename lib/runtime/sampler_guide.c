@@ -52,28 +52,28 @@ static dmc_status gradient_of_reward(void *self, const dmc__row *row, const void
 {
     dmc__sampler_guide *g = self;
     (void)row;
-    return g->reward.eval(g->reward.self, x, cond, 0, g->worth, gradient);
+    return g->reward.eval(g->reward.self, x, cond, 0, NULL, gradient);
 }
 
 /* All rows of a plan count, weighed by the critic's own discount. */
 static dmc_status guide_by_critic(const dmc__sampler_config *c, const dmc__view *v, dmc__device *d, const dmc__sampler_parts *p,
-                                  dmc__sampler_guide *g)
+                                  size_t samples, dmc__sampler_guide *g)
 {
     dmc__critic_map map = *p->q_map;
     map.horizon = v->horizon;
-    DMC_TRY(DMC_NEW(d->alloc, g->samples, &g->worth));
-    DMC_TRY(dmc__reward_critic_create(p->q, d, &map, (int32_t)g->samples, dmc__iql_get_config(p->q)->gamma, 1, &g->reward));
+    DMC_TRY(dmc__reward_critic_create(p->q, d, &map, (int32_t)samples, dmc__iql_get_config(p->q)->gamma, 1, &g->reward));
     g->guide = (dmc__guide){.self = g, .scale = c->guide_scale, .of_sample = 1, .gradient = gradient_of_reward};
     return DMC_OK;
 }
 
-static dmc_status guide_by_value(const dmc__sampler_config *c, dmc__device *d, const dmc__model *value, dmc__sampler_guide *g)
+static dmc_status guide_by_value(const dmc__sampler_config *c, dmc__device *d, const dmc__model *value, size_t samples,
+                                 dmc__sampler_guide *g)
 {
     if (!dmc__device_shares(value->ref.ctx->device, d))
         return dmc__fail(DMC_EINVAL, "dmc_sampler_create: the value model lives on another device (%s) than the sampler",
                          value->ref.ctx->name);
     DMC_TRY(dmc__dev_sync(value->ref.ctx->device)); /* its weights may have been made a moment ago, in another queue */
-    DMC_TRY(dmc__guide_value_create(value->net, d, &value->process, (int32_t)g->samples, &g->value));
+    DMC_TRY(dmc__guide_value_create(value->net, d, &value->process, (int32_t)samples, &g->value));
     dmc__guide_value_bind(g->value, value->weights);
     g->guide = dmc__guide_value_guide(g->value, c->guide_scale);
     return DMC_OK;
@@ -82,21 +82,19 @@ static dmc_status guide_by_value(const dmc__sampler_config *c, dmc__device *d, c
 dmc_status dmc__sampler_guide_create(const dmc__sampler_config *c, const dmc__view *v, dmc__device *d, const dmc__sampler_parts *p,
                                      size_t samples, dmc__sampler_guide *g)
 {
-    *g = (dmc__sampler_guide){.samples = samples};
-    if (c->guide == DMC__GUIDE_CRITIC) return guide_by_critic(c, v, d, p, g);
-    return c->guide == DMC__GUIDE_VALUE ? guide_by_value(c, d, p->value, g) : DMC_OK;
+    *g = (dmc__sampler_guide){0};
+    if (c->guide == DMC__GUIDE_CRITIC) return guide_by_critic(c, v, d, p, samples, g);
+    return c->guide == DMC__GUIDE_VALUE ? guide_by_value(c, d, p->value, samples, g) : DMC_OK;
 }
 
-void dmc__sampler_guide_free(dmc__sampler_guide *g, const dmc__allocator *a)
+void dmc__sampler_guide_free(dmc__sampler_guide *g)
 {
     dmc__guide_value_destroy(g->value);
     if (g->reward.self) dmc__reward_critic_free(&g->reward);
-    DMC_FREE(a, g->worth, g->samples);
     *g = (dmc__sampler_guide){0};
 }
 
 size_t dmc__sampler_guide_bytes(const dmc__sampler_guide *g)
 {
-    return (g->value ? dmc__guide_value_bytes(g->value) : 0) + (g->reward.self ? dmc__reward_critic_bytes(&g->reward) : 0) +
-           (g->worth ? g->samples * sizeof *g->worth : 0);
+    return (g->value ? dmc__guide_value_bytes(g->value) : 0) + (g->reward.self ? dmc__reward_critic_bytes(&g->reward) : 0);
 }

@@ -32,6 +32,12 @@ static int32_t steps_of(const dmc__rollout *r, int32_t from)
     return n;
 }
 
+/* Of a whole answer that begins with this row. */
+static int32_t steps_of_all(const dmc__sampler *s, int32_t from)
+{
+    return steps_of(s->rollout, from) + (s->cascade ? s->config.cascade_passes * steps_of(s->cascade, 0) : 0);
+}
+
 static dmc__rollout *current(const dmc__sampler *s)
 {
     return s->run.pass ? s->cascade : s->rollout;
@@ -74,12 +80,18 @@ static dmc_status collect(dmc__sampler *s)
     return DMC_OK;
 }
 
-static dmc_status begin_pass(dmc__sampler *s)
+/* The next pass begins with what the one before came to. */
+static void pass_on(dmc__sampler *s)
 {
-    DMC_TRY(collect(s));
     s->run.pass++;
     memcpy(s->previous, s->z, s->total * s->elems * sizeof(float));
     memcpy(s->q_previous, s->q, s->total * sizeof(float));
+}
+
+static dmc_status begin_pass(dmc__sampler *s)
+{
+    DMC_TRY(collect(s));
+    pass_on(s);
     DMC_TRY(dmc__rollout_set_extra(s->cascade, s->previous));
     const dmc__rollout_draw draw = numbers(s);
     return dmc__rollout_begin(s->cascade, &draw, s->config.temperature);
@@ -104,9 +116,7 @@ static dmc_status begin(dmc__sampler *s)
     if (warm) dmc__sampler_move_plan(s);
     DMC_TRY(dmc__sampler_start(s, warm, &draw));
     s->run.open = 1;
-    s->run.left = steps_of(s->rollout, dmc__rollout_next(s->rollout));
-    if (s->cascade) s->run.left += s->config.cascade_passes * steps_of(s->cascade, 0);
-    s->facts.planned = s->run.left;
+    s->run.left = s->facts.planned = steps_of_all(s, dmc__rollout_next(s->rollout));
     end_lap(s);
     return DMC_OK;
 }
@@ -168,16 +178,25 @@ static dmc_status report(dmc__sampler *s, dmc_status status, float *actions)
     return status;
 }
 
+static dmc_status play_tape(dmc__sampler *s, int32_t tape)
+{
+    const dmc__rollout_draw draw = numbers(s);
+    return dmc__sampler_play(s, tape, &draw);
+}
+
 /* The whole answer at once, where it was recorded. */
 static dmc_status play(dmc__sampler *s, int32_t warm, float *actions)
 {
-    const dmc__rollout_draw draw = numbers(s);
+    const int32_t passes = s->cascade ? s->config.cascade_passes : 0;
     dmc__sampler_gather_conditions(s);
     if (warm) dmc__sampler_move_plan(s);
-    DMC_TRY(dmc__sampler_play(s, warm, &draw));
-    DMC_TRY(judge(s, s->rollout));
-    DMC_TRY(dmc__dev_sync(s->ref.ctx->device));
-    s->facts.steps = s->facts.planned = steps_of(s->rollout, warm ? s->warm_row : 0);
+    DMC_TRY(play_tape(s, warm ? DMC__TAPE_PLAN : DMC__TAPE_NOISE));
+    while (s->run.pass < passes) {
+        pass_on(s);
+        DMC_TRY(play_tape(s, DMC__TAPE_PASS));
+        keep_the_better(s);
+    }
+    s->facts.steps = s->facts.planned = steps_of_all(s, warm ? s->warm_row : 0);
     s->facts.held = s->facts.partial = 0;
     s->call++;
     DMC_TRY(dmc__sampler_conclude(s, actions));
@@ -191,7 +210,7 @@ static dmc_status answer(dmc__sampler *s, const float *obs, float *actions)
 {
     const int32_t warm = dmc__sampler_is_warm(s);
     DMC_TRY(dmc__sampler_see(s, obs));
-    if (s->tape[warm]) return play(s, warm, actions);
+    if (s->tape[DMC__TAPE_NOISE]) return play(s, warm, actions);
     DMC_TRY(begin(s));
     while (s->run.left > 0) DMC_TRY(step(s));
     return finish(s, actions);

@@ -14,6 +14,9 @@ typedef struct dmc__sampler_run {
     int64_t mark, spent;             /* clock when the lap began; nanoseconds of all laps */
 } dmc__sampler_run;
 
+/* What is recorded: an answer from noise, one from the plan before, a pass of either through the cascade. */
+enum { DMC__TAPE_NOISE, DMC__TAPE_PLAN, DMC__TAPE_PASS, DMC__TAPES };
+
 struct dmc__sampler {
     dmc__context_ref base;           /* as given; NULL unless ref is one forked from it */
     dmc__context_ref ref;
@@ -23,9 +26,9 @@ struct dmc__sampler {
     dmc__net *net, *cascade_net;     /* own ones: the model they are like may go after a rebind */
     dmc__rollout *rollout, *cascade; /* cascade NULL unless the model has one and passes > 0 */
     void *half, *cascade_half;       /* their weights in 16 bits; NULL with weights = float32 */
-    int32_t records;                 /* the device can write an answer down, and all of an answer is done there */
-    void *own;                       /* with records: a copy of the weights, so that a recording outlives a rebind */
-    dmc__tape *tape[2];              /* an answer: from noise, from the plan before; NULL: there is none */
+    int32_t records;                 /* the device can write an answer down */
+    void *own, *cascade_own;         /* with records: copies of the weights, so that a recording outlives a rebind */
+    dmc__tape *tape[DMC__TAPES];     /* NULL: not recorded */
     dmc__sampler_guide guide;        /* of the first roll-out, not of the cascade */
     dmc__reward judge;               /* judge.self NULL without a critic */
     size_t elems, cond, total;       /* of one sample, one condition; batch*candidates */
@@ -76,11 +79,11 @@ int32_t dmc__sampler_is_warm(const dmc__sampler *s);
 void dmc__sampler_move_plan(dmc__sampler *s);
 /* Begin the roll-out: with the plan that was moved up, or with noise. */
 dmc_status dmc__sampler_start(dmc__sampler *s, int32_t warm, const dmc__rollout_draw *draw);
-/* With records: write down an answer of either kind. After the warm-up. */
+/* With records: write down what an answer is made of. After the warm-up. */
 dmc_status dmc__sampler_record(dmc__sampler *s);
 void dmc__sampler_erase(dmc__sampler *s);
-/* Play the recording of such an answer; what it comes to is in s->z when the device was waited for. */
-dmc_status dmc__sampler_play(dmc__sampler *s, int32_t warm, const dmc__rollout_draw *draw);
+/* Play one of them and wait for what it comes to: s->z and s->q. A pass begins with s->previous. */
+dmc_status dmc__sampler_play(dmc__sampler *s, int32_t tape, const dmc__rollout_draw *draw);
 /* DMC_ERANGE unless a row of the plan before is left. */
 dmc_status dmc__sampler_warm_check(const dmc__sampler_config *c, const dmc__model *m);
 /* Row of the table a warm start begins with. */

@@ -25,6 +25,7 @@ dmc_status dmc_bench_loop_open(dmc_bench_loop *l, const dmc_context *ctx, const 
     DMC_TRY(dmc__table_create(ctx->device->alloc, &m->process, &config, &table));
     dmc_status status = dmc__hoist_create(m->net, ctx->device, &table, batch, group, &l->hoist);
     l->rows = table.k;
+    l->conds = batch / group;
     dmc__table_free(&table);
     if (status >= 0) status = make_inputs(l, m->net, batch);
     if (status >= 0) dmc__hoist_bind(l->hoist, m->weights);
@@ -41,7 +42,7 @@ void dmc_bench_loop_close(dmc_bench_loop *l)
 
 dmc_status dmc_bench_loop_run(dmc_bench_loop *l)
 {
-    if (dmc__hoist_cond(l->hoist)) DMC_TRY(dmc__hoist_set_cond(l->hoist, l->cond));
+    if (dmc__hoist_cond(l->hoist)) DMC_TRY(dmc__hoist_set_cond(l->hoist, l->cond, l->conds));
     for (int32_t k = 0; k < l->rows; k++) DMC_TRY(dmc__hoist_forward(l->hoist, k, l->z, NULL));
     return DMC_OK;
 }

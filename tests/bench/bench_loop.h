@@ -9,6 +9,7 @@ typedef struct dmc_bench_loop {
     dmc__device *device;
     dmc__hoist *hoist; /* NULL: none was made                      */
     int32_t rows;      /* forward passes of a sampler call         */
+    int32_t conds;     /* batch/group                              */
     float *cond;       /* zeros (batch/group,cond)                 */
     void *z;           /* zeros, in the shape of `batch` samples   */
     size_t elems;      /* of z                                     */

@@ -24,6 +24,7 @@ static std::mutex one_job; /* the device does one job at a time */
 static std::map<const void *, size_t> allowed_shared;
 static thread_local cudaError_t last_error;
 static thread_local int captures;
+static uint64_t launches; /* of kernels, copies and graphs: what a host asked for */
 
 /* ---- errors --------------------------------------------------------------------------------------------------------- */
 
@@ -118,9 +119,16 @@ bool emu_thread_captures()
     return captures > 0;
 }
 
+extern "C" __attribute__((visibility("default"))) uint64_t emu_launches(void)
+{
+    const std::lock_guard<std::mutex> hold(one_job);
+    return launches;
+}
+
 static void do_jobs(const std::vector<emu_job> &jobs)
 {
     const std::lock_guard<std::mutex> hold(one_job);
+    launches++;
     emu_memory_open();
     for (const emu_job &job : jobs) job();
     emu_memory_close();

@@ -4,6 +4,7 @@ DMC_TEST_PLUGIN_FOLDER names the folder of libdmc-cuda.so; without it everything
 that runs on the processor, whose device memory host code cannot touch. Differences are relative to the largest number of the CPU's.
 """
 
+import contextlib
 import ctypes
 import os
 
@@ -85,6 +86,20 @@ def critics(dataset, cpu, cuda, tmp_path_factory):
     critic.step(100)
     critic.save(file)
     return critic, dmc.Critic.load(file, context=cuda)
+
+
+@pytest.fixture(scope="module")
+def cascades(twins, critics, dataset, cpu, cuda, tmp_path_factory):
+    """The same policy with a trained cascade on both, and with another one."""
+    folder, pairs = tmp_path_factory.mktemp("cascades"), []
+    small = {"batch": 16, "candidates": 4, "eval_every": 1, "eval_conditions": 8, "lr": 1e-2}
+    for seed in range(2):
+        with dmc.Aligner(twins(**SMALL)[0], dataset, critics[0], context=cpu, seed=seed, **small) as aligner:
+            assert aligner.cascade(updates=30, conditions=16).accepted
+            model = aligner.publish()
+        model.save(folder / f"{seed}.dmc")
+        pairs.append((model, dmc.Model.load(folder / f"{seed}.dmc", context=cuda)))
+    return pairs
 
 
 @pytest.fixture
@@ -301,18 +316,28 @@ def test_rebind(dataset, twins, cpu, cuda, obs):
             assert np.array_equal(s.sample(obs), before)
 
 
-def allocations():
-    """Of device and pinned memory so far, as tests/emu counts them; a GPU has another counter (make bench-cuda)."""
-    count = getattr(ctypes.CDLL(os.path.join(FOLDER, "libdmc-cuda.so")), "emu_allocations", None)
-    if count is None:
+def counter(name):
+    """A function of tests/emu that counts; None: a GPU, which has another one for allocations (make bench-cuda)."""
+    count = getattr(ctypes.CDLL(os.path.join(FOLDER, "libdmc-cuda.so")), name, None)
+    if count:
+        count.restype = ctypes.c_uint64
+    return count
+
+
+@contextlib.contextmanager
+def launches(n):
+    """What is done inside asks the device for so many graphs, kernels and copies, where that is counted."""
+    count = counter("emu_launches")
+    before = count and count()
+    yield
+    assert not count or count() == before + n
+
+
+def test_nothing_is_allocated_after_create(cascades, critics, cuda, obs):
+    allocations, model = counter("emu_allocations"), cascades[0][1]
+    if not allocations:
         pytest.skip("not the plugin of tests/emu")
-    count.restype = ctypes.c_uint64
-    return count()
-
-
-def test_nothing_is_allocated_after_create(twins, cuda, obs):
-    _, model = twins(**MLP)
-    with dmc.Sampler(model, context=cuda, candidates=4, steps=5) as sampler:
+    with dmc.Sampler(model, critics[1], context=cuda, candidates=4, select="greedy", cascade_passes=1) as sampler:
         before = allocations()
         for _ in range(3):
             sampler.sample(obs[0])
@@ -325,6 +350,115 @@ def test_nothing_is_allocated_after_create(twins, cuda, obs):
         assert allocations() == before
         with dmc.Sampler(model, context=cuda):
             assert allocations() > before
+
+
+ALONE = [
+    {},
+    *({"select": select} for select in ("greedy", "softmax", "expectation")),
+    {"guide": "critic"},
+    {"guide": "critic", "select": "greedy"},
+]
+
+
+@pytest.mark.parametrize("options", ALONE, ids=named)
+def test_an_answer_is_one_launch(twins, critics, cuda, obs, options):
+    """With a critic: conditions, steps and values of the candidates, and nothing beside."""
+    with sampler(twins(**MLP)[1], cuda, critics[1], candidates=4, steps=5, **options) as s:
+        for _ in range(3):
+            with launches(1):
+                s.sample(obs)
+
+
+def test_a_guided_plan_is_one_launch(twins, cpu, cuda, obs):
+    value = {"network": "unet1d_half", "role": "value", "obs_norm": "minmax", "horizon": 4, "train_steps": 5, **WIDE}
+    results = []
+    for model, worth, context in zip(twins(**PLANNER), twins(**value), (cpu, cuda)):
+        with sampler(model, context, value=worth, guide="value", guide_scale=0.5, warm_start=0.5) as s:
+            results.append([s.sample(obs) for _ in range(3)])
+            with launches(context is cuda):
+                s.sample(obs)
+    near(results[1], results[0], 1e-3)
+    assert not np.array_equal(results[1], answers(twins(**PLANNER)[1], cuda, obs, calls=3, warm_start=0.5))
+
+
+def test_a_guided_policy_sees_new_observations(twins, cpu, cuda, obs):
+    """Its condition is fed twice, once as zeros."""
+    results = []
+    for model, context in zip(twins(**MLP, cond_dropout=0.2), (cpu, cuda)):
+        with sampler(model, context, guidance=2) as s, sampler(model, context, guidance=0) as null:
+            results.append([x.sample(o) for o in (obs, -obs) for x in (s, null)])
+    near(results[1], results[0], 1e-3)
+    assert not np.array_equal(results[1][0], results[1][2])
+
+
+PASSES = [
+    {"cascade_passes": 1},
+    {"cascade_passes": 2},
+    {"cascade_passes": 1, "select": "greedy", "guide": "critic"},
+    {"cascade_passes": 2, "select": "softmax"},
+    {"cascade_passes": 2, "select": "expectation"},
+    {"cascade_passes": 1, "weights": "bf16"},
+]
+
+
+@pytest.mark.parametrize("options", PASSES, ids=named)
+def test_a_cascade_is_one_launch_a_pass(cascades, critics, cpu, cuda, obs, options):
+    """With a critic each pass keeps the better of two samples."""
+    results, options = [], {"candidates": 4, "steps": 5, **options}
+    judges = critics if "select" in options else (None, None)
+    for model, critic, context in zip(cascades[0], judges, (cpu, cuda)):
+        with sampler(model, context, critic, **options) as s, sampler(model, context, critic, **options) as by_steps:
+            results.append([])
+            for o in (obs, -obs):
+                with launches((1 + options["cascade_passes"]) * (context is cuda)):
+                    results[-1].append(s.sample(o))
+                assert s.info().steps == s.info().planned == 5 * (1 + options["cascade_passes"])
+                by_steps.begin(o)
+                while by_steps.step():
+                    pass
+                assert np.array_equal(by_steps.finish(), results[-1][-1])
+                results[-1].append(s.candidates())
+    for got, want in zip(results[1], results[0]):
+        near(got, want, 1e-3)
+    options["cascade_passes"] -= 1
+    with sampler(cascades[0][1], cuda, critics[1], **options) as fewer:
+        fewer.sample(obs)
+        assert not np.array_equal(fewer.candidates(), results[1][1])
+
+
+def test_a_cascade_is_rebound(cascades, cuda, obs):
+    first, second = (pair[1] for pair in cascades)
+    with sampler(first, cuda, cascade_passes=1) as s:
+        before = s.sample(obs)
+        s.rebind(second)
+        s.reset(3)
+        after = s.sample(obs)
+        assert np.array_equal(after, answers(second, cuda, obs, calls=1, cascade_passes=1)[0])
+        assert not np.array_equal(after, before)
+        s.rebind(first)
+        s.reset(3)
+        assert np.array_equal(s.sample(obs), before)
+
+
+@pytest.mark.parametrize("options", [{"select": "greedy"}, {"guide": "critic"}], ids=named)
+def test_a_critic_that_trains_on_shows(dataset, twins, cuda, obs, options):
+    """In the next answer, as other weights of the policy do."""
+    model, other = twins(**MLP)[1], twins(updates=60, **MLP)[1]
+    with dmc.Critic.create(dataset, context=cuda, **{**CRITIC, "lr": 3e-2}) as critic:
+        with sampler(model, cuda, critic, candidates=8, **options) as s:
+            before, q = s.sample(obs), s.info().q
+            critic.step(20)
+            s.reset(3)
+            after = s.sample(obs)
+            assert np.array_equal(after, answers(model, cuda, obs, critic, calls=1, candidates=8, **options)[0])
+            assert s.info().q != q and not np.array_equal(after, before)
+            best = np.minimum(*critic.q(obs[:1], s.plan(0)[:1]))
+            assert s.info().q == pytest.approx(best[0], abs=1e-4)
+            s.rebind(other)
+            s.reset(3)
+            rebound = s.sample(obs)
+            assert np.array_equal(rebound, answers(other, cuda, obs, critic, calls=1, candidates=8, **options)[0])
+            assert not np.array_equal(rebound, after)
 
 
 def test_two_samplers_by_turns(twins, cuda, obs):

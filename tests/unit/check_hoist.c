@@ -104,7 +104,7 @@ static void set_inputs(rig *r, uint64_t seed)
         memmove(r->cond + i * c, r->cond + first * c, c * sizeof(float));
         if (i == first) memcpy(distinct + i / (size_t)r->group * c, r->cond + i * c, c * sizeof(float));
     }
-    if (c) fixture_ok(dmc__hoist_set_cond(r->h, distinct));
+    if (c) fixture_ok(dmc__hoist_set_cond(r->h, distinct, r->batch / r->group));
     free(distinct);
 }
 

@@ -95,6 +95,25 @@ START_TEST(rewards_are_critic_values)
 }
 END_TEST
 
+/* What was asked is told as often as one likes. */
+START_TEST(asked_first_and_told_later)
+{
+    float r[BATCH], want[BATCH];
+    lab l;
+    open_lab(&l, _i, 0);
+    ok(dmc__reward_critic_ask(&l.reward, l.z, l.map.planner ? NULL : l.cond));
+    for (int b = 0; b < BATCH; b++) want[b] = (float)host_reward(&l, b, 1);
+    for (size_t i = 0; i < l.total; i++) l.z[i] = 7;
+    for (int twice = 0; twice < 2; twice++) {
+        memset(r, 0, sizeof r);
+        dmc__reward_critic_tell(&l.reward, 1, r);
+        for (int b = 0; b < BATCH; b++) ck_assert_double_eq_tol(r[b], want[b], 1e-6);
+    }
+    if (!l.map.planner) ck_assert_int_eq(dmc__reward_critic_ask(&l.reward, l.z, NULL), DMC_EINVAL);
+    close_lab(&l);
+}
+END_TEST
+
 static double sum_of_rewards(void *self)
 {
     double sum = 0;
@@ -116,6 +135,10 @@ START_TEST(gradient_by_differences)
     for (size_t i = 0; i < l.total; i++)
         if (numeric[i] == 0) ck_assert(dz[i] == 0);
     free(numeric);
+    double *alone = some_device_floats(l.s.device, l.total, 6, 100);
+    ok(evaluate(&l, 0, NULL, alone));
+    ck_assert(memcmp(alone, dz, l.total * sizeof *dz) == 0);
+    dmc__dev_free(l.s.device, alone, l.total);
     dmc__dev_free(l.s.device, dz, l.total);
     close_lab(&l);
 }
@@ -270,6 +293,7 @@ Suite *dmc_suite_reward_critic(void)
     Suite *const s = suite_create("reward_critic");
     TCase *const t = tcase_create("reward_critic");
     tcase_add_loop_test(t, rewards_are_critic_values, POLICY, VARIANTS);
+    tcase_add_loop_test(t, asked_first_and_told_later, POLICY, VARIANTS);
     tcase_add_loop_test(t, gradient_by_differences, POLICY, VARIANTS);
     tcase_add_test(t, first_row_alone_is_smaller);
     tcase_add_test(t, map_without_scales);
