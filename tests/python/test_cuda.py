@@ -503,6 +503,19 @@ def test_a_critic_learns(dataset, cpu, cuda, obs):
         near(g, w, 1e-3)
 
 
+def test_an_update_is_one_launch(dataset, cuda):
+    """From the second on; an evaluation in between changes nothing."""
+    with dmc.Model.create(dataset, context=cuda, **NETWORKS["transformer_chi"]) as model, dmc.Trainer(
+        model, dataset, context=cuda, steps=9, batch=8
+    ) as trainer, dmc.Critic.create(dataset, context=cuda, **CRITIC) as critic:
+        trainer.step(2)
+        trainer.evaluate()
+        critic.step(2)
+        with launches(5):
+            trainer.step(3)
+            critic.step(2)
+
+
 def test_a_critic_goes_between_devices(critics, dataset, cpu, tmp_path, obs):
     on_cpu, on_cuda = critics
     near(on_cuda.v(obs), on_cpu.v(obs), 1e-5)
