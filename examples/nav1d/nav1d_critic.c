@@ -174,7 +174,8 @@ static dmc_status study_all(const char *folder, const request *r, const nav1d_ex
     dmc_status status = dmc_config_load(path, r->setting, r->settings, &config);
     if (status >= 0) status = dmc_config_apply(config, "critic", DMC_OPTIONS_CRITIC, &o);
     if (status >= 0)
-        printf("| data | updates | hidden | batch | lr | tau | gamma | polyak | seconds | greedy | seen starts | optimum | V - V* | rms |\n"
+        printf("| data | updates | hidden | batch | lr | tau | gamma | polyak | seconds | greedy | seen starts | optimum | V - V* "
+               "| rms |\n"
                "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
     const int32_t all = !(r->wanted[0] || r->wanted[1] || r->wanted[2]);
     for (int32_t k = 0; k < KINDS && status >= 0; k++)
