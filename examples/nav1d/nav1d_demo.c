@@ -2,7 +2,8 @@
  * write a table, build/demo/results.json and build/demo/nav1d.png.
  *
  *     nav1d [FOLDER [CONFIG-FOLDER]]
- *     nav1d samplers ...                       another study: nav1d_samplers.h
+ *     nav1d samplers ...                       other studies: nav1d_samplers.h
+ *     nav1d critic ...                         nav1d_critic.h
  *
  * Two threads work at a time: libdmc's objects are independent, only the (finished) critic and data are shared.
  */
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "nav1d_critic.h"
 #include "nav1d_report.h"
 #include "nav1d_recipe.h"
 #include "nav1d_reproduce.h"
@@ -126,6 +128,7 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "samplers") == 0) return nav1d_samplers(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "reproduce") == 0) return nav1d_reproduce(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "critic") == 0) return nav1d_critic(argc - 1, argv + 1);
     const char *configs = argc > 2 ? argv[2] : "examples/nav1d";
     demo d = {.out = argc > 1 ? argv[1] : "build/demo"};
     snprintf(d.policy_config, sizeof d.policy_config, "%s/policy.yaml", configs);

@@ -176,6 +176,12 @@ DMC_API DMC_NODISCARD dmc_status dmc_aligner_publish(const dmc_aligner *a, dmc_m
 DMC_API DMC_NODISCARD dmc_status dmc_aligner_save(const dmc_aligner *a, const char *path);
 DMC_API DMC_NODISCARD dmc_status dmc_aligner_load(dmc_aligner *a, const char *path);
 
+/* Another critic, which the score is of from now on: one that has not seen the episodes of the critic that trains
+ * (dmc_critic_options.split), so that its errors are not rewarded. A score callback goes before it; NULL: the score is of the
+ * reward. Whether a cascade's sample is taken is decided by the reward, as a sampler decides. judge must outlive the aligner.
+ * Errors: DMC_ESHAPE (it is for other widths). */
+DMC_API dmc_status dmc_aligner_set_judge(dmc_aligner *a, const dmc_critic *judge);
+
 #ifdef __cplusplus
 }
 #endif

@@ -40,6 +40,8 @@ typedef struct dmc__align_hooks {
     /* A reward for `batch` samples; freed with free_reward. */
     dmc_status (*make_reward)(void *user, int32_t batch, int32_t want_gradient, dmc__reward *out);
     void (*free_reward)(void *user, dmc__reward *r);
+    /* Another reward to score by, out->self NULL if there is none; may be NULL itself. */
+    dmc_status (*make_judge)(void *user, int32_t batch, dmc__reward *out);
     /* Score of the present weights; NULL = mean reward of a fixed bank of samples. */
     dmc_status (*score)(void *user, double *mean, double *se);
     /* Nonzero stops; NULL = none. */
@@ -63,9 +65,11 @@ typedef struct dmc__align {
     int32_t pass;                /* of a running sequence, else 0 */
     dmc__rollout *sample;        /* `batch` samples with the evaluation table */
     dmc__reward judge;           /* of `batch` samples, no gradient */
+    dmc__reward held_out;        /* likewise, which the score is of; self NULL: the judge */
     float *cond, *mask, *known;  /* host staging: batch conditions */
     float *host;                 /* (batch, elems) */
     float *rewards, *gated;      /* (batch): of samples, and after a cascade pass */
+    float *scores;               /* (2,batch): the same by the one that scores    */
     struct dmc__cascade *cascade;/* NULL until trained */
 } dmc__align;
 

@@ -54,6 +54,7 @@ class Aligner(Handle):
             used_or_null("critic", critic, Critic),
             Options("align", options),
         )
+        self._made_with = self._use().needs
         self._context = model._context
         self._sizes, self._planner = model.sizes, model.describe()["role"] == "planner"
         self._guard = Guard()
@@ -117,6 +118,16 @@ class Aligner(Handle):
             return function is not None and bool(function(AlignProgress.of(progress.contents)))
 
         self._set("progress", lib.dmc_aligner_set_progress, PROGRESS_FN, call)
+
+    def set_judge(self, judge: Optional[Critic]) -> None:
+        """A critic that has not seen the other's episodes, which the score is then of.
+
+        split="first_half" makes one that trains, split="second_half" one that judges. A score
+        callback goes before it; None: the score is of the reward.
+        """
+        resource = used_or_null("judge", judge, Critic)
+        self._call(lib.dmc_aligner_set_judge, resource)
+        self._use().need(*self._made_with, *([] if resource is None else [resource]))
 
     def _set(self, name: str, setter: Any, prototype: Any, call: Any, *more: int) -> None:
         """Give C a callback, or NULL for None; then let go of the one before."""
