@@ -12,6 +12,7 @@
 #include <string.h>
 
 static char sentence[512];
+static void *library;
 static dmc_kernel_table table;
 static op_device device = {NULL, NULL, sentence};
 
@@ -29,7 +30,7 @@ static const dmc_host host = {keep_sentence};
 static const dmc__backend *load_plugin(void)
 {
     dmc_plugin_entry entry;
-    void *const library = dlopen(getenv("DMC_TEST_PLUGIN"), RTLD_NOW | RTLD_LOCAL);
+    library = dlopen(getenv("DMC_TEST_PLUGIN"), RTLD_NOW | RTLD_LOCAL);
     ck_assert_msg(library != NULL, "%s", dlerror());
     void *const symbol = dlsym(library, DMC_PLUGIN_ENTRY);
     ck_assert_msg(symbol != NULL, "%s", dlerror());
@@ -314,6 +315,54 @@ START_TEST(device_reads_half_weights)
 }
 END_TEST
 
+/* ---- where a library has no way -------------------------------------------------------------------------------------- */
+
+enum { EDEVICE = -40 }; /* DMC_EDEVICE */
+
+/* How often the library of tests/emu has looked for an algorithm; *known = false: this is another. */
+static uint64_t searches(bool *known)
+{
+    uint64_t (*count)(void) = NULL;
+    void *const symbol = dlsym(library, "emu_searches");
+    memcpy(&count, &symbol, sizeof count);
+    *known = count != NULL;
+    return count ? count() : 0;
+}
+
+/* Weights whose rows do not begin on 16 bytes: tests/emu says in three ways that it has none for these. Not asked again. */
+START_TEST(own_kernels_do_what_a_library_cannot)
+{
+    static const op_shape shapes[] = {{.dim = {128, 64, 64, 65}}, {.dim = {128, 64, 64, 66}}, {.dim = {128, 64, 64, 67}}};
+    const op_row *const row = &op_rows[0];
+    bool known;
+    ck_assert_int_eq(row->op, DMC_OP_LINEAR);
+    choose(row);
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        op_case *const c = op_case_create(row, &shapes[s], 1, 0);
+        const uint64_t before = searches(&known);
+        op_compare(c);
+        const uint64_t after = searches(&known);
+        op_compare(c);
+        ck_assert_msg(after > before || !known, "the library was not asked");
+        ck_assert_uint_eq(searches(&known), after);
+        op_case_destroy(c);
+    }
+}
+END_TEST
+
+/* Rows that overlap: tests/emu refuses them as wrong, and then nothing works any more. */
+START_TEST(what_a_library_calls_wrong_is_an_error)
+{
+    bool known;
+    dmc_kargs wrong = {.dim = {128, 64, 64, 60}, .queue = device.state}, right = {.dim = {1}, .queue = device.state};
+    searches(&known);
+    if (!known) return;
+    ck_assert_int_eq(table.op[DMC_OP_LINEAR].fwd(&wrong), EDEVICE);
+    ck_assert_msg(strstr(sentence, "CUBLAS_STATUS_INVALID_VALUE") != NULL, "%s", sentence);
+    ck_assert_int_eq(table.op[DMC_OP_FILL].fwd(&right), EDEVICE);
+}
+END_TEST
+
 /* CK_RUN_CASE=ops_device_alone runs these, in a second. */
 static void add_small_tests(Suite *s)
 {
@@ -322,6 +371,8 @@ static void add_small_tests(Suite *s)
     tcase_add_test(t, normal_adds_key_base);
     tcase_add_test(t, adamw_reads_live);
     tcase_add_test(t, recording_is_done_when_played);
+    tcase_add_test(t, own_kernels_do_what_a_library_cannot);
+    tcase_add_test(t, what_a_library_calls_wrong_is_an_error);
     suite_add_tcase(s, t);
 }
 
