@@ -138,77 +138,6 @@ static void call(dmc_kernel f, dmc_kargs *k)
     ck_assert_msg(f(k) == 0, "%s", sentence);
 }
 
-enum { KEY_B = 3, KEY_N = 13, KEYED = KEY_B * KEY_N };
-
-/* Key k + base on the reference, k and base on the device. */
-START_TEST(normal_adds_key_base)
-{
-    static const uint64_t key[4] = {0x123456789abcdef0, DMC_STREAM_STEP, 0x0300000005, 0x0700000011};
-    static const uint64_t base[4] = {0xfedcba9876543210, 0, 0xffffffff, 0xfffffffe};
-    float want[KEYED], got[KEYED] = {0};
-    dmc_kargs k = {.out = want, .dim = {KEY_B, KEY_N}};
-    for (int i = 0; i < 4; i++) k.key[i] = key[i] + base[i];
-    ck_assert_int_eq(op_table.f32.op[DMC_OP_NORMAL].fwd(&k), 0);
-    void *const out = to_device(got, sizeof got), *const shared = to_device(base, sizeof base);
-    memcpy(k.key, key, sizeof key);
-    k.out = out, k.key_base = shared;
-    call(table.op[DMC_OP_NORMAL].fwd, &k);
-    from_device(got, out, KEYED);
-    for (int i = 0; i < KEYED; i++) ck_assert_double_eq_tol((double)got[i], (double)want[i], 1e-5);
-    free_device(out, sizeof got), free_device(shared, sizeof base);
-}
-END_TEST
-
-enum { WEIGHTS = 67 };
-
-typedef struct adam {
-    float grad[WEIGHTS], w[WEIGHTS], ema[WEIGHTS], moments[2 * WEIGHTS], sumsq;
-} adam;
-
-static adam make_adam(void)
-{
-    adam a = {.sumsq = 9};
-    for (int i = 0; i < WEIGHTS; i++) {
-        a.grad[i] = (float)sin(1 + i), a.w[i] = (float)cos(i), a.ema[i] = (float)cos(2 * i);
-        a.moments[i] = (float)sin(3 * i), a.moments[WEIGHTS + i] = 0.01F * (float)i;
-    }
-    return a;
-}
-
-static void adam_on_device(adam *a, const double *attr, const double *live)
-{
-    adam *const p = to_device(a, sizeof *a);
-    void *const numbers = to_device(live, DMC_KATTR * sizeof *live);
-    dmc_kargs k = {.in = {p->grad, &p->sumsq}, .out = p->w, .out2 = p->ema, .save = p->moments, .dim = {WEIGHTS}, .live = numbers};
-    memcpy(k.attr, attr, sizeof k.attr);
-    call(table.op[DMC_OP_ADAMW].fwd, &k);
-    from_device((float *)(void *)a, p, sizeof *a / sizeof(float));
-    free_device(p, sizeof *a), free_device(numbers, DMC_KATTR * sizeof *live);
-}
-
-static void expect_near(const char *what, const float *got, const float *want, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        ck_assert_msg(fabs((double)got[i] - (double)want[i]) <= 1e-6, "%s[%zu] is %g, want %g", what, i, (double)got[i],
-                      (double)want[i]);
-}
-
-/* What stands in device memory counts, attr does not. */
-START_TEST(adamw_reads_live)
-{
-    static const double attr[DMC_KATTR] = {1, 0.1, 0.2, 1, 0.5, 1, 0, 0.1};
-    static const double live[DMC_KATTR] = {1e-2, 0.9, 0.999, 1e-8, 1e-2, 7, 1, 0.9};
-    adam want = make_adam(), got = want;
-    dmc_kargs k = {.in = {want.grad, &want.sumsq}, .out = want.w, .out2 = want.ema, .save = want.moments, .dim = {WEIGHTS}};
-    memcpy(k.attr, live, sizeof k.attr);
-    ck_assert_int_eq(op_table.f32.op[DMC_OP_ADAMW].fwd(&k), 0);
-    adam_on_device(&got, attr, live);
-    expect_near("weight", got.w, want.w, WEIGHTS);
-    expect_near("average", got.ema, want.ema, WEIGHTS);
-    expect_near("moment", got.moments, want.moments, 2 * (size_t)WEIGHTS);
-}
-END_TEST
-
 /* ---- recordings ------------------------------------------------------------------------------------------------------ */
 
 enum { PLAYED = 70 };
@@ -368,8 +297,6 @@ static void add_small_tests(Suite *s)
 {
     TCase *t = tcase_create("ops_device_alone");
     tcase_add_checked_fixture(t, open_device, close_device);
-    tcase_add_test(t, normal_adds_key_base);
-    tcase_add_test(t, adamw_reads_live);
     tcase_add_test(t, recording_is_done_when_played);
     tcase_add_test(t, own_kernels_do_what_a_library_cannot);
     tcase_add_test(t, what_a_library_calls_wrong_is_an_error);
