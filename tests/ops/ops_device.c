@@ -1,52 +1,30 @@
-/* ops_device.c — the kernels of a plugin against the reference. DMC_TEST_PLUGIN names its file; without it the suite is empty.
+/* ops_device.c — the kernels of a plugin against the reference. DMC_TEST_PLUGIN_FOLDER names its folder; without it the suite is
+ * empty.
  *
  * Every test opens the device for itself: what CUDA holds does not survive the fork before a test.
  */
 #include "ops_check.h"
 
+#include "../../lib/backend/backend.h"
+
 #include <dlfcn.h>
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static char sentence[512];
-static void *library;
 static dmc_kernel_table table;
-static op_device device = {NULL, NULL, sentence};
+static op_device device;
 
-static int32_t keep_sentence(int32_t status, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(sentence, sizeof sentence, format, arguments);
-    va_end(arguments);
-    return status;
-}
-
-static const dmc_host host = {keep_sentence};
-
-static const dmc__backend *load_plugin(void)
-{
-    dmc_plugin_entry entry;
-    library = dlopen(getenv("DMC_TEST_PLUGIN"), RTLD_NOW | RTLD_LOCAL);
-    ck_assert_msg(library != NULL, "%s", dlerror());
-    void *const symbol = dlsym(library, DMC_PLUGIN_ENTRY);
-    ck_assert_msg(symbol != NULL, "%s", dlerror());
-    memcpy(&entry, &symbol, sizeof entry); /* C has no cast from data to functions */
-    return entry();
-}
+static const dmc_host host = {dmc__fail};
 
 static void open_device(void)
 {
     const dmc_device_config config = {.index = 0, .matrix = DMC_MULTIPLY_FP32, .host = &host};
     const char *isa = NULL;
-    device.backend = load_plugin();
-    ck_assert_uint_eq(device.backend->abi, DMC__BACKEND_ABI);
-    ck_assert_str_eq(device.backend->build, DMC_BUILD_ID);
+    device.error = dmc_last_error();
+    ck_assert_msg(dmc__plugin_open("cuda", getenv("DMC_TEST_PLUGIN_FOLDER"), &device.backend) == DMC_OK, "%s", device.error);
     ck_assert_uint_eq(device.backend->elem, sizeof(float));
-    ck_assert_msg(device.backend->open(&config, &device.state) == 0, "%s", sentence);
+    ck_assert_msg(device.backend->open(&config, &device.state) == 0, "%s", device.error);
     memset(&table, 0, sizeof table);
     device.backend->fill_table(device.state, &table, &isa);
     ck_assert_ptr_nonnull(isa);
@@ -117,8 +95,8 @@ END_TEST
 static void *to_device(const void *from, size_t bytes)
 {
     void *p = NULL;
-    ck_assert_msg(device.backend->alloc(device.state, NULL, bytes, &p) == 0, "%s", sentence);
-    ck_assert_msg(device.backend->copy_in_bytes(device.state, p, from, bytes) == 0, "%s", sentence);
+    ck_assert_msg(device.backend->alloc(device.state, NULL, bytes, &p) == 0, "%s", device.error);
+    ck_assert_msg(device.backend->copy_in_bytes(device.state, p, from, bytes) == 0, "%s", device.error);
     return p;
 }
 
@@ -129,13 +107,13 @@ static void free_device(void *p, size_t bytes)
 
 static void from_device(float *to, const void *p, size_t n)
 {
-    ck_assert_msg(device.backend->copy_out(device.state, to, p, n) == 0, "%s", sentence);
+    ck_assert_msg(device.backend->copy_out(device.state, to, p, n) == 0, "%s", device.error);
 }
 
 static void call(dmc_kernel f, dmc_kargs *k)
 {
     k->queue = device.state;
-    ck_assert_msg(f(k) == 0, "%s", sentence);
+    ck_assert_msg(f(k) == 0, "%s", device.error);
 }
 
 /* ---- recordings ------------------------------------------------------------------------------------------------------ */
@@ -159,14 +137,14 @@ START_TEST(recording_is_done_when_played)
     void *const sum = to_device(zeros, sizeof zeros), *const step = to_device(zeros, sizeof zeros);
     dmc_kargs fill = {.out = step, .dim = {PLAYED}, .attr = {1.5}};
     dmc_kargs add = {.in = {sum, step}, .out = sum, .dim = {PLAYED}};
-    ck_assert_msg(recorder->begin(device.state) == 0, "%s", sentence);
+    ck_assert_msg(recorder->begin(device.state) == 0, "%s", device.error);
     call(table.op[DMC_OP_FILL].fwd, &fill);
     call(table.op[DMC_OP_ADD].fwd, &add);
     fill.attr[0] = -1, add.in[1] = NULL;
-    ck_assert_msg(recorder->end(device.state, &tape) == 0, "%s", sentence);
+    ck_assert_msg(recorder->end(device.state, &tape) == 0, "%s", device.error);
     expect_all(step, 0);
     for (int i = 1; i <= 3; i++) {
-        ck_assert_msg(recorder->play(device.state, tape) == 0, "%s", sentence);
+        ck_assert_msg(recorder->play(device.state, tape) == 0, "%s", device.error);
         expect_all(sum, 1.5F * (float)i);
     }
     recorder->free(device.state, tape);
@@ -246,13 +224,13 @@ END_TEST
 
 /* ---- where a library has no way -------------------------------------------------------------------------------------- */
 
-enum { EDEVICE = -40 }; /* DMC_EDEVICE */
-
 /* How often the library of tests/emu has looked for an algorithm; *known = false: this is another. */
 static uint64_t searches(bool *known)
 {
     uint64_t (*count)(void) = NULL;
-    void *const symbol = dlsym(library, "emu_searches");
+    Dl_info plugin;
+    ck_assert(dladdr(device.backend, &plugin) != 0);
+    void *const symbol = dlsym(dlopen(plugin.dli_fname, RTLD_NOW | RTLD_NOLOAD), "emu_searches");
     memcpy(&count, &symbol, sizeof count);
     *known = count != NULL;
     return count ? count() : 0;
@@ -286,9 +264,9 @@ START_TEST(what_a_library_calls_wrong_is_an_error)
     dmc_kargs wrong = {.dim = {128, 64, 64, 60}, .queue = device.state}, right = {.dim = {1}, .queue = device.state};
     searches(&known);
     if (!known) return;
-    ck_assert_int_eq(table.op[DMC_OP_LINEAR].fwd(&wrong), EDEVICE);
-    ck_assert_msg(strstr(sentence, "CUBLAS_STATUS_INVALID_VALUE") != NULL, "%s", sentence);
-    ck_assert_int_eq(table.op[DMC_OP_FILL].fwd(&right), EDEVICE);
+    ck_assert_int_eq(table.op[DMC_OP_LINEAR].fwd(&wrong), DMC_EDEVICE);
+    ck_assert_msg(strstr(device.error, "CUBLAS_STATUS_INVALID_VALUE") != NULL, "%s", device.error);
+    ck_assert_int_eq(table.op[DMC_OP_FILL].fwd(&right), DMC_EDEVICE);
 }
 END_TEST
 
@@ -308,7 +286,7 @@ Suite *dmc_suite_ops_device(void)
     Suite *s = suite_create("ops_device");
     TCase *t = tcase_create("ops_device");
     suite_add_tcase(s, t);
-    if (!getenv("DMC_TEST_PLUGIN")) return s;
+    if (!getenv("DMC_TEST_PLUGIN_FOLDER")) return s;
     tcase_add_checked_fixture(t, open_device, close_device);
     tcase_add_loop_test(t, device_agrees_at_odd_shapes, 0, op_row_count);
     tcase_add_loop_test(t, device_agrees_at_network_shapes, 0, op_row_count);
