@@ -222,6 +222,36 @@ START_TEST(device_reads_half_weights)
 }
 END_TEST
 
+enum { UPPER = 1 << 16 };
+
+static void narrow_on_device(const uint32_t *x, int32_t type, uint16_t *got)
+{
+    const size_t bytes = UPPER * sizeof *got;
+    void *const in = to_device(x, UPPER * sizeof *x), *const out = to_device(got, bytes);
+    dmc_kargs k = {.in = {in}, .out = out, .dim = {UPPER, type}};
+    call(table.op[DMC_OP_NARROW].fwd, &k);
+    from_device((float *)(void *)got, out, bytes / sizeof(float));
+    free_device(in, UPPER * sizeof *x), free_device(out, bytes);
+}
+
+/* Every upper half of a float, with lower ones on either side of where rounding turns: the same bits. */
+START_TEST(narrow_rounds_like_the_reference)
+{
+    static const uint32_t lower[] = {0, 0x0fff, 0x1000, 0x1001, 0x3000, 0x7fff, 0x8000, 0x8001};
+    static uint32_t x[UPPER];
+    static uint16_t want[UPPER], got[UPPER];
+    for (size_t l = 0; l < sizeof lower / sizeof *lower; l++)
+        for (int32_t type = DMC_WEIGHT_BF16; type <= DMC_WEIGHT_FP16; type++) {
+            for (uint32_t i = 0; i < UPPER; i++) x[i] = i << 16 | lower[l];
+            const dmc_kargs k = {.in = {x}, .out = want, .dim = {UPPER, type}};
+            ck_assert_int_eq(op_table.f32.op[DMC_OP_NARROW].fwd(&k), 0);
+            narrow_on_device(x, type, got);
+            for (uint32_t i = 0; i < UPPER; i++)
+                ck_assert_msg(got[i] == want[i], "type %d: 0x%08x is 0x%04x, want 0x%04x", type, x[i], got[i], want[i]);
+        }
+}
+END_TEST
+
 /* ---- where a library has no way -------------------------------------------------------------------------------------- */
 
 /* How often the library of tests/emu has looked for an algorithm; *known = false: this is another. */
@@ -276,6 +306,7 @@ static void add_small_tests(Suite *s)
     TCase *t = tcase_create("ops_device_alone");
     tcase_add_checked_fixture(t, open_device, close_device);
     tcase_add_test(t, recording_is_done_when_played);
+    tcase_add_test(t, narrow_rounds_like_the_reference);
     tcase_add_test(t, own_kernels_do_what_a_library_cannot);
     tcase_add_test(t, what_a_library_calls_wrong_is_an_error);
     suite_add_tcase(s, t);
