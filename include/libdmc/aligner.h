@@ -44,20 +44,31 @@ typedef struct dmc_align_options {
 
 enum { DMC_RL_PPO = 0, DMC_RL_REINFORCE = 1, DMC_RL_QVPG = 2 };
 enum { DMC_KL_EPSILON = 0, DMC_KL_EXACT = 1 };
-enum { DMC_KAPPA_GEOM = 0, DMC_KAPPA_LINEAR = 1, DMC_KAPPA_CONST = 2, DMC_KAPPA_PROJ = 3 };
+enum {
+    DMC_KAPPA_GEOM = 0,
+    DMC_KAPPA_LINEAR = 1,
+    DMC_KAPPA_CONST = 2,
+    DMC_KAPPA_PROJ = 3,   /* for each sample: the step's share of the way from z_T to z_0 */
+    DMC_KAPPA_COS = 4,    /* the angle between the step and that way                      */
+    DMC_KAPPA_PAIRCOS = 5 /* the angle between (z_t, z_{t-1}) and (z_T, z_0)              */
+};
 
 typedef struct dmc_rl_options {
     uint32_t struct_size;
     int32_t method;         /* DMC_RL_*; default qvpg                                                      */
     int32_t updates;        /* default 300                                                                 */
     int32_t last_k;         /* K: denoising steps that learn, 1..T; 0 = T; default 3                       */
-    int32_t kappa;          /* DMC_KAPPA_*: credit over denoising steps; default geom                      */
+    int32_t kappa;          /* DMC_KAPPA_*: credit over denoising steps; default geom. From proj on not for qvpg */
     int32_t epochs;         /* PPO: passes over a batch of chains; default 2                               */
     int32_t kl_kind;        /* DMC_KL_*: |eps - eps_ref|^2 per step (evenly conditioned), or the exact KL; default epsilon */
     int32_t reserved0;      /* 0                                                                           */
     double kappa_gamma;     /* geom: kappa_t = gamma^(t-1); default 0.99                                   */
     double clip;            /* PPO: ratio clip epsilon; default 0.02 (log-probability is a mean over dims) */
-    double kl;              /* beta of the divergence to the model at the start of the call; default 0.1   */
+    /* beta of the divergence to the model at the start of the call, a mean over the entries of a sample; default 0.1. Over the
+     * learning steps it is reduced as what it stands beside: summed for qvpg and reinforce, a mean for ppo, so that beta weighs
+     * one step's divergence against one step's advantage there. Progress reports the KL in nats per dimension, summed over the
+     * steps, whatever kl_kind. */
+    double kl;
     double advantage_clip;  /* default 5                                                                   */
 } dmc_rl_options;
 

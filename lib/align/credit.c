@@ -49,16 +49,42 @@ void dmc__credit_kappa(int32_t kind, int32_t k, double gamma, double *kappa)
     normalise(kappa, k);
 }
 
-void dmc__credit_projection(const float *const *chain, int32_t k, size_t elems, const float *mask, double *kappa)
+static double norm(const double x[2])
 {
-    double norm = 0;
-    for (int32_t j = 0; j < k; j++) kappa[j] = 0;
+    return sqrt(x[0]) * sqrt(x[1]);
+}
+
+/* Dot products over free entries: d.D, |d|^2, |D|^2 for PROJ and COS, those of the pairs for PAIRCOS. */
+static double products(int32_t kind, const float *from, const float *to, const float *start, const float *end, size_t elems,
+                       const float *mask, double square[2])
+{
+    double dot = 0;
+    square[0] = square[1] = 0;
     for (size_t i = 0; i < elems; i++) {
         if (mask && mask[i] != 0) continue;
-        const double total = (double)chain[k][i] - chain[0][i];
-        norm += total * total;
-        for (int32_t j = 0; j < k; j++) kappa[j] += ((double)chain[j + 1][i] - chain[j][i]) * total;
+        const double a = from[i], b = to[i], s = start[i], e = end[i];
+        const int32_t pair = kind == DMC__KAPPA_PAIRCOS;
+        dot += pair ? a * s + b * e : (b - a) * (e - s);
+        square[0] += pair ? a * a + b * b : (b - a) * (b - a);
+        square[1] += pair ? s * s + e * e : (e - s) * (e - s);
     }
-    for (int32_t j = 0; j < k; j++) kappa[j] = norm > 0 ? fmin(fmax(k * kappa[j] / norm, 0), 4) : 1;
+    return dot;
+}
+
+void dmc__credit_similarity(int32_t kind, const float *const *chain, int32_t k, const float *start, size_t elems,
+                            const float *mask, double *similarity)
+{
+    for (int32_t j = 0; j < k; j++) {
+        double square[2];
+        const double dot = products(kind, chain[j], chain[j + 1], start, chain[k], elems, mask, square);
+        if (kind == DMC__KAPPA_PROJ) similarity[j] = square[1] > 0 ? dot / square[1] : 0;
+        else similarity[j] = dot / (norm(square) + 1e-8);
+    }
+}
+
+void dmc__credit_weigh(int32_t kind, int32_t k, int32_t total, double *kappa)
+{
+    for (int32_t j = 0; j < k; j++)
+        kappa[j] = kind == DMC__KAPPA_PROJ ? fmin(fmax(total * kappa[j], 0), 4) : fmax(kappa[j], 0);
     normalise(kappa, k);
 }

@@ -6,7 +6,7 @@
     X##_CHOICE(T, method, DMC_RL_QVPG, "qvpg", 2, "ppo reinforce qvpg", "policy-gradient method") \
     X##_INT(T, updates, 300, 1, 1e9, "updates of the adapter")                                    \
     X##_INT(T, last_k, 3, 0, 1000, "last denoising steps that learn; 0 = all")                    \
-    X##_CHOICE(T, kappa, DMC_KAPPA_GEOM, "geom", 3, "geom linear const proj",                     \
+    X##_CHOICE(T, kappa, DMC_KAPPA_GEOM, "geom", 5, "geom linear const proj cos paircos",         \
                "credit over denoising steps")                                                     \
     X##_INT(T, epochs, 2, 1, 1000, "ppo: passes over a batch of chains")                          \
     X##_CHOICE(T, kl_kind, DMC_KL_EPSILON, "epsilon", 1, "epsilon exact", "divergence per step")   \

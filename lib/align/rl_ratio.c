@@ -1,0 +1,121 @@
+/* rl_ratio.c — REINFORCE and PPO: gradients by the log-probability of the chain's own steps.
+ *
+ * REINFORCE sums over the K learning rows, PPO is a mean over transitions, and the divergence beside either is reduced over the
+ * rows likewise, so that `kl` weighs one transition's divergence against one transition's advantage (methods.md 2.1, 2.3).
+ */
+#include "rl_state.h"
+
+#include "credit.h"
+
+static int32_t is_ppo(const dmc__rl *s)
+{
+    return s->c.method == DMC__RL_PPO;
+}
+
+/* What a row counts in the loss. */
+static double row_share(const dmc__rl *s)
+{
+    return is_ppo(s) ? 1.0 / s->k : 1;
+}
+
+static dmc_status row_logp(dmc__rl *s, int32_t j, void *out, dmc_kargs *k)
+{
+    const int32_t row = dmc__rl_row(s, j);
+    const void *z = dmc__rollout_latent(s->chain, row), *next = dmc__rollout_latent(s->chain, row + 1);
+    DMC_TRY(dmc__chain_mean(s->now, s->chain, row, z, s->mu));
+    *k = (dmc_kargs){.in = {next, s->mu}, .out = out, .par = {dmc__rollout_mask(s->chain)}, .dout = s->dlogp,
+                     .din = {NULL, s->dmu}, .dim = {s->batch, (int32_t)s->elems},
+                     .attr = {dmc__rollout_row(s->chain, row)->logp_std, 1, -5, 2}};
+    return dmc__dev_run(s->a->device, DMC_OP_GAUSS_LOGP, k);
+}
+
+/* ---- credit ----------------------------------------------------------------------------------------- */
+
+/* Latents of the learning rows and, last, z_T onto the host. */
+static dmc_status fetch_latents(dmc__rl *s)
+{
+    const size_t n = (size_t)s->batch * s->elems;
+    for (int32_t j = 0; j <= s->k; j++)
+        DMC_TRY(dmc__dev_out(s->a->device, s->latents + (size_t)j * n, dmc__rollout_latent(s->chain, dmc__rl_row(s, j)), n));
+    return dmc__dev_out(s->a->device, s->latents + ((size_t)s->k + 1) * n, dmc__rollout_latent(s->chain, 0), n);
+}
+
+static dmc_status compare_steps(dmc__rl *s)
+{
+    const size_t b = (size_t)s->batch, e = s->elems;
+    const float *chain[1002]; /* K <= 1000 rows, the public bound, and z_T */
+    DMC_TRY(fetch_latents(s));
+    for (size_t i = 0; i < b; i++) {
+        for (int32_t j = 0; j <= s->k + 1; j++) chain[j] = s->latents + ((size_t)j * b + i) * e;
+        double *kappa = s->kappa + i * (size_t)s->k;
+        dmc__credit_similarity(s->c.kappa, chain, s->k, chain[s->k + 1], e, s->a->view.planner ? s->a->mask + i * e : NULL, kappa);
+        dmc__credit_weigh(s->c.kappa, s->k, dmc__rollout_rows(s->chain), kappa);
+    }
+    return DMC_OK;
+}
+
+static dmc_status stage_kappa(dmc__rl *s, int32_t j)
+{
+    for (int32_t b = 0; b < s->batch; b++)
+        s->row[b] = (float)(dmc__rl_own_kappa(s) ? s->kappa[(size_t)b * (size_t)s->k + (size_t)j] : s->kappa[j]);
+    return dmc__dev_in(s->a->device, s->kappa_dev, s->row, (size_t)s->batch);
+}
+
+/* ---- gradient --------------------------------------------------------------------------------------- */
+
+dmc_status dmc__rl_ratio_begin(dmc__rl *s, dmc__align_note *note)
+{
+    const int32_t pool = s->a->config.candidates;
+    dmc_kargs unused;
+    DMC_TRY(dmc__rl_draw(s, NULL, note));
+    dmc__credit_advantage(s->r, s->batch / pool, pool, s->c.advantage_clip, s->r);
+    DMC_TRY(dmc__dev_in(s->a->device, s->adv, s->r, (size_t)s->batch));
+    if (dmc__rl_own_kappa(s)) DMC_TRY(compare_steps(s));
+    for (int32_t j = 0; j < s->k; j++) DMC_TRY(row_logp(s, j, dmc__rl_part(s, s->old, j, (size_t)s->batch), &unused));
+    return DMC_OK;
+}
+
+/* Gradient of one learning row for every chain of the batch. */
+static dmc_status row_gradient(dmc__rl *s, int32_t j)
+{
+    dmc__device *d = s->a->device;
+    dmc_kargs logp;
+    DMC_TRY(row_logp(s, j, s->logp, &logp));
+    DMC_TRY(stage_kappa(s, j));
+    dmc_kargs seed = {.in = {s->logp, dmc__rl_part(s, s->old, j, (size_t)s->batch), s->adv}, .par = {s->kappa_dev},
+                      .out = s->dlogp, .out2 = dmc__rl_part(s, s->stats, j, 3 * (size_t)s->batch), .dim = {s->batch},
+                      .attr = {is_ppo(s), s->c.clip, row_share(s)}};
+    DMC_TRY(dmc__dev_run(d, DMC_OP_PG_SEED, &seed));
+    DMC_TRY(dmc__dev_run_bwd(d, DMC_OP_GAUSS_LOGP, &logp));
+    if (s->kl_weight > 0) DMC_TRY(dmc__rl_add_kl(s, j, s->kl_weight * row_share(s)));
+    return dmc__chain_backward(s->now, s->dmu, 1, NULL);
+}
+
+/* What PG_SEED said of all rows. */
+static dmc_status note_stats(dmc__rl *s, dmc__align_note *note)
+{
+    const size_t n = (size_t)s->k * (size_t)s->batch;
+    DMC_TRY(dmc__dev_out(s->a->device, s->row, s->stats, 3 * n));
+    note->loss = 0;
+    for (size_t i = 0; i < n; i++) note->loss += s->row[3 * i] * row_share(s) / s->batch;
+    return DMC_OK;
+}
+
+dmc_status dmc__rl_ratio_gradient(dmc__rl *s, dmc__align_note *note)
+{
+    for (int32_t j = s->k - 1; j >= 0; j--) DMC_TRY(row_gradient(s, j));
+    DMC_TRY(note_stats(s, note));
+    return dmc__rl_note_kl(s, note);
+}
+
+dmc_status dmc__rl_ratio_update(dmc__rl *s, dmc__align_note *note)
+{
+    const int32_t epochs = is_ppo(s) ? s->c.epochs : 1;
+    const dmc__adamw_config opt = dmc__align_adamw(s->a);
+    DMC_TRY(dmc__rl_ratio_begin(s, note));
+    for (int32_t e = 0; e < epochs; e++) {
+        DMC_TRY(dmc__rl_ratio_gradient(s, note));
+        DMC_TRY(dmc__learner_update(s->a->learner, &opt, NULL));
+    }
+    return DMC_OK;
+}

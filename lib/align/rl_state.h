@@ -1,0 +1,50 @@
+/* rl_state.h — what the policy gradients share: chains, rewards, memory. Private to rl.c, rl_state.c, rl_ratio.c, rl_qvpg.c. */
+#ifndef DMC_ALIGN_RL_STATE_H
+#define DMC_ALIGN_RL_STATE_H
+
+#include "rl.h"
+
+#include "../backend/block.h"
+
+struct dmc__rl {
+    dmc__align *a;
+    dmc__rl_config c;
+    int32_t k, most, batch;      /* learning rows now and at most, samples */
+    size_t elems;
+    double kl_weight, reward_std;
+    dmc__rollout *chain;         /* noisy table for likelihood ratios; table of evaluation for QV-PG */
+    dmc__chain *now, *ref;
+    dmc__reward reward;
+    void *ref_weights;
+    dmc__block memory;           /* of what the device holds: */
+    void *mu, *mu_ref, *dmu, *g; /* (batch, elems)               */
+    void *logp, *dlogp, *adv, *kappa_dev, *dkl; /* (batch)       */
+    void *old, *kl, *stats;      /* (most, batch) log-probabilities, KL per dimension; (most, batch, 3) of PG_SEED */
+    double *kappa;               /* (K), or (batch, K) for weights of each sample */
+    float *r, *row;              /* host (batch), (most, batch, 3) */
+    float *latents;              /* host (K+2, batch, elems), weights of each sample only; the last is z_T */
+};
+
+/* Weights of the steps that every sample has of its own. */
+int32_t dmc__rl_own_kappa(const dmc__rl *s);
+/* The last k rows learn from here on, k <= most. */
+void dmc__rl_set_k(dmc__rl *s, int32_t k);
+/* Row of the table that learning row j is: j = K-1 ends in z_0. */
+int32_t dmc__rl_row(const dmc__rl *s, int32_t j);
+/* Part j of a device buffer of `most` parts with n elements each. */
+void *dmc__rl_part(const dmc__rl *s, const void *buffer, int32_t j, size_t n);
+/* Draw the batch's chains with the present weights and their rewards into s->r. */
+dmc_status dmc__rl_draw(dmc__rl *s, void *dz, dmc__align_note *note);
+/* dmu += weight/batch d divergence(mu||mu_ref)/dmu of learning row j, where mu is; notes its KL in s->kl. */
+dmc_status dmc__rl_add_kl(dmc__rl *s, int32_t j, double weight);
+/* note->kl: sum over the K rows of the noted KL, mean over the batch. */
+dmc_status dmc__rl_note_kl(dmc__rl *s, dmc__align_note *note);
+
+/* REINFORCE and PPO: chains, advantages and old log-probabilities; then the gradient at the present weights. */
+dmc_status dmc__rl_ratio_begin(dmc__rl *s, dmc__align_note *note);
+dmc_status dmc__rl_ratio_gradient(dmc__rl *s, dmc__align_note *note);
+/* An update each, the optimiser's steps included. */
+dmc_status dmc__rl_ratio_update(dmc__rl *s, dmc__align_note *note);
+dmc_status dmc__rl_qvpg_update(dmc__rl *s, dmc__align_note *note);
+
+#endif
