@@ -44,6 +44,8 @@ typedef struct dmc_align_options {
 
 enum { DMC_RL_PPO = 0, DMC_RL_REINFORCE = 1, DMC_RL_QVPG = 2 };
 enum { DMC_KL_EPSILON = 0, DMC_KL_EXACT = 1 };
+enum { DMC_REDUCE_MEAN = 0, DMC_REDUCE_SUM = 1 };
+enum { DMC_STD_BATCH = 0, DMC_STD_GROUP = 1 };
 enum {
     DMC_KAPPA_GEOM = 0,
     DMC_KAPPA_LINEAR = 1,
@@ -70,6 +72,16 @@ typedef struct dmc_rl_options {
      * steps, whatever kl_kind. */
     double kl;
     double advantage_clip;  /* default 5                                                                   */
+    /* DMC_REDUCE_*: log-probabilities, and the divergence beside them, over the entries of a sample; default mean. The sum is the
+     * exact density and wants a wider clip, say 0.1, and few entries. Not for qvpg, which has a mean. */
+    int32_t reduce;
+    int32_t advantage_std;  /* DMC_STD_*: advantages are over the deviation of the batch, or of each group; default batch */
+    double clip_base;       /* PPO: clip at the noisiest learning step, rising to `clip` at the last; default 0 = clip */
+    /* PPO: an epoch is dropped, and those after it, once the mean of (rho-1) - ln rho is above this; 0 = off; default 1 */
+    double target_kl;
+    /* Where above 0, `kl` is where the weight starts: after an update whose KL (nats per dimension, summed over the learning steps)
+     * was above 1.5 kl_target it is 1.5 times as large, below kl_target/1.5 as small. Default 0 */
+    double kl_target;
 } dmc_rl_options;
 
 typedef struct dmc_dpo_options {

@@ -27,6 +27,8 @@ typedef struct dmc__align_note {
     const char *stage;
     int32_t update, updates, pass;
     double score, best, loss, kl, reward, seconds;
+    /* of the last update by likelihood ratios: share of transitions whose ratio was clipped, and the largest ratio */
+    double clip_share, ratio_max;
 } dmc__align_note;
 
 typedef struct dmc__align_result {

@@ -10,22 +10,36 @@ static double group_mean(const float *r, int32_t n)
     return sum / n;
 }
 
-void dmc__credit_advantage(const float *r, int32_t groups, int32_t pool, double clip, float *adv)
+/* adv <- r - mean of the group; the sum of squares. */
+static double centre(const float *r, int32_t n, float *adv)
 {
-    const size_t n = (size_t)groups * (size_t)pool;
+    const double mean = group_mean(r, n);
     double square = 0;
-    for (int32_t g = 0; g < groups; g++) {
-        const float *x = r + (size_t)g * (size_t)pool;
-        float *y = adv + (size_t)g * (size_t)pool;
-        const double mean = group_mean(x, pool);
-        for (int32_t i = 0; i < pool; i++) {
-            const double d = x[i] - mean;
-            square += d * d;
-            y[i] = (float)d;
-        }
+    for (int32_t i = 0; i < n; i++) {
+        const double d = r[i] - mean;
+        square += d * d;
+        adv[i] = (float)d;
     }
+    return square;
+}
+
+/* x <- x / (sqrt(square/n) + 1e-8), clipped. */
+static void standardise(float *x, size_t n, double square, double clip)
+{
     const double scale = 1 / (sqrt(square / (double)n) + 1e-8);
-    for (size_t i = 0; i < n; i++) adv[i] = (float)fmin(fmax(adv[i] * scale, -clip), clip);
+    for (size_t i = 0; i < n; i++) x[i] = (float)fmin(fmax(x[i] * scale, -clip), clip);
+}
+
+void dmc__credit_advantage(const float *r, int32_t groups, int32_t pool, int32_t group_std, double clip, float *adv)
+{
+    const size_t n = (size_t)pool;
+    double all = 0;
+    for (size_t g = 0; g < (size_t)groups; g++) {
+        const double square = centre(r + g * n, pool, adv + g * n);
+        if (group_std) standardise(adv + g * n, n, square, clip);
+        all += square;
+    }
+    if (!group_std) standardise(adv, (size_t)groups * n, all, clip);
 }
 
 /* Scale to mean 1 so that the learning rate does not depend on the option. */

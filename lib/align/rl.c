@@ -9,18 +9,30 @@
  */
 #include "rl_state.h"
 
+#include <math.h>
+
+double dmc__rl_adapt(double weight, double kl, double target)
+{
+    if (kl > 1.5 * target) weight *= 1.5;
+    else if (kl < target / 1.5) weight /= 1.5;
+    return fmin(fmax(weight, 1e-6), 1e6);
+}
+
 static dmc_status update(void *self, int32_t u, dmc__align_note *note)
 {
     dmc__rl *s = self;
     (void)u;
-    return s->c.method == DMC__RL_QVPG ? dmc__rl_qvpg_update(s, note) : dmc__rl_ratio_update(s, note);
+    note->clip_share = note->ratio_max = NAN;
+    DMC_TRY(s->c.method == DMC__RL_QVPG ? dmc__rl_qvpg_update(s, note) : dmc__rl_ratio_update(s, note));
+    if (s->c.kl_target > 0) s->kl_weight = dmc__rl_adapt(s->kl_weight, note->kl, s->c.kl_target);
+    return DMC_OK;
 }
 
 static void tighten(void *self)
 {
     dmc__rl *s = self;
     s->kl_weight = s->kl_weight > 0 ? 2 * s->kl_weight : 0.1;
-    s->c.clip *= 0.5;
+    s->clip_scale *= 0.5;
 }
 
 static dmc_status check(const dmc__align *a, const dmc__rl_config *c)
@@ -30,6 +42,8 @@ static dmc_status check(const dmc__align *a, const dmc__rl_config *c)
                          dmc__align_steps(a));
     if (c->method == DMC__RL_QVPG && c->kappa >= DMC__KAPPA_PROJ)
         return dmc__fail(DMC_EINVAL, "dmc_align_rl: kappa = proj, cos and paircos weigh likelihood terms, method qvpg has none");
+    if (c->kl_target > 0 && c->kl == 0)
+        return dmc__fail(DMC_EINVAL, "dmc_align_rl: kl_target = %g moves the weight kl, which is 0", c->kl_target);
     return DMC_OK;
 }
 

@@ -18,7 +18,12 @@ enum {
 typedef struct dmc__rl_config {
     int32_t method, updates, last_k, kappa, epochs;
     int32_t kl_exact; /* else |eps - eps_ref|^2 */
+    int32_t reduce_sum; /* log-probabilities over the entries of a sample: their sum; else their mean */
+    int32_t group_std;  /* advantages over the deviation of their group; else of the batch */
     double kappa_gamma, clip, kl, advantage_clip;
+    double clip_base;   /* clip at the noisiest learning step; 0 = clip */
+    double target_kl;   /* no more epochs where the mean of (rho-1) - ln rho is above it; 0 = off */
+    double kl_target;   /* of the chain, per dimension: the weight of the divergence follows it; 0 = the weight stays */
 } dmc__rl_config;
 
 dmc_status dmc__rl_run(dmc__align *a, const dmc__rl_config *c, dmc__align_result *r);
@@ -27,5 +32,12 @@ dmc_status dmc__rl_run(dmc__align *a, const dmc__rl_config *c, dmc__align_result
 typedef struct dmc__rl dmc__rl;
 dmc_status dmc__rl_create(dmc__align *a, const dmc__rl_config *c, dmc__rl **out);
 void dmc__rl_destroy(dmc__rl *s);
+
+/* The clip of learning row j of K: from base at j = 0 to clip at the last, (e^{3x}-1)/(e^3-1) of the way at x = j/(K-1). One row
+ * has the clip. */
+double dmc__rl_clip(double base, double clip, int32_t j, int32_t k);
+/* The weight of a divergence after an update that measured kl: 1.5 times as large above 1.5 target, as small below target/1.5;
+ * within 1e-6 .. 1e6. */
+double dmc__rl_adapt(double weight, double kl, double target);
 
 #endif

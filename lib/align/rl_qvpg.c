@@ -24,7 +24,7 @@ dmc_status dmc__rl_qvpg_update(dmc__rl *s, dmc__align_note *note)
         const int32_t row = dmc__rl_row(s, j);
         DMC_TRY(dmc__chain_mean(s->now, s->chain, row, dmc__rollout_latent(s->chain, row), s->mu));
         DMC_TRY(dmc__dev_copy(d, s->dmu, s->g, n));
-        if (s->kl_weight > 0) DMC_TRY(dmc__rl_add_kl(s, j, s->kl_weight));
+        if (s->kl_weight > 0) DMC_TRY(dmc__rl_add_kl(s, j, s->kl_weight, 0));
         DMC_TRY(dmc__chain_backward(s->now, s->dmu, s->kappa[j], j > 0 ? s->g : NULL));
     }
     DMC_TRY(dmc__rl_note_kl(s, note));

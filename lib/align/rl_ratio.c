@@ -5,7 +5,15 @@
  */
 #include "rl_state.h"
 
+#include <math.h>
+
 #include "credit.h"
+
+double dmc__rl_clip(double base, double clip, int32_t j, int32_t k)
+{
+    if (k < 2 || base <= 0) return clip;
+    return base + (clip - base) * expm1(3.0 * j / (k - 1)) / expm1(3);
+}
 
 static int32_t is_ppo(const dmc__rl *s)
 {
@@ -25,7 +33,7 @@ static dmc_status row_logp(dmc__rl *s, int32_t j, void *out, dmc_kargs *k)
     DMC_TRY(dmc__chain_mean(s->now, s->chain, row, z, s->mu));
     *k = (dmc_kargs){.in = {next, s->mu}, .out = out, .par = {dmc__rollout_mask(s->chain)}, .dout = s->dlogp,
                      .din = {NULL, s->dmu}, .dim = {s->batch, (int32_t)s->elems},
-                     .attr = {dmc__rollout_row(s->chain, row)->logp_std, 1, -5, 2}};
+                     .attr = {dmc__rollout_row(s->chain, row)->logp_std, !s->c.reduce_sum, -5, 2}};
     return dmc__dev_run(s->a->device, DMC_OP_GAUSS_LOGP, k);
 }
 
@@ -68,7 +76,7 @@ dmc_status dmc__rl_ratio_begin(dmc__rl *s, dmc__align_note *note)
     const int32_t pool = s->a->config.candidates;
     dmc_kargs unused;
     DMC_TRY(dmc__rl_draw(s, NULL, note));
-    dmc__credit_advantage(s->r, s->batch / pool, pool, s->c.advantage_clip, s->r);
+    dmc__credit_advantage(s->r, s->batch / pool, pool, s->c.group_std, s->c.advantage_clip, s->r);
     DMC_TRY(dmc__dev_in(s->a->device, s->adv, s->r, (size_t)s->batch));
     if (dmc__rl_own_kappa(s)) DMC_TRY(compare_steps(s));
     for (int32_t j = 0; j < s->k; j++) DMC_TRY(row_logp(s, j, dmc__rl_part(s, s->old, j, (size_t)s->batch), &unused));
@@ -84,37 +92,66 @@ static dmc_status row_gradient(dmc__rl *s, int32_t j)
     DMC_TRY(stage_kappa(s, j));
     dmc_kargs seed = {.in = {s->logp, dmc__rl_part(s, s->old, j, (size_t)s->batch), s->adv}, .par = {s->kappa_dev},
                       .out = s->dlogp, .out2 = dmc__rl_part(s, s->stats, j, 3 * (size_t)s->batch), .dim = {s->batch},
-                      .attr = {is_ppo(s), s->c.clip, row_share(s)}};
+                      .attr = {is_ppo(s), s->clip_scale * dmc__rl_clip(s->c.clip_base, s->c.clip, j, s->k), row_share(s)}};
     DMC_TRY(dmc__dev_run(d, DMC_OP_PG_SEED, &seed));
     DMC_TRY(dmc__dev_run_bwd(d, DMC_OP_GAUSS_LOGP, &logp));
-    if (s->kl_weight > 0) DMC_TRY(dmc__rl_add_kl(s, j, s->kl_weight * row_share(s)));
+    if (s->kl_weight > 0) DMC_TRY(dmc__rl_add_kl(s, j, s->kl_weight * row_share(s), s->c.reduce_sum));
     return dmc__chain_backward(s->now, s->dmu, 1, NULL);
 }
 
-/* What PG_SEED said of all rows. */
+static size_t transitions(const dmc__rl *s)
+{
+    return (size_t)s->k * (size_t)s->batch;
+}
+
+/* What PG_SEED said of all rows; it stays in s->row. */
 static dmc_status note_stats(dmc__rl *s, dmc__align_note *note)
 {
-    const size_t n = (size_t)s->k * (size_t)s->batch;
+    const size_t n = transitions(s);
+    double loss = 0, clipped = 0, most = 0;
     DMC_TRY(dmc__dev_out(s->a->device, s->row, s->stats, 3 * n));
-    note->loss = 0;
-    for (size_t i = 0; i < n; i++) note->loss += s->row[3 * i] * row_share(s) / s->batch;
+    for (size_t i = 0; i < n; i++) {
+        loss += s->row[3 * i];
+        most = fmax(most, s->row[3 * i + 1]);
+        clipped += s->row[3 * i + 2];
+    }
+    note->loss = loss * row_share(s) / s->batch;
+    note->clip_share = is_ppo(s) ? clipped / (double)n : NAN;
+    note->ratio_max = is_ppo(s) ? most : NAN;
     return DMC_OK;
+}
+
+double dmc__rl_ratio_kl(const dmc__rl *s)
+{
+    const size_t n = transitions(s);
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += s->row[3 * i + 1] - 1 - log(s->row[3 * i + 1]);
+    return sum / (double)n;
 }
 
 dmc_status dmc__rl_ratio_gradient(dmc__rl *s, dmc__align_note *note)
 {
     for (int32_t j = s->k - 1; j >= 0; j--) DMC_TRY(row_gradient(s, j));
-    DMC_TRY(note_stats(s, note));
-    return dmc__rl_note_kl(s, note);
+    DMC_TRY(dmc__rl_note_kl(s, note));
+    return note_stats(s, note);
+}
+
+/* The gradient of an epoch that comes too late is dropped. */
+static int32_t went_too_far(const dmc__rl *s)
+{
+    return is_ppo(s) && s->c.target_kl > 0 && !(dmc__rl_ratio_kl(s) <= s->c.target_kl);
 }
 
 dmc_status dmc__rl_ratio_update(dmc__rl *s, dmc__align_note *note)
 {
     const int32_t epochs = is_ppo(s) ? s->c.epochs : 1;
+    void *const grads = dmc__learner_grads(s->a->learner);
+    const size_t n = dmc__graph_param_elems(s->a->net->graph);
     const dmc__adamw_config opt = dmc__align_adamw(s->a);
     DMC_TRY(dmc__rl_ratio_begin(s, note));
     for (int32_t e = 0; e < epochs; e++) {
         DMC_TRY(dmc__rl_ratio_gradient(s, note));
+        if (e > 0 && went_too_far(s)) return dmc__params_zero(s->a->device, grads, n);
         DMC_TRY(dmc__learner_update(s->a->learner, &opt, NULL));
     }
     return DMC_OK;

@@ -106,7 +106,7 @@ dmc_status dmc__rl_create(dmc__align *a, const dmc__rl_config *c, dmc__rl **out)
     DMC_TRY(DMC_NEW(a->alloc, 1, &s));
     const int32_t k = c->last_k ? c->last_k : dmc__align_steps(a);
     *s = (dmc__rl){.a = a, .c = *c, .most = k, .batch = a->config.batch, .elems = dmc__align_elems(a),
-                   .kl_weight = c->kl};
+                   .kl_weight = c->kl, .clip_scale = 1};
     const dmc_status status = fill(s);
     if (status < 0) dmc__rl_destroy(s);
     else *out = s;
@@ -162,7 +162,7 @@ static double kl_std(const dmc__rl *s, const dmc__row *r)
     return s->c.kl_exact ? exact_std(s, r) : fabs(r->a) * r->at.sigma / (r->at.alpha * sqrt(2));
 }
 
-dmc_status dmc__rl_add_kl(dmc__rl *s, int32_t j, double weight)
+dmc_status dmc__rl_add_kl(dmc__rl *s, int32_t j, double weight, int32_t sum)
 {
     dmc__device *d = s->a->device;
     const int32_t row = dmc__rl_row(s, j);
@@ -175,6 +175,7 @@ dmc_status dmc__rl_add_kl(dmc__rl *s, int32_t j, double weight)
     DMC_TRY(dmc__dev_run(d, DMC_OP_GAUSS_KL, &k)); /* reported in nats whatever is minimised */
     DMC_TRY(dmc__dev_run(d, DMC_OP_FILL, &fill));
     k.attr[0] = kl_std(s, r);
+    k.attr[1] = sum ? 0 : 1;
     return dmc__dev_run_bwd(d, DMC_OP_GAUSS_KL, &k);
 }
 

@@ -11,7 +11,7 @@ struct dmc__rl {
     dmc__rl_config c;
     int32_t k, most, batch;      /* learning rows now and at most, samples */
     size_t elems;
-    double kl_weight, reward_std;
+    double kl_weight, clip_scale, reward_std; /* the clip is halved by every collapse */
     dmc__rollout *chain;         /* noisy table for likelihood ratios; table of evaluation for QV-PG */
     dmc__chain *now, *ref;
     dmc__reward reward;
@@ -35,14 +35,17 @@ int32_t dmc__rl_row(const dmc__rl *s, int32_t j);
 void *dmc__rl_part(const dmc__rl *s, const void *buffer, int32_t j, size_t n);
 /* Draw the batch's chains with the present weights and their rewards into s->r. */
 dmc_status dmc__rl_draw(dmc__rl *s, void *dz, dmc__align_note *note);
-/* dmu += weight/batch d divergence(mu||mu_ref)/dmu of learning row j, where mu is; notes its KL in s->kl. */
-dmc_status dmc__rl_add_kl(dmc__rl *s, int32_t j, double weight);
+/* dmu += weight/batch d divergence(mu||mu_ref)/dmu of learning row j, where mu is, summed over the entries of a sample or their
+ * mean; notes its KL per dimension in s->kl. */
+dmc_status dmc__rl_add_kl(dmc__rl *s, int32_t j, double weight, int32_t sum);
 /* note->kl: sum over the K rows of the noted KL, mean over the batch. */
 dmc_status dmc__rl_note_kl(dmc__rl *s, dmc__align_note *note);
 
 /* REINFORCE and PPO: chains, advantages and old log-probabilities; then the gradient at the present weights. */
 dmc_status dmc__rl_ratio_begin(dmc__rl *s, dmc__align_note *note);
 dmc_status dmc__rl_ratio_gradient(dmc__rl *s, dmc__align_note *note);
+/* Mean of (rho-1) - ln rho over the transitions of the last gradient, an estimate of KL(old||now) that is never negative. */
+double dmc__rl_ratio_kl(const dmc__rl *s);
 /* An update each, the optimiser's steps included. */
 dmc_status dmc__rl_ratio_update(dmc__rl *s, dmc__align_note *note);
 dmc_status dmc__rl_qvpg_update(dmc__rl *s, dmc__align_note *note);

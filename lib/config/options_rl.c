@@ -14,7 +14,14 @@
     X##_REAL(T, kappa_gamma, 0.99, 0, 1, "geom: credit of step t is gamma^(t-1)")                 \
     X##_REAL(T, clip, 0.02, DMC__ABOVE_ZERO, 1, "ppo: clip of the probability ratio")             \
     X##_REAL(T, kl, 0.1, 0, 1e6, "weight of the divergence to the model at the start of the call") \
-    X##_REAL(T, advantage_clip, 5, DMC__ABOVE_ZERO, 1e6, "bound of the advantage")
+    X##_REAL(T, advantage_clip, 5, DMC__ABOVE_ZERO, 1e6, "bound of the advantage")                 \
+    X##_CHOICE(T, reduce, DMC_REDUCE_MEAN, "mean", 1, "mean sum",                                  \
+               "log-probabilities over the entries of a sample")                                   \
+    X##_CHOICE(T, advantage_std, DMC_STD_BATCH, "batch", 1, "batch group",                         \
+               "deviation that advantages are measured by")                                        \
+    X##_REAL(T, clip_base, 0, 0, 1, "ppo: clip at the noisiest learning step; 0 = clip")           \
+    X##_REAL(T, target_kl, 1, 0, 1e6, "ppo: divergence from the old policy that ends the epochs; 0 = off") \
+    X##_REAL(T, kl_target, 0, 0, 1e6, "KL per dimension that kl is adapted to; 0 = kl stays")
 
 DMC__OPTIONS_TABLE(dmc__options_rl, DMC_OPTIONS_RL, dmc_rl_options, RL_FIELDS,
                    offsetof(dmc_rl_options, reserved0));

@@ -112,10 +112,23 @@ START_TEST(advantage_is_relative_to_the_group)
     const float r[6] = {1, 2, 3, 10, 10, 10};
     const double std = sqrt((1.0 + 0 + 1) / 6); /* over the batch, of the centred rewards */
     float a[6];
-    dmc__credit_advantage(r, 2, 3, 5, a);
+    dmc__credit_advantage(r, 2, 3, 0, 5, a);
     ck_assert_double_eq_tol(a[0], -1 / std, 1e-5);
     ck_assert_double_eq_tol(a[2], 1 / std, 1e-5);
     for (int32_t i = 3; i < 6; i++) ck_assert_float_eq(a[i], 0);
+}
+END_TEST
+
+/* By the deviation of its own group a small difference is as good as a large one. */
+START_TEST(advantage_by_the_group)
+{
+    const float r[6] = {1, 2, 3, 10, 20, 30};
+    float a[6];
+    dmc__credit_advantage(r, 2, 3, 1, 5, a);
+    for (int32_t i = 0; i < 3; i++) {
+        ck_assert_double_eq_tol(a[i], (i - 1) / sqrt(2.0 / 3), 1e-5);
+        ck_assert_double_eq_tol(a[3 + i], a[i], 1e-5);
+    }
 }
 END_TEST
 
@@ -123,10 +136,10 @@ START_TEST(advantage_is_clipped_and_zero_without_spread)
 {
     float r[16] = {100};
     float a[16];
-    dmc__credit_advantage(r, 1, 16, 2, a);
+    dmc__credit_advantage(r, 1, 16, 0, 2, a);
     ck_assert_float_eq(a[0], 2);
     r[0] = 0;
-    dmc__credit_advantage(r, 1, 16, 2, a);
+    dmc__credit_advantage(r, 1, 16, 0, 2, a);
     for (int32_t i = 0; i < 16; i++) ck_assert_float_eq(a[i], 0);
 }
 END_TEST
@@ -142,6 +155,7 @@ Suite *dmc_suite_credit(void)
     tcase_add_test(t, pair_cosine_is_of_latents);
     tcase_add_test(t, a_still_chain_weighs_evenly);
     tcase_add_test(t, advantage_is_relative_to_the_group);
+    tcase_add_test(t, advantage_by_the_group);
     tcase_add_test(t, advantage_is_clipped_and_zero_without_spread);
     suite_add_tcase(s, t);
     return s;

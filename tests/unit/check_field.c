@@ -138,6 +138,8 @@ START_TEST(defaults_are_those_of_the_headers)
     ck_assert(rl.method == DMC_RL_QVPG && rl.updates == 300 && rl.last_k == 3);
     ck_assert(rl.kappa == DMC_KAPPA_GEOM && rl.epochs == 2 && rl.kappa_gamma == 0.99);
     ck_assert(rl.clip == 0.02 && rl.kl == 0.1 && rl.advantage_clip == 5);
+    ck_assert(rl.reduce == DMC_REDUCE_MEAN && rl.advantage_std == DMC_STD_BATCH && rl.clip_base == 0);
+    ck_assert(rl.target_kl == 1 && rl.kl_target == 0);
     expect_ok(dmc_context_options_init(&x, sizeof x));
     ck_assert(x.threads == 1 && x.log_level == DMC_LOG_INFO && !x.alloc && !x.free && !x.log);
     ck_assert(!x.parallel_for && !x.alloc_user && !x.log_user && !x.parallel_user && !x.reserved0);
@@ -205,6 +207,10 @@ START_TEST(choices_are_the_enumerations)
         {DMC_OPTIONS_RL, "kappa", DMC_KAPPA_LINEAR, "linear"},
         {DMC_OPTIONS_RL, "kappa", DMC_KAPPA_CONST, "const"},
         {DMC_OPTIONS_RL, "kappa", DMC_KAPPA_PROJ, "proj"},
+        {DMC_OPTIONS_RL, "kappa", DMC_KAPPA_COS, "cos"},
+        {DMC_OPTIONS_RL, "kappa", DMC_KAPPA_PAIRCOS, "paircos"},
+        {DMC_OPTIONS_RL, "reduce", DMC_REDUCE_SUM, "sum"},
+        {DMC_OPTIONS_RL, "advantage_std", DMC_STD_GROUP, "group"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char name[32];

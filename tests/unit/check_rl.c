@@ -71,30 +71,67 @@ END_TEST
 
 /* ---- R2, and what the divergence counts ------------------------------------------------------------------------ */
 
-/* Gradient of all weights for the chains of one draw; `moved`: the weights have left the reference before. caller frees */
-static float *gradient_of(int32_t method, int32_t k, double slope, double kl, int32_t moved, dmc__align_note *note)
-{
+/* An aligner of the bandit and what one method needs. */
+typedef struct trial {
     bandit b;
-    dmc_align_options o = bandit_options();
+    dmc__align *a;
     dmc__rl *s;
+    dmc__align_note note;
+    size_t n; /* weights */
+} trial;
+
+static void trial_open_model(trial *t, const char *device, const dmc__rl_config *c, float slope, const dmc_model_options *m)
+{
+    const dmc_align_options o = bandit_options();
+    bandit_open_model(&t->b, device, 50, &o, m);
+    t->b.slope = slope;
+    t->a = t->b.aligner->run;
+    t->n = dmc__graph_param_elems(t->a->net->graph);
+    ok(dmc__align_need_reward(t->a));
+    ok(dmc__rl_create(t->a, c, &t->s));
+}
+
+static void trial_open(trial *t, const char *device, const dmc__rl_config *c, float slope)
+{
+    const dmc_model_options m = bandit_model();
+    trial_open_model(t, device, c, slope, &m);
+}
+
+static void trial_close(trial *t)
+{
+    dmc__rl_destroy(t->s);
+    bandit_close(&t->b);
+}
+
+/* Away from the reference. */
+static void trial_move(const trial *t, double by)
+{
+    const size_t m = dmc__learner_elems(t->a->learner);
+    float *w = calloc(m, sizeof *w);
+    ok(dmc__learner_get(t->a->learner, w));
+    for (size_t i = 0; i < m; i++) w[i] += (float)(by * sin((double)i));
+    ok(dmc__learner_set(t->a->learner, w));
+    free(w);
+}
+
+static float *trial_gradient(trial *t)
+{
+    float *g = calloc(t->n, sizeof *g);
+    ok(dmc__rl_ratio_gradient(t->s, &t->note));
+    ok(dmc__dev_out(t->a->device, g, dmc__learner_grads(t->a->learner), t->n));
+    return g;
+}
+
+/* Gradient of all weights for the chains of one draw; `moved`: the weights have left the reference before. caller frees */
+static float *gradient_of(int32_t method, int32_t k, float slope, double kl, int32_t moved, trial *t)
+{
     dmc__rl_config c = plain(method, k);
     c.kl = kl;
-    bandit_open(&b, "ref64", 50, &o);
-    b.slope = (float)slope;
-    dmc__align *a = b.aligner->run;
-    const size_t n = dmc__graph_param_elems(a->net->graph), m = dmc__learner_elems(a->learner);
-    float *g = calloc(n, sizeof *g), *w = calloc(m, sizeof *w);
-    ok(dmc__align_need_reward(a));
-    ok(dmc__rl_create(a, &c, &s));
-    ok(dmc__learner_get(a->learner, w));
-    for (size_t i = 0; i < m && moved; i++) w[i] += .05f * (float)sin((double)i);
-    ok(dmc__learner_set(a->learner, w));
-    ok(dmc__rl_ratio_begin(s, note));
-    ok(dmc__rl_ratio_gradient(s, note));
-    ok(dmc__dev_out(a->device, g, dmc__learner_grads(a->learner), n));
-    dmc__rl_destroy(s);
-    bandit_close(&b);
-    free(w);
+    trial_open(t, "ref64", &c, slope);
+    if (moved) trial_move(t, .05);
+    ok(dmc__rl_ratio_begin(t->s, &t->note));
+    float *g = trial_gradient(t);
+    trial_close(t);
     return g;
 }
 
@@ -107,23 +144,16 @@ static void must_be_times(const float *x, double factor, const float *y, size_t 
         ck_assert_msg(fabs(x[i] - factor * y[i]) <= 1e-6 * largest, "weight %zu: %g and %g times %g", i, x[i], factor, y[i]);
 }
 
-static size_t bandit_size(void)
-{
-    bandit b;
-    dmc_align_options o = bandit_options();
-    bandit_open(&b, "ref64", 0, &o);
-    const size_t n = dmc__graph_param_elems(b.aligner->run->net->graph);
-    bandit_close(&b);
-    return n;
-}
-
 /* R2: where nothing has moved every ratio is 1 and nothing is clipped; PPO's mean over K transitions has the gradient of
  * REINFORCE's sum over K. */
 START_TEST(ppo_starts_as_reinforce)
 {
-    dmc__align_note ppo_note, note;
-    float *ppo = gradient_of(DMC__RL_PPO, _i, 1, 0, 0, &ppo_note), *reinforce = gradient_of(DMC__RL_REINFORCE, _i, 1, 0, 0, &note);
-    must_be_times(reinforce, _i, ppo, bandit_size());
+    trial p, r;
+    float *ppo = gradient_of(DMC__RL_PPO, _i, 1, 0, 0, &p), *reinforce = gradient_of(DMC__RL_REINFORCE, _i, 1, 0, 0, &r);
+    must_be_times(reinforce, _i, ppo, p.n);
+    ck_assert_double_eq(p.note.ratio_max, 1);
+    ck_assert_double_eq(p.note.clip_share, 0);
+    ck_assert(isnan(r.note.ratio_max) && isnan(r.note.clip_share));
     free(ppo);
     free(reinforce);
 }
@@ -133,13 +163,224 @@ END_TEST
  * the KL that is reported is the same. */
 START_TEST(the_divergence_counts_as_the_policy)
 {
-    dmc__align_note ppo_note, note;
-    float *ppo = gradient_of(DMC__RL_PPO, _i, 0, 1, 1, &ppo_note), *reinforce = gradient_of(DMC__RL_REINFORCE, _i, 0, 1, 1, &note);
-    must_be_times(reinforce, _i, ppo, bandit_size());
-    ck_assert_double_gt(note.kl, 0);
-    ck_assert_double_eq_tol(note.kl, ppo_note.kl, 1e-12);
+    trial p, r;
+    float *ppo = gradient_of(DMC__RL_PPO, _i, 0, 1, 1, &p), *reinforce = gradient_of(DMC__RL_REINFORCE, _i, 0, 1, 1, &r);
+    must_be_times(reinforce, _i, ppo, p.n);
+    ck_assert_double_gt(r.note.kl, 0);
+    ck_assert_double_eq_tol(r.note.kl, p.note.kl, 1e-12);
     free(ppo);
     free(reinforce);
+}
+END_TEST
+
+/* ---- options --------------------------------------------------------------------------------------------------- */
+
+/* Of D entries a sum has D times the gradient of the mean, policy and divergence alike; the KL is per dimension in both. */
+START_TEST(a_sum_over_entries_is_larger)
+{
+    float *g[2];
+    double kl[2];
+    dmc_model_options m = bandit_model();
+    trial t;
+    m.horizon = 3;
+    for (int32_t sum = 0; sum < 2; sum++) {
+        dmc__rl_config c = plain(DMC__RL_REINFORCE, 2);
+        c.reduce_sum = sum;
+        c.kl = .5;
+        trial_open_model(&t, "ref64", &c, 1, &m);
+        trial_move(&t, .05);
+        ok(dmc__rl_ratio_begin(t.s, &t.note));
+        g[sum] = trial_gradient(&t);
+        kl[sum] = t.note.kl;
+        trial_close(&t);
+    }
+    must_be_times(g[1], 3, g[0], t.n);
+    ck_assert_double_gt(kl[0], 0);
+    ck_assert_double_eq_tol(kl[1], kl[0], 1e-6 * kl[0]);
+    free(g[0]);
+    free(g[1]);
+}
+END_TEST
+
+/* methods.md 2.3, and pitfall 21: of one row it is the clip itself. */
+START_TEST(clip_rises_with_the_step)
+{
+    ck_assert_double_eq(dmc__rl_clip(.001, .01, 0, 1), .01);
+    ck_assert_double_eq_tol(dmc__rl_clip(.001, .01, 0, 3), .001, 1e-15);
+    ck_assert_double_eq_tol(dmc__rl_clip(.001, .01, 1, 3), .001 + .009 * (exp(1.5) - 1) / (exp(3) - 1), 1e-15);
+    ck_assert_double_eq_tol(dmc__rl_clip(.001, .01, 2, 3), .01, 1e-15);
+    ck_assert_double_eq(dmc__rl_clip(0, .01, 0, 3), .01);
+}
+END_TEST
+
+/* A narrow clip at the first row and none at the last: ratios leave it there alone. */
+START_TEST(each_row_has_its_clip)
+{
+    trial t;
+    dmc__rl_config c = plain(DMC__RL_PPO, 2);
+    int32_t clipped[2] = {0}, units;
+    double most = 0;
+    c.clip = 1e6;
+    c.clip_base = 1e-9;
+    trial_open(&t, "cpu", &c, 1);
+    ok(dmc__rl_ratio_begin(t.s, &t.note));
+    trial_move(&t, .05);
+    free(trial_gradient(&t));
+    units = t.s->batch;
+    for (int32_t j = 0; j < 2; j++)
+        for (int32_t i = 0; i < units; i++) {
+            const float *said = t.s->row + 3 * (j * units + i); /* loss, ratio, clipped */
+            clipped[j] += said[2] != 0;
+            most = fmax(most, said[1]);
+        }
+    ck_assert_int_gt(clipped[0], units / 8);
+    ck_assert_int_eq(clipped[1], 0);
+    ck_assert_double_eq_tol(t.note.clip_share, clipped[0] / (2.0 * units), 1e-12);
+    ck_assert_double_eq(t.note.ratio_max, most);
+    ck_assert_double_gt(most, 1);
+    trial_close(&t);
+}
+END_TEST
+
+/* The weights after five epochs, the gradient's dropped where target_kl says so. */
+static float *after_epochs(int32_t epochs, double target_kl, double *kl)
+{
+    trial t;
+    dmc__rl_config c = plain(DMC__RL_PPO, 0);
+    c.epochs = epochs;
+    c.target_kl = target_kl;
+    trial_open(&t, "cpu", &c, 1);
+    ok(dmc__rl_ratio_update(t.s, &t.note));
+    *kl = dmc__rl_ratio_kl(t.s);
+    const size_t m = dmc__learner_elems(t.a->learner);
+    float *w = calloc(m + 1, sizeof *w), *g = calloc(t.n, sizeof *g);
+    w[m] = NAN; /* marks the end */
+    ok(dmc__learner_get(t.a->learner, w));
+    ok(dmc__dev_out(t.a->device, g, dmc__learner_grads(t.a->learner), t.n));
+    for (size_t i = 0; i < t.n; i++) ck_assert_float_eq(g[i], 0);
+    free(g);
+    trial_close(&t);
+    return w;
+}
+
+static int32_t alike(const float *x, const float *y)
+{
+    while (!isnan(*x) && *x == *y) x++, y++;
+    return isnan(*x);
+}
+
+START_TEST(target_kl_ends_the_epochs)
+{
+    double kl[4];
+    float *one = after_epochs(1, 1e-12, kl), *five = after_epochs(5, 1e-12, kl + 1), *all = after_epochs(5, 0, kl + 2);
+    float *wide = after_epochs(5, 1, kl + 3);
+    ck_assert_double_eq(kl[0], 0);
+    ck_assert_double_gt(kl[1], 1e-12);
+    ck_assert(alike(one, five)); /* the second found itself too far and was dropped */
+    ck_assert(!alike(all, one));
+    ck_assert(alike(wide, all));
+    free(one);
+    free(five);
+    free(all);
+    free(wide);
+}
+END_TEST
+
+/* k3 = mean of (rho-1) - ln rho, of ratios by hand. */
+START_TEST(ratio_kl_is_k3)
+{
+    trial t;
+    dmc__rl_config c = plain(DMC__RL_PPO, 1);
+    double sum = 0;
+    trial_open(&t, "cpu", &c, 1);
+    for (int32_t i = 0; i < t.s->batch; i++) {
+        const double rho = .5 + .01 * i;
+        t.s->row[3 * i + 1] = (float)rho;
+        sum += rho - 1 - log(rho);
+    }
+    ck_assert_double_eq_tol(dmc__rl_ratio_kl(t.s), sum / t.s->batch, 1e-6);
+    trial_close(&t);
+}
+END_TEST
+
+START_TEST(advantages_by_the_group)
+{
+    trial t;
+    dmc__rl_config c = plain(DMC__RL_REINFORCE, 1);
+    c.group_std = 1;
+    trial_open(&t, "cpu", &c, 1);
+    ok(dmc__rl_ratio_begin(t.s, &t.note));
+    for (int32_t g = 0; g < 8; g++) {
+        double square = 0;
+        for (int32_t i = 0; i < 8; i++) square += t.s->r[8 * g + i] * (double)t.s->r[8 * g + i] / 8;
+        ck_assert_double_eq_tol(square, 1, 1e-4);
+    }
+    trial_close(&t);
+}
+END_TEST
+
+START_TEST(kl_weight_follows_the_target)
+{
+    ck_assert_double_eq_tol(dmc__rl_adapt(.2, .16, .1), .3, 1e-12);
+    ck_assert_double_eq_tol(dmc__rl_adapt(.3, .06, .1), .2, 1e-12);
+    ck_assert_double_eq(dmc__rl_adapt(.3, .14, .1), .3);
+    ck_assert_double_eq(dmc__rl_adapt(.3, .07, .1), .3);
+    ck_assert_double_eq(dmc__rl_adapt(1e6, 1, .1), 1e6);
+    ck_assert_double_eq(dmc__rl_adapt(1e-6, 0, .1), 1e-6);
+}
+END_TEST
+
+static int32_t last_kl(void *user, const dmc_align_progress *p)
+{
+    *(double *)user = p->kl;
+    return 0;
+}
+
+/* The KL of the last update of a run. */
+static double kl_of(double kl_target, double slope)
+{
+    bandit b;
+    dmc_align_options o = bandit_options();
+    dmc_rl_options c;
+    double kl = -1;
+    o.lr = 3e-3;
+    bandit_open(&b, "cpu", 100, &o);
+    b.slope = (float)slope;
+    dmc_rl_options_init(&c, sizeof c);
+    c.updates = 150;
+    c.last_k = 0;
+    c.kl_target = kl_target;
+    ok(dmc_aligner_set_progress(b.aligner, last_kl, &kl));
+    ok(dmc_align_rl(b.aligner, &c, NULL));
+    bandit_close(&b);
+    return kl;
+}
+
+/* Whatever the fixed weight would give, the chain ends near the KL asked for. */
+START_TEST(kl_target_is_reached)
+{
+    static const double target[] = {.1, .5};
+    const double by_weight = kl_of(0, 1);
+    for (int i = 0; i < 2; i++) {
+        const double kl = kl_of(target[i], 1);
+        ck_assert_msg(kl > target[i] / 2 && kl < 2 * target[i], "KL %g, target %g; by the weight %g", kl, target[i], by_weight);
+    }
+    ck_assert_msg(by_weight > 2 * .1 || by_weight < .5 / 2, "%g is both", by_weight);
+}
+END_TEST
+
+START_TEST(options_that_contradict_each_other)
+{
+    bandit b;
+    const dmc_align_options o = bandit_options();
+    dmc_rl_options c;
+    bandit_open(&b, "cpu", 0, &o);
+    dmc_rl_options_init(&c, sizeof c);
+    c.kl = 0;
+    c.kl_target = .05;
+    ck_assert_int_eq(dmc_align_rl(b.aligner, &c, NULL), DMC_EINVAL);
+    ck_assert_ptr_nonnull(strstr(dmc_last_error(), "kl_target = 0.05"));
+    bandit_close(&b);
 }
 END_TEST
 
@@ -180,6 +421,15 @@ Suite *dmc_suite_rl(void)
     tcase_add_loop_test(t, reinforce_is_unbiased, 1, LINEAR_STEPS + 1);
     tcase_add_loop_test(t, ppo_starts_as_reinforce, 1, 6);
     tcase_add_loop_test(t, the_divergence_counts_as_the_policy, 1, 6);
+    tcase_add_test(t, a_sum_over_entries_is_larger);
+    tcase_add_test(t, clip_rises_with_the_step);
+    tcase_add_test(t, each_row_has_its_clip);
+    tcase_add_test(t, target_kl_ends_the_epochs);
+    tcase_add_test(t, ratio_kl_is_k3);
+    tcase_add_test(t, advantages_by_the_group);
+    tcase_add_test(t, kl_weight_follows_the_target);
+    tcase_add_test(t, kl_target_is_reached);
+    tcase_add_test(t, options_that_contradict_each_other);
     tcase_add_test(t, projection_is_of_the_whole_chain);
     suite_add_tcase(s, t);
     return s;
