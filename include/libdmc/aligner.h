@@ -44,6 +44,8 @@ typedef struct dmc_align_options {
 
 enum { DMC_RL_PPO = 0, DMC_RL_REINFORCE = 1, DMC_RL_QVPG = 2 };
 enum { DMC_KL_EPSILON = 0, DMC_KL_EXACT = 1 };
+enum { DMC_LAST_K_FIXED = 0, DMC_LAST_K_RANDOM = 1, DMC_LAST_K_CURRICULUM = 2 };
+enum { DMC_GRANULARITY_SAMPLE = 0, DMC_GRANULARITY_ROW = 1 };
 enum { DMC_REDUCE_MEAN = 0, DMC_REDUCE_SUM = 1 };
 enum { DMC_STD_BATCH = 0, DMC_STD_GROUP = 1 };
 enum {
@@ -82,6 +84,12 @@ typedef struct dmc_rl_options {
     /* Where above 0, `kl` is where the weight starts: after an update whose KL (nats per dimension, summed over the learning steps)
      * was above 1.5 kl_target it is 1.5 times as large, below kl_target/1.5 as small. Default 0 */
     double kl_target;
+    /* DMC_LAST_K_*: last_k steps learn in every update; or as many from 1 to last_k as are drawn for it; or a curriculum of 1, 2, 4
+     * .. last_k, doubled where the stage finds no new best in two evaluations, halved where it collapses. Default fixed */
+    int32_t last_k_kind;
+    /* DMC_GRANULARITY_*: PPO and REINFORCE judge a sample; or each row of a plan by its own Q against the same row of the other
+     * candidates: planners with the critic's reward and row_discount above 0. Default sample */
+    int32_t granularity;
 } dmc_rl_options;
 
 typedef struct dmc_dpo_options {

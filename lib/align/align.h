@@ -115,6 +115,8 @@ typedef struct dmc__stage {
     dmc_status (*update)(void *self, int32_t u, dmc__align_note *note);
     /* After a roll-back: tighten the constraint. May be NULL. */
     void (*tighten)(void *self);
+    /* Two evaluations in a row had no new best (then they are counted anew): let more of the model learn. May be NULL. */
+    void (*plateau)(void *self);
     /* What learns in this stage (the aligner's adapter, or the cascade's weights). */
     dmc__learner *learner;
 } dmc__stage;

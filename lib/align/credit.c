@@ -3,22 +3,15 @@
 
 #include <math.h>
 
-static double group_mean(const float *r, int32_t n)
+/* adv <- r - mean, of n numbers `step` apart; the sum of squares. */
+static double centre(const float *r, size_t n, size_t step, float *adv)
 {
-    double sum = 0;
-    for (int32_t i = 0; i < n; i++) sum += r[i];
-    return sum / n;
-}
-
-/* adv <- r - mean of the group; the sum of squares. */
-static double centre(const float *r, int32_t n, float *adv)
-{
-    const double mean = group_mean(r, n);
-    double square = 0;
-    for (int32_t i = 0; i < n; i++) {
-        const double d = r[i] - mean;
+    double sum = 0, square = 0;
+    for (size_t i = 0; i < n; i++) sum += r[i * step];
+    for (size_t i = 0; i < n; i++) {
+        const double d = r[i * step] - sum / (double)n;
         square += d * d;
-        adv[i] = (float)d;
+        adv[i * step] = (float)d;
     }
     return square;
 }
@@ -30,12 +23,13 @@ static void standardise(float *x, size_t n, double square, double clip)
     for (size_t i = 0; i < n; i++) x[i] = (float)fmin(fmax(x[i] * scale, -clip), clip);
 }
 
-void dmc__credit_advantage(const float *r, int32_t groups, int32_t pool, int32_t group_std, double clip, float *adv)
+void dmc__credit_advantage(const float *r, int32_t groups, int32_t pool, int32_t rows, int32_t group_std, double clip, float *adv)
 {
-    const size_t n = (size_t)pool;
+    const size_t step = (size_t)rows, n = (size_t)pool * step;
     double all = 0;
     for (size_t g = 0; g < (size_t)groups; g++) {
-        const double square = centre(r + g * n, pool, adv + g * n);
+        double square = 0;
+        for (size_t h = 0; h < step; h++) square += centre(r + g * n + h, (size_t)pool, step, adv + g * n + h);
         if (group_std) standardise(adv + g * n, n, square, clip);
         all += square;
     }

@@ -4,10 +4,10 @@
 
 #include "rl.h"
 
-/* Group-relative advantages (methods.md 2.1): (r - mean of the group) / (std + 1e-8), clipped to +-clip; std over all of them, or
- * with group_std of each group, which blows noise up where candidates agree. A group whose rewards are all equal gets zeros. adv
- * may alias r. */
-void dmc__credit_advantage(const float *r, int32_t groups, int32_t pool, int32_t group_std, double clip, float *adv);
+/* Group-relative advantages (methods.md 2.1) of rewards (groups, pool, rows): (r - mean of the same row over the group) /
+ * (std + 1e-8), clipped to +-clip; std over all of them, or with group_std of each group, which blows noise up where candidates
+ * agree. A row whose rewards are all equal gets zeros. adv may alias r. */
+void dmc__credit_advantage(const float *r, int32_t groups, int32_t pool, int32_t rows, int32_t group_std, double clip, float *adv);
 
 /* Weights of the last K steps, kappa[j] for the j-th row of the learning part, noisiest first (j = K-1 is the step to
  * z_0); normalised to mean 1 (methods.md 2.2). GEOM: gamma^(K-1-j). LINEAR: (j+1)/K. CONST: 1. */

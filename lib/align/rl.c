@@ -22,6 +22,7 @@ static dmc_status update(void *self, int32_t u, dmc__align_note *note)
 {
     dmc__rl *s = self;
     (void)u;
+    dmc__rl_choose_k(s);
     note->clip_share = note->ratio_max = NAN;
     DMC_TRY(s->c.method == DMC__RL_QVPG ? dmc__rl_qvpg_update(s, note) : dmc__rl_ratio_update(s, note));
     if (s->c.kl_target > 0) s->kl_weight = dmc__rl_adapt(s->kl_weight, note->kl, s->c.kl_target);
@@ -33,6 +34,19 @@ static void tighten(void *self)
     dmc__rl *s = self;
     s->kl_weight = s->kl_weight > 0 ? 2 * s->kl_weight : 0.1;
     s->clip_scale *= 0.5;
+    if (s->c.last_k_kind == DMC__LAST_K_CURRICULUM) dmc__rl_set_k(s, s->k > 1 ? s->k / 2 : 1);
+}
+
+static void plateau(void *self)
+{
+    dmc__rl *s = self;
+    if (s->c.last_k_kind == DMC__LAST_K_CURRICULUM) dmc__rl_set_k(s, 2 * s->k < s->most ? 2 * s->k : s->most);
+}
+
+dmc__stage dmc__rl_stage(dmc__rl *s, int32_t updates)
+{
+    return (dmc__stage){.name = "rl", .updates = updates, .self = s, .update = update, .tighten = tighten, .plateau = plateau,
+                        .learner = s->a->learner};
 }
 
 static dmc_status check(const dmc__align *a, const dmc__rl_config *c)
@@ -42,6 +56,10 @@ static dmc_status check(const dmc__align *a, const dmc__rl_config *c)
                          dmc__align_steps(a));
     if (c->method == DMC__RL_QVPG && c->kappa >= DMC__KAPPA_PROJ)
         return dmc__fail(DMC_EINVAL, "dmc_align_rl: kappa = proj, cos and paircos weigh likelihood terms, method qvpg has none");
+    if (c->method == DMC__RL_QVPG && c->by_row)
+        return dmc__fail(DMC_EINVAL, "dmc_align_rl: granularity = row gives advantages to rows, method qvpg has none");
+    if (c->by_row && !a->view.planner)
+        return dmc__fail(DMC_EINVAL, "dmc_align_rl: granularity = row is for planners, a policy's reward is of its first action");
     if (c->kl_target > 0 && c->kl == 0)
         return dmc__fail(DMC_EINVAL, "dmc_align_rl: kl_target = %g moves the weight kl, which is 0", c->kl_target);
     return DMC_OK;
@@ -53,8 +71,7 @@ dmc_status dmc__rl_run(dmc__align *a, const dmc__rl_config *c, dmc__align_result
     DMC_TRY(check(a, c));
     DMC_TRY(dmc__align_need_reward(a));
     DMC_TRY(dmc__rl_create(a, c, &s));
-    const dmc__stage stage = {.name = "rl", .updates = c->updates, .self = s, .update = update, .tighten = tighten,
-                              .learner = a->learner};
+    const dmc__stage stage = dmc__rl_stage(s, c->updates);
     const dmc_status status = dmc__stage_run(a, &stage, r);
     dmc__rl_destroy(s);
     return status;

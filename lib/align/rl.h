@@ -5,6 +5,9 @@
 #include "align.h"
 
 enum { DMC__RL_PPO = 0, DMC__RL_REINFORCE = 1, DMC__RL_QVPG = 2 };
+/* Steps that learn in an update: last_k; as many from 1 to last_k as are drawn; 1, 2, 4 .. last_k, doubled where the stage
+ * plateaus and halved where it collapses. */
+enum { DMC__LAST_K_FIXED = 0, DMC__LAST_K_RANDOM = 1, DMC__LAST_K_CURRICULUM = 2 };
 /* From PROJ on every sample has weights of its own. */
 enum {
     DMC__KAPPA_GEOM = 0,
@@ -19,6 +22,8 @@ typedef struct dmc__rl_config {
     int32_t method, updates, last_k, kappa, epochs;
     int32_t kl_exact; /* else |eps - eps_ref|^2 */
     int32_t reduce_sum; /* log-probabilities over the entries of a sample: their sum; else their mean */
+    int32_t last_k_kind; /* DMC__LAST_K_* */
+    int32_t by_row;     /* an advantage for every row of a plan; else one for a sample */
     int32_t group_std;  /* advantages over the deviation of their group; else of the batch */
     double kappa_gamma, clip, kl, advantage_clip;
     double clip_base;   /* clip at the noisiest learning step; 0 = clip */

@@ -26,13 +26,20 @@ static double row_share(const dmc__rl *s)
     return is_ppo(s) ? 1.0 / s->k : 1;
 }
 
+/* What PG_SEED multiplies its mean over batch times rows of plans by: those rows are summed or averaged as entries are. */
+static double policy_share(const dmc__rl *s)
+{
+    return row_share(s) * (s->c.reduce_sum ? s->rows : 1);
+}
+
+/* log pi(z'|z) of learning row j into out (units): a plan's rows are transitions of their own where each has its advantage. */
 static dmc_status row_logp(dmc__rl *s, int32_t j, void *out, dmc_kargs *k)
 {
     const int32_t row = dmc__rl_row(s, j);
     const void *z = dmc__rollout_latent(s->chain, row), *next = dmc__rollout_latent(s->chain, row + 1);
     DMC_TRY(dmc__chain_mean(s->now, s->chain, row, z, s->mu));
     *k = (dmc_kargs){.in = {next, s->mu}, .out = out, .par = {dmc__rollout_mask(s->chain)}, .dout = s->dlogp,
-                     .din = {NULL, s->dmu}, .dim = {s->batch, (int32_t)s->elems},
+                     .din = {NULL, s->dmu}, .dim = {s->units, (int32_t)s->elems / s->rows},
                      .attr = {dmc__rollout_row(s->chain, row)->logp_std, !s->c.reduce_sum, -5, 2}};
     return dmc__dev_run(s->a->device, DMC_OP_GAUSS_LOGP, k);
 }
@@ -64,9 +71,11 @@ static dmc_status compare_steps(dmc__rl *s)
 
 static dmc_status stage_kappa(dmc__rl *s, int32_t j)
 {
-    for (int32_t b = 0; b < s->batch; b++)
-        s->row[b] = (float)(dmc__rl_own_kappa(s) ? s->kappa[(size_t)b * (size_t)s->k + (size_t)j] : s->kappa[j]);
-    return dmc__dev_in(s->a->device, s->kappa_dev, s->row, (size_t)s->batch);
+    for (int32_t i = 0; i < s->units; i++) {
+        const size_t b = (size_t)(i / s->rows);
+        s->row[i] = (float)(dmc__rl_own_kappa(s) ? s->kappa[b * (size_t)s->k + (size_t)j] : s->kappa[j]);
+    }
+    return dmc__dev_in(s->a->device, s->kappa_dev, s->row, (size_t)s->units);
 }
 
 /* ---- gradient --------------------------------------------------------------------------------------- */
@@ -76,10 +85,10 @@ dmc_status dmc__rl_ratio_begin(dmc__rl *s, dmc__align_note *note)
     const int32_t pool = s->a->config.candidates;
     dmc_kargs unused;
     DMC_TRY(dmc__rl_draw(s, NULL, note));
-    dmc__credit_advantage(s->r, s->batch / pool, pool, s->c.group_std, s->c.advantage_clip, s->r);
-    DMC_TRY(dmc__dev_in(s->a->device, s->adv, s->r, (size_t)s->batch));
+    dmc__credit_advantage(s->r, s->batch / pool, pool, s->rows, s->c.group_std, s->c.advantage_clip, s->r);
+    DMC_TRY(dmc__dev_in(s->a->device, s->adv, s->r, (size_t)s->units));
     if (dmc__rl_own_kappa(s)) DMC_TRY(compare_steps(s));
-    for (int32_t j = 0; j < s->k; j++) DMC_TRY(row_logp(s, j, dmc__rl_part(s, s->old, j, (size_t)s->batch), &unused));
+    for (int32_t j = 0; j < s->k; j++) DMC_TRY(row_logp(s, j, dmc__rl_part(s, s->old, j, (size_t)s->units), &unused));
     return DMC_OK;
 }
 
@@ -90,9 +99,9 @@ static dmc_status row_gradient(dmc__rl *s, int32_t j)
     dmc_kargs logp;
     DMC_TRY(row_logp(s, j, s->logp, &logp));
     DMC_TRY(stage_kappa(s, j));
-    dmc_kargs seed = {.in = {s->logp, dmc__rl_part(s, s->old, j, (size_t)s->batch), s->adv}, .par = {s->kappa_dev},
-                      .out = s->dlogp, .out2 = dmc__rl_part(s, s->stats, j, 3 * (size_t)s->batch), .dim = {s->batch},
-                      .attr = {is_ppo(s), s->clip_scale * dmc__rl_clip(s->c.clip_base, s->c.clip, j, s->k), row_share(s)}};
+    dmc_kargs seed = {.in = {s->logp, dmc__rl_part(s, s->old, j, (size_t)s->units), s->adv}, .par = {s->kappa_dev},
+                      .out = s->dlogp, .out2 = dmc__rl_part(s, s->stats, j, 3 * (size_t)s->units), .dim = {s->units},
+                      .attr = {is_ppo(s), s->clip_scale * dmc__rl_clip(s->c.clip_base, s->c.clip, j, s->k), policy_share(s)}};
     DMC_TRY(dmc__dev_run(d, DMC_OP_PG_SEED, &seed));
     DMC_TRY(dmc__dev_run_bwd(d, DMC_OP_GAUSS_LOGP, &logp));
     if (s->kl_weight > 0) DMC_TRY(dmc__rl_add_kl(s, j, s->kl_weight * row_share(s), s->c.reduce_sum));
@@ -101,7 +110,7 @@ static dmc_status row_gradient(dmc__rl *s, int32_t j)
 
 static size_t transitions(const dmc__rl *s)
 {
-    return (size_t)s->k * (size_t)s->batch;
+    return (size_t)s->k * (size_t)s->units;
 }
 
 /* What PG_SEED said of all rows; it stays in s->row. */
@@ -115,7 +124,7 @@ static dmc_status note_stats(dmc__rl *s, dmc__align_note *note)
         most = fmax(most, s->row[3 * i + 1]);
         clipped += s->row[3 * i + 2];
     }
-    note->loss = loss * row_share(s) / s->batch;
+    note->loss = loss * policy_share(s) / s->units;
     note->clip_share = is_ppo(s) ? clipped / (double)n : NAN;
     note->ratio_max = is_ppo(s) ? most : NAN;
     return DMC_OK;

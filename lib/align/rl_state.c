@@ -21,6 +21,13 @@ void *dmc__rl_part(const dmc__rl *s, const void *buffer, int32_t j, size_t n)
     return dmc__dev_at(s->a->device, buffer, (size_t)j * n);
 }
 
+void dmc__rl_choose_k(dmc__rl *s)
+{
+    if (s->c.last_k_kind != DMC__LAST_K_RANDOM) return;
+    const dmc__stream t = {s->a->config.seed, DMC_STREAM_BATCH, dmc__align_draw(s->a), 0};
+    dmc__rl_set_k(s, 1 + (int32_t)dmc__rng_below(&t, 0, (uint64_t)s->most));
+}
+
 void dmc__rl_set_k(dmc__rl *s, int32_t k)
 {
     s->k = k;
@@ -31,10 +38,10 @@ void dmc__rl_set_k(dmc__rl *s, int32_t k)
 
 static dmc_status take_memory(dmc__rl *s)
 {
-    const size_t b = (size_t)s->batch, be = b * s->elems, most = (size_t)s->most;
+    const size_t b = (size_t)s->batch, u = (size_t)s->units, be = b * s->elems, most = (size_t)s->most;
     const dmc__part part[] = {
-        {&s->mu, be},  {&s->mu_ref, be},   {&s->dmu, be}, {&s->g, be},       {&s->logp, b},     {&s->dlogp, b},
-        {&s->adv, b},  {&s->kappa_dev, b}, {&s->dkl, b},  {&s->old, most * b}, {&s->kl, most * b}, {&s->stats, 3 * most * b},
+        {&s->mu, be},   {&s->mu_ref, be}, {&s->dmu, be}, {&s->g, be},         {&s->dkl, b},      {&s->logp, u},
+        {&s->dlogp, u}, {&s->adv, u},     {&s->kappa_dev, u}, {&s->old, most * u}, {&s->kl, most * b}, {&s->stats, 3 * most * u},
     };
     return dmc__block_alloc(s->a->device, part, sizeof part / sizeof *part, &s->memory);
 }
@@ -52,9 +59,9 @@ static size_t latent_count(const dmc__rl *s)
 static dmc_status make_host(dmc__rl *s)
 {
     const dmc__allocator *al = s->a->alloc;
-    const size_t b = (size_t)s->batch;
-    DMC_TRY(DMC_NEW(al, b, &s->r));
-    DMC_TRY(DMC_NEW(al, 3 * (size_t)s->most * b, &s->row));
+    const size_t u = (size_t)s->units;
+    DMC_TRY(DMC_NEW(al, u, &s->r));
+    DMC_TRY(DMC_NEW(al, 3 * (size_t)s->most * u, &s->row));
     DMC_TRY(DMC_NEW(al, kappa_count(s), &s->kappa));
     return dmc__rl_own_kappa(s) ? DMC_NEW(al, latent_count(s), &s->latents) : DMC_OK;
 }
@@ -83,6 +90,11 @@ static dmc_status check_reward(const dmc__rl *s)
 {
     if (s->c.method == DMC__RL_QVPG && !s->reward.has_gradient)
         return dmc__fail(DMC_EINVAL, "dmc_align_rl: method = qvpg needs a reward with a gradient");
+    if (s->rows > 1 && !s->reward.eval_rows)
+        return dmc__fail(DMC_EINVAL, "dmc_align_rl: granularity = row needs the critic's reward, a callback's is of whole samples");
+    if (s->rows > 1 && s->reward.rows != s->rows)
+        return dmc__fail(DMC_EINVAL, "dmc_align_rl: granularity = row, but row_discount = 0 rewards the first of %d rows alone",
+                         s->rows);
     return DMC_OK;
 }
 
@@ -90,7 +102,7 @@ static dmc_status fill(dmc__rl *s)
 {
     double mean;
     DMC_TRY(make_host(s));
-    dmc__rl_set_k(s, s->most);
+    dmc__rl_set_k(s, s->c.last_k_kind == DMC__LAST_K_CURRICULUM ? 1 : s->most);
     DMC_TRY(take_memory(s));
     DMC_TRY(make_chains(s));
     DMC_TRY(check_reward(s));
@@ -106,7 +118,8 @@ dmc_status dmc__rl_create(dmc__align *a, const dmc__rl_config *c, dmc__rl **out)
     DMC_TRY(DMC_NEW(a->alloc, 1, &s));
     const int32_t k = c->last_k ? c->last_k : dmc__align_steps(a);
     *s = (dmc__rl){.a = a, .c = *c, .most = k, .batch = a->config.batch, .elems = dmc__align_elems(a),
-                   .kl_weight = c->kl, .clip_scale = 1};
+                   .kl_weight = c->kl, .clip_scale = 1, .rows = c->by_row ? a->view.horizon : 1};
+    s->units = s->batch * s->rows;
     const dmc_status status = fill(s);
     if (status < 0) dmc__rl_destroy(s);
     else *out = s;
@@ -117,15 +130,15 @@ void dmc__rl_destroy(dmc__rl *s)
 {
     if (!s) return;
     dmc__align *a = s->a;
-    const size_t b = (size_t)s->batch;
+    const size_t u = (size_t)s->units;
     if (s->reward.self) a->hooks.free_reward(a->hooks.user, &s->reward);
     dmc__dev_free(a->device, s->ref_weights, dmc__graph_param_elems(a->net->graph));
     dmc__block_free(a->device, &s->memory);
     dmc__chain_destroy(s->ref);
     dmc__chain_destroy(s->now);
     dmc__rollout_destroy(s->chain);
-    DMC_FREE(a->alloc, s->r, b);
-    DMC_FREE(a->alloc, s->row, 3 * (size_t)s->most * b);
+    DMC_FREE(a->alloc, s->r, u);
+    DMC_FREE(a->alloc, s->row, 3 * (size_t)s->most * u);
     DMC_FREE(a->alloc, s->kappa, kappa_count(s));
     DMC_FREE(a->alloc, s->latents, latent_count(s));
     DMC_FREE(a->alloc, s, 1);
@@ -141,9 +154,11 @@ dmc_status dmc__rl_draw(dmc__rl *s, void *dz, dmc__align_note *note)
     DMC_TRY(dmc__align_condition(a, s->chain, s->batch / repeat, repeat, draw, 0));
     dmc__rollout_bind(s->chain, dmc__learner_weights(a->learner), NULL, rows);
     DMC_TRY(dmc__rollout_run(s->chain, a->config.seed, draw, 0, 1));
-    DMC_TRY(s->reward.eval(s->reward.self, dmc__rollout_latent(s->chain, rows), dmc__rollout_cond(s->chain), 0, s->r, dz));
+    const void *z0 = dmc__rollout_latent(s->chain, rows), *cond = dmc__rollout_cond(s->chain);
+    if (s->rows > 1) DMC_TRY(s->reward.eval_rows(s->reward.self, z0, cond, 0, s->r));
+    else DMC_TRY(s->reward.eval(s->reward.self, z0, cond, 0, s->r, dz));
     note->reward = 0;
-    for (int32_t b = 0; b < s->batch; b++) note->reward += s->r[b] / (double)s->batch;
+    for (int32_t i = 0; i < s->units; i++) note->reward += s->r[i] / (double)s->units;
     return DMC_OK;
 }
 

@@ -9,7 +9,8 @@
 struct dmc__rl {
     dmc__align *a;
     dmc__rl_config c;
-    int32_t k, most, batch;      /* learning rows now and at most, samples */
+    int32_t k, most, batch;      /* learning rows of the table now and at most, samples */
+    int32_t rows, units;         /* advantages per sample: 1, or rows of the plan; and in all, which is batch times that */
     size_t elems;
     double kl_weight, clip_scale, reward_std; /* the clip is halved by every collapse */
     dmc__rollout *chain;         /* noisy table for likelihood ratios; table of evaluation for QV-PG */
@@ -18,10 +19,11 @@ struct dmc__rl {
     void *ref_weights;
     dmc__block memory;           /* of what the device holds: */
     void *mu, *mu_ref, *dmu, *g; /* (batch, elems)               */
-    void *logp, *dlogp, *adv, *kappa_dev, *dkl; /* (batch)       */
-    void *old, *kl, *stats;      /* (most, batch) log-probabilities, KL per dimension; (most, batch, 3) of PG_SEED */
+    void *dkl;                   /* (batch)                      */
+    void *logp, *dlogp, *adv, *kappa_dev; /* (units)             */
+    void *old, *kl, *stats;      /* (most, units) log-probabilities; (most, batch) KL per dimension; (most, units, 3) of PG_SEED */
     double *kappa;               /* (K), or (batch, K) for weights of each sample */
-    float *r, *row;              /* host (batch), (most, batch, 3) */
+    float *r, *row;              /* host (units), (most, units, 3) */
     float *latents;              /* host (K+2, batch, elems), weights of each sample only; the last is z_T */
 };
 
@@ -29,6 +31,10 @@ struct dmc__rl {
 int32_t dmc__rl_own_kappa(const dmc__rl *s);
 /* The last k rows learn from here on, k <= most. */
 void dmc__rl_set_k(dmc__rl *s, int32_t k);
+/* An update's k: as last_k_kind says. */
+void dmc__rl_choose_k(dmc__rl *s);
+/* The stage that does updates of s. */
+dmc__stage dmc__rl_stage(dmc__rl *s, int32_t updates);
 /* Row of the table that learning row j is: j = K-1 ends in z_0. */
 int32_t dmc__rl_row(const dmc__rl *s, int32_t j);
 /* Part j of a device buffer of `most` parts with n elements each. */

@@ -21,7 +21,11 @@
                "deviation that advantages are measured by")                                        \
     X##_REAL(T, clip_base, 0, 0, 1, "ppo: clip at the noisiest learning step; 0 = clip")           \
     X##_REAL(T, target_kl, 1, 0, 1e6, "ppo: divergence from the old policy that ends the epochs; 0 = off") \
-    X##_REAL(T, kl_target, 0, 0, 1e6, "KL per dimension that kl is adapted to; 0 = kl stays")
+    X##_REAL(T, kl_target, 0, 0, 1e6, "KL per dimension that kl is adapted to; 0 = kl stays")      \
+    X##_CHOICE(T, last_k_kind, DMC_LAST_K_FIXED, "fixed", 2, "fixed random curriculum",            \
+               "last_k in every update, drawn up to it, or grown up to it")                        \
+    X##_CHOICE(T, granularity, DMC_GRANULARITY_SAMPLE, "sample", 1, "sample row",                  \
+               "what an advantage is given to")
 
 DMC__OPTIONS_TABLE(dmc__options_rl, DMC_OPTIONS_RL, dmc_rl_options, RL_FIELDS,
                    offsetof(dmc_rl_options, reserved0));

@@ -14,6 +14,9 @@ typedef struct dmc__reward {
      * r: host (batch). pessimistic: minimum of the twins instead of their mean (choosing, not differentiating).
      * dz: device (batch,T,cols) or NULL: set to d r_b / d z_b. */
     dmc_status (*eval)(void *self, const void *z, const void *cond, int32_t pessimistic, float *r, void *dz);
+    /* May be NULL. The same, row by row: r host (batch, rows), whose mean over the rows is what eval gives. */
+    int32_t rows;
+    dmc_status (*eval_rows)(void *self, const void *z, const void *cond, int32_t pessimistic, float *r);
 } dmc__reward;
 
 /* Linear maps from the model's normalised columns to the critic's: critic = model*scale + shift. */
@@ -26,7 +29,7 @@ typedef struct dmc__critic_map {
 
 /* Policy: r = Q(s, a_0) with s the newest observation of the condition and a_0 row 0 of z. Planner:
  * R = sum_h w_h Q(s_h, a_h) / sum_h w_h, w_h = discount^h over the plan's rows (methods.md 2.0); discount 0 takes row 0 only
- * (candidate selection). */
+ * (candidate selection). Row by row it is rows w_h Q(s_h, a_h) / sum_h w_h. */
 dmc_status dmc__reward_critic_create(const dmc__iql *q, dmc__device *d, const dmc__critic_map *map, int32_t batch,
                                      double discount, int32_t want_gradient, dmc__reward *out);
 void dmc__reward_critic_free(dmc__reward *r);

@@ -53,18 +53,29 @@ static dmc_status scatter_gradient(const reward_critic *s, const source *c, cons
     return dmc__dev_run_bwd(s->device, DMC_OP_COLS, &k);
 }
 
-/* R_b = sum_h w_h Q(b,h); Q the mean of the twins, or their minimum. */
+/* Q of both twins onto the host. */
+static dmc_status fetch_q(const reward_critic *s)
+{
+    for (int32_t twin = 0; twin < 2; twin++)
+        DMC_TRY(dmc__dev_out(s->device, s->q[twin], dmc__qeval_q(s->eval, twin), eval_rows(s)));
+    return DMC_OK;
+}
+
+/* w_h Q(b,h), i = b rows + h; Q the mean of the twins, or their minimum. */
+static double row_share(const reward_critic *s, size_t i, int32_t pessimistic)
+{
+    const double q1 = s->q[0][i], q2 = s->q[1][i];
+    return s->weight[i % (size_t)s->rows] * (pessimistic ? (q1 < q2 ? q1 : q2) : (q1 + q2) / 2);
+}
+
+/* R_b = sum_h w_h Q(b,h). */
 static dmc_status add_up_rows(const reward_critic *s, int32_t pessimistic, float *r)
 {
     const size_t rows = (size_t)s->rows;
-    for (int32_t twin = 0; twin < 2; twin++)
-        DMC_TRY(dmc__dev_out(s->device, s->q[twin], dmc__qeval_q(s->eval, twin), eval_rows(s)));
+    DMC_TRY(fetch_q(s));
     for (size_t b = 0; b < (size_t)s->batch; b++) {
         double sum = 0;
-        for (size_t h = 0; h < rows; h++) {
-            const double q1 = s->q[0][b * rows + h], q2 = s->q[1][b * rows + h];
-            sum += s->weight[h] * (pessimistic ? (q1 < q2 ? q1 : q2) : (q1 + q2) / 2);
-        }
+        for (size_t h = 0; h < rows; h++) sum += row_share(s, b * rows + h, pessimistic);
         r[b] = (float)sum;
     }
     return DMC_OK;
@@ -81,6 +92,15 @@ static dmc_status backward(const reward_critic *s, void *dz)
     return scatter_gradient(s, &s->act, dmc__qeval_dact(s->eval), dz);
 }
 
+/* Q of every row of every sample, on the device. */
+static dmc_status run_critic(const reward_critic *s, const void *z, const void *cond)
+{
+    if (!s->planner && !cond) return dmc__fail(DMC_EINVAL, "critic reward: a policy's condition is NULL");
+    DMC_TRY(gather(s, &s->obs, s->planner ? z : cond, dmc__qeval_obs(s->eval)));
+    DMC_TRY(gather(s, &s->act, z, dmc__qeval_act(s->eval)));
+    return dmc__qeval_run(s->eval);
+}
+
 static dmc_status eval(void *self, const void *z, const void *cond, int32_t pessimistic, float *r, void *dz)
 {
     const reward_critic *s = self;
@@ -88,12 +108,19 @@ static dmc_status eval(void *self, const void *z, const void *cond, int32_t pess
         return dmc__fail(DMC_ESTATE, "critic reward: a gradient was not asked for when it was created");
     if (dz && pessimistic)
         return dmc__fail(DMC_EINVAL, "critic reward: the gradient is of the twins' mean, not of their minimum");
-    if (!s->planner && !cond) return dmc__fail(DMC_EINVAL, "critic reward: a policy's condition is NULL");
-    DMC_TRY(gather(s, &s->obs, s->planner ? z : cond, dmc__qeval_obs(s->eval)));
-    DMC_TRY(gather(s, &s->act, z, dmc__qeval_act(s->eval)));
-    DMC_TRY(dmc__qeval_run(s->eval));
+    DMC_TRY(run_critic(s, z, cond));
     DMC_TRY(add_up_rows(s, pessimistic, r));
     return dz ? backward(s, dz) : DMC_OK;
+}
+
+/* r (batch, rows) = rows w_h Q(b,h). */
+static dmc_status eval_each_row(void *self, const void *z, const void *cond, int32_t pessimistic, float *r)
+{
+    const reward_critic *s = self;
+    DMC_TRY(run_critic(s, z, cond));
+    DMC_TRY(fetch_q(s));
+    for (size_t i = 0; i < eval_rows(s); i++) r[i] = (float)(s->rows * row_share(s, i, pessimistic));
+    return DMC_OK;
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
@@ -188,7 +215,8 @@ dmc_status dmc__reward_critic_create(const dmc__iql *q, dmc__device *d, const dm
     DMC_TRY_GOTO(status, dmc__qeval_create(q, d, (int32_t)eval_rows(s), want_gradient, &s->eval), fail);
     DMC_TRY_GOTO(status, take_memory(s, map), fail);
     DMC_TRY_GOTO(status, set_weights(s, discount), fail);
-    *out = (dmc__reward){.self = s, .batch = batch, .has_gradient = want_gradient, .eval = eval};
+    *out = (dmc__reward){.self = s, .batch = batch, .has_gradient = want_gradient, .eval = eval, .rows = s->rows,
+                         .eval_rows = eval_each_row};
     return DMC_OK;
 fail:
     destroy(s);

@@ -112,7 +112,7 @@ START_TEST(advantage_is_relative_to_the_group)
     const float r[6] = {1, 2, 3, 10, 10, 10};
     const double std = sqrt((1.0 + 0 + 1) / 6); /* over the batch, of the centred rewards */
     float a[6];
-    dmc__credit_advantage(r, 2, 3, 0, 5, a);
+    dmc__credit_advantage(r, 2, 3, 1, 0, 5, a);
     ck_assert_double_eq_tol(a[0], -1 / std, 1e-5);
     ck_assert_double_eq_tol(a[2], 1 / std, 1e-5);
     for (int32_t i = 3; i < 6; i++) ck_assert_float_eq(a[i], 0);
@@ -124,7 +124,7 @@ START_TEST(advantage_by_the_group)
 {
     const float r[6] = {1, 2, 3, 10, 20, 30};
     float a[6];
-    dmc__credit_advantage(r, 2, 3, 1, 5, a);
+    dmc__credit_advantage(r, 2, 3, 1, 1, 5, a);
     for (int32_t i = 0; i < 3; i++) {
         ck_assert_double_eq_tol(a[i], (i - 1) / sqrt(2.0 / 3), 1e-5);
         ck_assert_double_eq_tol(a[3 + i], a[i], 1e-5);
@@ -132,14 +132,26 @@ START_TEST(advantage_by_the_group)
 }
 END_TEST
 
+/* Rows are compared with the same row of other candidates, and measured together. */
+START_TEST(advantage_of_rows)
+{
+    const float r[6] = {1, 100, 3, 100, 5, 103}; /* (pool 3, rows 2) */
+    const double std = sqrt((4 + 0 + 4 + 1 + 1 + 4) / 6.0);
+    const double expected[6] = {-2 / std, -1 / std, 0, -1 / std, 2 / std, 2 / std};
+    float a[6];
+    dmc__credit_advantage(r, 1, 3, 2, 0, 5, a);
+    for (int32_t i = 0; i < 6; i++) ck_assert_double_eq_tol(a[i], expected[i], 1e-5);
+}
+END_TEST
+
 START_TEST(advantage_is_clipped_and_zero_without_spread)
 {
     float r[16] = {100};
     float a[16];
-    dmc__credit_advantage(r, 1, 16, 0, 2, a);
+    dmc__credit_advantage(r, 1, 16, 1, 0, 2, a);
     ck_assert_float_eq(a[0], 2);
     r[0] = 0;
-    dmc__credit_advantage(r, 1, 16, 0, 2, a);
+    dmc__credit_advantage(r, 1, 16, 1, 0, 2, a);
     for (int32_t i = 0; i < 16; i++) ck_assert_float_eq(a[i], 0);
 }
 END_TEST
@@ -156,6 +168,7 @@ Suite *dmc_suite_credit(void)
     tcase_add_test(t, a_still_chain_weighs_evenly);
     tcase_add_test(t, advantage_is_relative_to_the_group);
     tcase_add_test(t, advantage_by_the_group);
+    tcase_add_test(t, advantage_of_rows);
     tcase_add_test(t, advantage_is_clipped_and_zero_without_spread);
     suite_add_tcase(s, t);
     return s;

@@ -140,6 +140,7 @@ START_TEST(defaults_are_those_of_the_headers)
     ck_assert(rl.clip == 0.02 && rl.kl == 0.1 && rl.advantage_clip == 5);
     ck_assert(rl.reduce == DMC_REDUCE_MEAN && rl.advantage_std == DMC_STD_BATCH && rl.clip_base == 0);
     ck_assert(rl.target_kl == 1 && rl.kl_target == 0);
+    ck_assert(rl.last_k_kind == DMC_LAST_K_FIXED && rl.granularity == DMC_GRANULARITY_SAMPLE);
     expect_ok(dmc_context_options_init(&x, sizeof x));
     ck_assert(x.threads == 1 && x.log_level == DMC_LOG_INFO && !x.alloc && !x.free && !x.log);
     ck_assert(!x.parallel_for && !x.alloc_user && !x.log_user && !x.parallel_user && !x.reserved0);
@@ -210,6 +211,9 @@ START_TEST(choices_are_the_enumerations)
         {DMC_OPTIONS_RL, "kappa", DMC_KAPPA_COS, "cos"},
         {DMC_OPTIONS_RL, "kappa", DMC_KAPPA_PAIRCOS, "paircos"},
         {DMC_OPTIONS_RL, "reduce", DMC_REDUCE_SUM, "sum"},
+        {DMC_OPTIONS_RL, "last_k_kind", DMC_LAST_K_RANDOM, "random"},
+        {DMC_OPTIONS_RL, "last_k_kind", DMC_LAST_K_CURRICULUM, "curriculum"},
+        {DMC_OPTIONS_RL, "granularity", DMC_GRANULARITY_ROW, "row"},
         {DMC_OPTIONS_RL, "advantage_std", DMC_STD_GROUP, "group"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

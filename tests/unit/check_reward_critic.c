@@ -95,6 +95,30 @@ START_TEST(rewards_are_critic_values)
 }
 END_TEST
 
+/* Row by row: rows w_h Q(s_h, a_h) over the sum of the weights, whose mean is the reward. */
+START_TEST(rows_are_shares_of_the_reward)
+{
+    float r[BATCH], each[BATCH * HORIZON];
+    lab l;
+    open_lab(&l, _i, 0);
+    const int32_t rows = _i == PLANNER ? HORIZON : 1;
+    ck_assert_int_eq(l.reward.rows, rows);
+    for (int32_t pessimistic = 0; pessimistic < 2; pessimistic++) {
+        ok(evaluate(&l, pessimistic, r, NULL));
+        ok(l.reward.eval_rows(l.reward.self, l.z, l.map.planner ? NULL : l.cond, pessimistic, each));
+        for (int b = 0; b < BATCH; b++) {
+            double sum = 0;
+            for (int32_t h = 0; h < rows; h++) sum += each[b * rows + h] / rows;
+            ck_assert_double_eq_tol(sum, r[b], 1e-6);
+        }
+        if (_i != PLANNER) continue;
+        const double *row = l.z + (HORIZON + 2) * l.cols, weights = 1 + .9 + .9 * .9 + .9 * .9 * .9; /* sample 1, row 2 */
+        ck_assert_double_eq_tol(each[HORIZON + 2], HORIZON * .9 * .9 / weights * row_value(&l, row, row + OBS, pessimistic), 1e-6);
+    }
+    close_lab(&l);
+}
+END_TEST
+
 static double sum_of_rewards(void *self)
 {
     double sum = 0;
@@ -270,6 +294,7 @@ Suite *dmc_suite_reward_critic(void)
     Suite *const s = suite_create("reward_critic");
     TCase *const t = tcase_create("reward_critic");
     tcase_add_loop_test(t, rewards_are_critic_values, POLICY, VARIANTS);
+    tcase_add_loop_test(t, rows_are_shares_of_the_reward, POLICY, VARIANTS);
     tcase_add_loop_test(t, gradient_by_differences, POLICY, VARIANTS);
     tcase_add_test(t, first_row_alone_is_smaller);
     tcase_add_test(t, map_without_scales);

@@ -369,6 +369,76 @@ START_TEST(kl_target_is_reached)
 }
 END_TEST
 
+/* Drawn anew for every update, all of 1..K alike (600 draws of 5: 120 +- 4 standard deviations of 9.8), the weights with it. */
+START_TEST(last_k_is_drawn)
+{
+    enum { DRAWS = 600, K = 5 };
+    trial t;
+    dmc__rl_config c = plain(DMC__RL_REINFORCE, K);
+    int32_t seen[K + 1] = {0};
+    c.kappa = DMC__KAPPA_LINEAR;
+    c.last_k_kind = DMC__LAST_K_RANDOM;
+    trial_open(&t, "cpu", &c, 1);
+    for (int i = 0; i < DRAWS; i++) {
+        double sum = 0;
+        dmc__rl_choose_k(t.s);
+        ck_assert(t.s->k >= 1 && t.s->k <= K);
+        seen[t.s->k]++;
+        for (int32_t j = 0; j < t.s->k; j++) sum += t.s->kappa[j] / t.s->k;
+        ck_assert_double_eq_tol(sum, 1, 1e-12);
+    }
+    for (int k = 1; k <= K; k++) ck_assert_msg(abs(seen[k] - DRAWS / K) < 40, "%d of %d draws are %d", seen[k], DRAWS, k);
+    trial_close(&t);
+}
+END_TEST
+
+/* Every update draws, of either kind of gradient. */
+START_TEST(an_update_draws)
+{
+    trial t;
+    int32_t changes = 0;
+    dmc__rl_config c = plain(_i ? DMC__RL_QVPG : DMC__RL_PPO, 5);
+    c.last_k_kind = DMC__LAST_K_RANDOM;
+    trial_open(&t, "cpu", &c, 1);
+    const dmc__stage stage = dmc__rl_stage(t.s, 1);
+    for (int i = 0, last = t.s->k; i < 12; i++, last = t.s->k) {
+        ok(stage.update(stage.self, i, &t.note));
+        changes += t.s->k != last;
+    }
+    ck_assert_int_gt(changes, 3);
+    trial_close(&t);
+}
+END_TEST
+
+/* 1, 2, 4 and last_k on plateaus, half on a collapse; a fixed K stays, and draws nothing. */
+START_TEST(last_k_grows_on_plateaus)
+{
+    static const int32_t grown[] = {2, 4, 5, 5}, halved[] = {2, 1, 1};
+    for (int32_t kind = DMC__LAST_K_FIXED; kind <= DMC__LAST_K_CURRICULUM; kind += DMC__LAST_K_CURRICULUM) {
+        trial t;
+        dmc__rl_config c = plain(DMC__RL_QVPG, 5);
+        c.last_k_kind = kind;
+        trial_open(&t, "cpu", &c, 1);
+        const dmc__stage stage = dmc__rl_stage(t.s, 1);
+        const int32_t moves = kind == DMC__LAST_K_CURRICULUM;
+        const uint64_t draws = t.a->draws;
+        dmc__rl_choose_k(t.s);
+        ck_assert_uint_eq(t.a->draws, draws);
+        ck_assert_int_eq(t.s->k, moves ? 1 : 5);
+        for (int i = 0; i < 4; i++) {
+            stage.plateau(stage.self);
+            ck_assert_int_eq(t.s->k, moves ? grown[i] : 5);
+        }
+        for (int i = 0; i < 3; i++) {
+            stage.tighten(stage.self);
+            ck_assert_int_eq(t.s->k, moves ? halved[i] : 5);
+        }
+        ck_assert_double_eq(t.s->clip_scale, 1.0 / 8);
+        trial_close(&t);
+    }
+}
+END_TEST
+
 START_TEST(options_that_contradict_each_other)
 {
     bandit b;
@@ -429,6 +499,9 @@ Suite *dmc_suite_rl(void)
     tcase_add_test(t, advantages_by_the_group);
     tcase_add_test(t, kl_weight_follows_the_target);
     tcase_add_test(t, kl_target_is_reached);
+    tcase_add_test(t, last_k_is_drawn);
+    tcase_add_loop_test(t, an_update_draws, 0, 2);
+    tcase_add_test(t, last_k_grows_on_plateaus);
     tcase_add_test(t, options_that_contradict_each_other);
     tcase_add_test(t, projection_is_of_the_whole_chain);
     suite_add_tcase(s, t);
