@@ -90,6 +90,12 @@ typedef struct dmc_rl_options {
     /* DMC_GRANULARITY_*: PPO and REINFORCE judge a sample; or each row of a plan by its own Q against the same row of the other
      * candidates: planners with the critic's reward and row_discount above 0. Default sample */
     int32_t granularity;
+    /* alpha_H, weight of the entropy of the candidates of a condition (nearest neighbours, nats) against rewards of deviation 1:
+     * what a policy loses otherwise is the best of many candidates. Draws `candidates` per condition for qvpg, too. Default 0 */
+    double entropy;
+    /* Where above 0, `entropy` is the least weight: it rises by half in an update that finds the median deviation of the candidates
+     * below this share of what it was in the first, and falls by a third, to no less, above 1.5 times that. Default 0 */
+    double entropy_target;
 } dmc_rl_options;
 
 typedef struct dmc_dpo_options {

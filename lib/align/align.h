@@ -29,6 +29,7 @@ typedef struct dmc__align_note {
     double score, best, loss, kl, reward, seconds;
     /* of the last update by likelihood ratios: share of transitions whose ratio was clipped, and the largest ratio */
     double clip_share, ratio_max;
+    double entropy, spread; /* of the candidates of a condition: nearest-neighbour entropy and median deviation */
 } dmc__align_note;
 
 typedef struct dmc__align_result {

@@ -5,7 +5,8 @@
  *   PPO                L =  mean_bt max(-kappa A rho, -kappa A clip(rho, 1-e, 1+e)),  rho = pi/pi_old
  *   QV-PG (eq. 9)      L = -mean_b r(z_0), differentiated through the chain: g <- dmu/dz^T g
  * each plus beta times a divergence from mu_ref per step, reduced over the steps as the policy's term is (QV-PG: summed); ref =
- * the weights at the start of the stage.
+ * the weights at the start of the stage. Less alpha times the entropy H of candidates that share a condition, D/G sum ln rho_i:
+ * beside a reward each earns alpha D ln rho_i, in QV-PG H is differentiated.
  */
 #include "rl_state.h"
 
@@ -23,7 +24,7 @@ static dmc_status update(void *self, int32_t u, dmc__align_note *note)
     dmc__rl *s = self;
     (void)u;
     dmc__rl_choose_k(s);
-    note->clip_share = note->ratio_max = NAN;
+    note->clip_share = note->ratio_max = note->entropy = note->spread = NAN;
     DMC_TRY(s->c.method == DMC__RL_QVPG ? dmc__rl_qvpg_update(s, note) : dmc__rl_ratio_update(s, note));
     if (s->c.kl_target > 0) s->kl_weight = dmc__rl_adapt(s->kl_weight, note->kl, s->c.kl_target);
     return DMC_OK;
@@ -60,6 +61,11 @@ static dmc_status check(const dmc__align *a, const dmc__rl_config *c)
         return dmc__fail(DMC_EINVAL, "dmc_align_rl: granularity = row gives advantages to rows, method qvpg has none");
     if (c->by_row && !a->view.planner)
         return dmc__fail(DMC_EINVAL, "dmc_align_rl: granularity = row is for planners, a policy's reward is of its first action");
+    if (c->entropy > 0 && a->config.candidates < 2)
+        return dmc__fail(DMC_EINVAL, "dmc_align_rl: entropy = %g is of candidates that share a condition, and candidates = 1",
+                         c->entropy);
+    if (c->entropy_target > 0 && c->entropy == 0)
+        return dmc__fail(DMC_EINVAL, "dmc_align_rl: entropy_target = %g moves the weight entropy, which is 0", c->entropy_target);
     if (c->kl_target > 0 && c->kl == 0)
         return dmc__fail(DMC_EINVAL, "dmc_align_rl: kl_target = %g moves the weight kl, which is 0", c->kl_target);
     return DMC_OK;

@@ -28,6 +28,8 @@ typedef struct dmc__rl_config {
     double kappa_gamma, clip, kl, advantage_clip;
     double clip_base;   /* clip at the noisiest learning step; 0 = clip */
     double target_kl;   /* no more epochs where the mean of (rho-1) - ln rho is above it; 0 = off */
+    double entropy;     /* weight of the candidates' entropy, 0 = none */
+    double entropy_target; /* share of the first spread that the weight follows, 0 = it stays */
     double kl_target;   /* of the chain, per dimension: the weight of the divergence follows it; 0 = the weight stays */
 } dmc__rl_config;
 

@@ -78,6 +78,15 @@ static dmc_status stage_kappa(dmc__rl *s, int32_t j)
     return dmc__dev_in(s->a->device, s->kappa_dev, s->row, (size_t)s->units);
 }
 
+/* r += std alpha D ln rho, a sample's to each of its rows. */
+static dmc_status reward_entropy(dmc__rl *s, dmc__align_note *note)
+{
+    DMC_TRY(dmc__rl_measure_entropy(s, note));
+    for (int32_t i = 0; s->entropy && i < s->units; i++)
+        s->r[i] += (float)(s->reward_std * s->entropy_weight * dmc__entropy_bonus(s->entropy, (size_t)(i / s->rows)));
+    return DMC_OK;
+}
+
 /* ---- gradient --------------------------------------------------------------------------------------- */
 
 dmc_status dmc__rl_ratio_begin(dmc__rl *s, dmc__align_note *note)
@@ -85,6 +94,7 @@ dmc_status dmc__rl_ratio_begin(dmc__rl *s, dmc__align_note *note)
     const int32_t pool = s->a->config.candidates;
     dmc_kargs unused;
     DMC_TRY(dmc__rl_draw(s, NULL, note));
+    DMC_TRY(reward_entropy(s, note));
     dmc__credit_advantage(s->r, s->batch / pool, pool, s->rows, s->c.group_std, s->c.advantage_clip, s->r);
     DMC_TRY(dmc__dev_in(s->a->device, s->adv, s->r, (size_t)s->units));
     if (dmc__rl_own_kappa(s)) DMC_TRY(compare_steps(s));

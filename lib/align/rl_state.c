@@ -56,6 +56,13 @@ static size_t latent_count(const dmc__rl *s)
     return ((size_t)s->most + 2) * (size_t)s->batch * s->elems;
 }
 
+static dmc_status make_entropy(dmc__rl *s)
+{
+    const int32_t pool = s->a->config.candidates;
+    DMC_TRY(DMC_NEW(s->a->alloc, (size_t)s->batch * s->elems, &s->slope));
+    return dmc__entropy_create(s->a->alloc, s->batch / pool, pool, s->elems, &s->entropy);
+}
+
 static dmc_status make_host(dmc__rl *s)
 {
     const dmc__allocator *al = s->a->alloc;
@@ -63,6 +70,7 @@ static dmc_status make_host(dmc__rl *s)
     DMC_TRY(DMC_NEW(al, u, &s->r));
     DMC_TRY(DMC_NEW(al, 3 * (size_t)s->most * u, &s->row));
     DMC_TRY(DMC_NEW(al, kappa_count(s), &s->kappa));
+    if (s->c.entropy > 0) DMC_TRY(make_entropy(s));
     return dmc__rl_own_kappa(s) ? DMC_NEW(al, latent_count(s), &s->latents) : DMC_OK;
 }
 
@@ -72,7 +80,7 @@ static dmc_status make_chains(dmc__rl *s)
     dmc__table table;
     const int32_t qvpg = s->c.method == DMC__RL_QVPG;
     DMC_TRY(dmc__align_table(a, qvpg ? 0 : a->config.std_floor, &table));
-    const int32_t group = qvpg ? 1 : a->config.candidates;
+    const int32_t group = qvpg && s->c.entropy == 0 ? 1 : a->config.candidates;
     const dmc__rollout_config c = {.batch = s->batch, .group = group, .keep_chain = 1, .noised_known = a->config.noised_known};
     const dmc_status status = dmc__rollout_create(a->net, a->device, &table, &c, &s->chain);
     dmc__table_free(&table);
@@ -106,7 +114,7 @@ static dmc_status fill(dmc__rl *s)
     DMC_TRY(take_memory(s));
     DMC_TRY(make_chains(s));
     DMC_TRY(check_reward(s));
-    if (s->c.method == DMC__RL_QVPG) /* advantages carry their own scale */
+    if (s->c.method == DMC__RL_QVPG || s->c.entropy > 0) /* advantages carry their own scale */
         return dmc__align_reward_scale(s->a, &mean, &s->reward_std);
     return DMC_OK;
 }
@@ -118,7 +126,7 @@ dmc_status dmc__rl_create(dmc__align *a, const dmc__rl_config *c, dmc__rl **out)
     DMC_TRY(DMC_NEW(a->alloc, 1, &s));
     const int32_t k = c->last_k ? c->last_k : dmc__align_steps(a);
     *s = (dmc__rl){.a = a, .c = *c, .most = k, .batch = a->config.batch, .elems = dmc__align_elems(a),
-                   .kl_weight = c->kl, .clip_scale = 1, .rows = c->by_row ? a->view.horizon : 1};
+                   .kl_weight = c->kl, .entropy_weight = c->entropy, .clip_scale = 1, .rows = c->by_row ? a->view.horizon : 1};
     s->units = s->batch * s->rows;
     const dmc_status status = fill(s);
     if (status < 0) dmc__rl_destroy(s);
@@ -141,6 +149,8 @@ void dmc__rl_destroy(dmc__rl *s)
     DMC_FREE(a->alloc, s->row, 3 * (size_t)s->most * u);
     DMC_FREE(a->alloc, s->kappa, kappa_count(s));
     DMC_FREE(a->alloc, s->latents, latent_count(s));
+    DMC_FREE(a->alloc, s->slope, (size_t)s->batch * s->elems);
+    dmc__entropy_destroy(s->entropy);
     DMC_FREE(a->alloc, s, 1);
 }
 
@@ -159,6 +169,21 @@ dmc_status dmc__rl_draw(dmc__rl *s, void *dz, dmc__align_note *note)
     else DMC_TRY(s->reward.eval(s->reward.self, z0, cond, 0, s->r, dz));
     note->reward = 0;
     for (int32_t i = 0; i < s->units; i++) note->reward += s->r[i] / (double)s->units;
+    return DMC_OK;
+}
+
+/* The first draw is the reference's own. */
+dmc_status dmc__rl_measure_entropy(dmc__rl *s, dmc__align_note *note)
+{
+    const void *z0 = dmc__rollout_latent(s->chain, dmc__rollout_rows(s->chain));
+    if (!s->entropy) return DMC_OK;
+    DMC_TRY(dmc__dev_out(s->a->device, dmc__entropy_samples(s->entropy), z0, (size_t)s->batch * s->elems));
+    dmc__entropy_measure(s->entropy, s->a->view.planner ? s->a->mask : NULL);
+    note->entropy = dmc__entropy_value(s->entropy);
+    note->spread = dmc__entropy_spread(s->entropy);
+    if (s->first_spread == 0) s->first_spread = note->spread;
+    if (s->c.entropy_target > 0)
+        s->entropy_weight = dmc__entropy_tune(s->entropy_weight, s->c.entropy, note->spread, s->c.entropy_target * s->first_spread);
     return DMC_OK;
 }
 

@@ -5,6 +5,7 @@
 #include "rl.h"
 
 #include "../backend/block.h"
+#include "entropy.h"
 
 struct dmc__rl {
     dmc__align *a;
@@ -24,6 +25,9 @@ struct dmc__rl {
     void *old, *kl, *stats;      /* (most, units) log-probabilities; (most, batch) KL per dimension; (most, units, 3) of PG_SEED */
     double *kappa;               /* (K), or (batch, K) for weights of each sample */
     float *r, *row;              /* host (units), (most, units, 3) */
+    dmc__entropy *entropy;       /* NULL without, with: */
+    float *slope;                /* host (batch, elems), its gradient */
+    double entropy_weight, first_spread; /* 0 before the first update */
     float *latents;              /* host (K+2, batch, elems), weights of each sample only; the last is z_T */
 };
 
@@ -41,6 +45,8 @@ int32_t dmc__rl_row(const dmc__rl *s, int32_t j);
 void *dmc__rl_part(const dmc__rl *s, const void *buffer, int32_t j, size_t n);
 /* Draw the batch's chains with the present weights and their rewards into s->r. */
 dmc_status dmc__rl_draw(dmc__rl *s, void *dz, dmc__align_note *note);
+/* After a draw: measures its candidates, notes and tunes. Nothing without entropy. */
+dmc_status dmc__rl_measure_entropy(dmc__rl *s, dmc__align_note *note);
 /* dmu += weight/batch d divergence(mu||mu_ref)/dmu of learning row j, where mu is, summed over the entries of a sample or their
  * mean; notes its KL per dimension in s->kl. */
 dmc_status dmc__rl_add_kl(dmc__rl *s, int32_t j, double weight, int32_t sum);
@@ -52,6 +58,8 @@ dmc_status dmc__rl_ratio_begin(dmc__rl *s, dmc__align_note *note);
 dmc_status dmc__rl_ratio_gradient(dmc__rl *s, dmc__align_note *note);
 /* Mean of (rho-1) - ln rho over the transitions of the last gradient, an estimate of KL(old||now) that is never negative. */
 double dmc__rl_ratio_kl(const dmc__rl *s);
+/* QV-PG: chains, and the gradient through them. */
+dmc_status dmc__rl_qvpg_gradient(dmc__rl *s, dmc__align_note *note);
 /* An update each, the optimiser's steps included. */
 dmc_status dmc__rl_ratio_update(dmc__rl *s, dmc__align_note *note);
 dmc_status dmc__rl_qvpg_update(dmc__rl *s, dmc__align_note *note);

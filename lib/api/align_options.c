@@ -12,7 +12,8 @@ dmc_status dmc__take_rl(const dmc_rl_options *o, dmc__rl_config *c)
                           .advantage_clip = t.advantage_clip, .reduce_sum = t.reduce == DMC_REDUCE_SUM,
                           .group_std = t.advantage_std == DMC_STD_GROUP, .clip_base = t.clip_base, .target_kl = t.target_kl,
                           .kl_target = t.kl_target, .last_k_kind = t.last_k_kind,
-                          .by_row = t.granularity == DMC_GRANULARITY_ROW};
+                          .by_row = t.granularity == DMC_GRANULARITY_ROW, .entropy = t.entropy,
+                          .entropy_target = t.entropy_target};
     return DMC_OK;
 }
 

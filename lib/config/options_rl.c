@@ -25,7 +25,9 @@
     X##_CHOICE(T, last_k_kind, DMC_LAST_K_FIXED, "fixed", 2, "fixed random curriculum",            \
                "last_k in every update, drawn up to it, or grown up to it")                        \
     X##_CHOICE(T, granularity, DMC_GRANULARITY_SAMPLE, "sample", 1, "sample row",                  \
-               "what an advantage is given to")
+               "what an advantage is given to")                                                    \
+    X##_REAL(T, entropy, 0, 0, 1e6, "weight of the entropy of a condition's candidates; 0 = none")  \
+    X##_REAL(T, entropy_target, 0, 0, 1, "share of their first spread that entropy is adapted to; 0 = entropy stays")
 
 DMC__OPTIONS_TABLE(dmc__options_rl, DMC_OPTIONS_RL, dmc_rl_options, RL_FIELDS,
                    offsetof(dmc_rl_options, reserved0));

@@ -141,6 +141,7 @@ START_TEST(defaults_are_those_of_the_headers)
     ck_assert(rl.reduce == DMC_REDUCE_MEAN && rl.advantage_std == DMC_STD_BATCH && rl.clip_base == 0);
     ck_assert(rl.target_kl == 1 && rl.kl_target == 0);
     ck_assert(rl.last_k_kind == DMC_LAST_K_FIXED && rl.granularity == DMC_GRANULARITY_SAMPLE);
+    ck_assert(rl.entropy == 0 && rl.entropy_target == 0);
     expect_ok(dmc_context_options_init(&x, sizeof x));
     ck_assert(x.threads == 1 && x.log_level == DMC_LOG_INFO && !x.alloc && !x.free && !x.log);
     ck_assert(!x.parallel_for && !x.alloc_user && !x.log_user && !x.parallel_user && !x.reserved0);

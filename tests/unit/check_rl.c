@@ -439,6 +439,112 @@ START_TEST(last_k_grows_on_plateaus)
 }
 END_TEST
 
+/* ---- entropy --------------------------------------------------------------------------------------------------- */
+
+typedef struct entropy_problem {
+    linear_world *w;
+    dmc__rl *s;
+    double alpha;
+} entropy_problem;
+
+/* -mean r/std - alpha H of the chains of the last draw at the present weights. */
+static double entropy_loss(void *self)
+{
+    enum { GROUPS = 4, POOL = 4 };
+    const entropy_problem *p = self;
+    double sum = 0;
+    dmc__rollout_bind(p->s->chain, dmc__learner_weights(p->w->a->learner), NULL, LINEAR_STEPS);
+    ok(dmc__rollout_run(p->s->chain, 0, p->w->a->draws, 0, 1));
+    const double *z = dmc__rollout_latent(p->s->chain, LINEAR_STEPS);
+    for (int i = 0; i < GROUPS * POOL; i++) {
+        const double miss = z[2 * i + 1] - linear_best;
+        double least = INFINITY;
+        for (int j = i / POOL * POOL; j < (i / POOL + 1) * POOL; j++)
+            if (j != i) least = fmin(least, fabs(z[2 * i + 1] - z[2 * j + 1]));
+        sum += miss * miss / p->s->reward_std - p->alpha * log(least + 1e-6);
+    }
+    return sum / (GROUPS * POOL);
+}
+
+/* QV-PG with entropy: the slopes' gradient through the whole chain, by differences; candidates share their condition. The
+ * samples go to the host as floats, hence the tolerance. */
+START_TEST(entropy_gradient_through_the_chain)
+{
+    enum { UNITS = 3 * LINEAR_STEPS };
+    linear_world w;
+    dmc__align_note note;
+    dmc__rl_config c = plain(DMC__RL_QVPG, LINEAR_STEPS);
+    entropy_problem p = {.w = &w, .alpha = .7};
+    double g[LINEAR_STEPS];
+    c.entropy = p.alpha;
+    linear_world_open(&w, "ref64", 16, 4);
+    ok(dmc__rl_create(w.a, &c, &p.s));
+    ck_assert_int_eq(dmc__rollout_group(p.s->chain), 4);
+    ok(dmc__rl_qvpg_gradient(p.s, &note));
+    linear_take_gradient(&w, p.s, g);
+    ck_assert_double_eq_tol(note.loss, entropy_loss(&p), 1e-5);
+    const dmc__graph *graph = w.m.net->graph;
+    double *weight = (double *)(uintptr_t)dmc__learner_weights(w.a->learner);
+    weight += dmc__graph_param(graph, dmc__graph_find_param(graph, "hinge.weight"))->offset + UNITS;
+    for (int32_t j = 0; j < LINEAR_STEPS; j++) {
+        const int time = (int)dmc__rollout_row(p.s->chain, j)->at.seen;
+        double *numeric = differences(weight + 3 * time + 1, 1, entropy_loss, &p);
+        ck_assert_msg(fabs(g[j] - *numeric) < 1e-4 * fmax(fabs(*numeric), 1), "row %d: %g, differences %g", j, g[j], *numeric);
+        free(numeric);
+    }
+    dmc__rl_destroy(p.s);
+    linear_world_close(&w);
+}
+END_TEST
+
+/* Spread of the candidates in the last of 120 updates over that in the first; 3 is the highest reward. */
+static double spread_left(int32_t method, double entropy, double target, double *weight, double *reward)
+{
+    trial t;
+    double first = 0;
+    dmc__rl_config c = plain(method, 0);
+    c.entropy = entropy;
+    c.entropy_target = target;
+    c.epochs = 2;
+    trial_open(&t, "cpu", &c, 3);
+    t.a->config.lr = method == DMC__RL_QVPG ? 3e-3 : 2e-2;
+    const dmc__stage stage = dmc__rl_stage(t.s, 1);
+    for (int i = 0; i < 120; i++) {
+        ok(stage.update(stage.self, i, &t.note));
+        if (i == 0) first = t.note.spread;
+    }
+    const double left = t.note.spread / first;
+    ck_assert(isfinite(t.note.entropy));
+    *weight = t.s->entropy_weight;
+    *reward = t.note.reward;
+    trial_close(&t);
+    return left;
+}
+
+/* A reward that grows to the bound draws all candidates to one place, unless they are rewarded for staying apart, which costs some
+ * reward (a weight of 1e-30 only measures). A target keeps the share asked for, from a weight that alone would not. */
+START_TEST(entropy_keeps_candidates_apart)
+{
+    static const int32_t methods[] = {DMC__RL_PPO, DMC__RL_REINFORCE, DMC__RL_QVPG};
+    const double alpha = methods[_i] == DMC__RL_QVPG ? .1 : 1;
+    double weight, reward;
+    const double without = spread_left(methods[_i], 1e-30, 0, &weight, &reward);
+    ck_assert_msg(without < .3, "spread left: %g", without);
+    const double with = spread_left(methods[_i], alpha, 0, &weight, &reward);
+    ck_assert_double_eq(weight, alpha);
+    ck_assert_msg(with > .5 && reward > 1.8, "spread left: %g, reward %g", with, reward);
+    const double kept = spread_left(methods[_i], .01, .6, &weight, &reward);
+    ck_assert_msg(kept > .45, "spread left: %g, for a target of 0.6", kept);
+    ck_assert_double_gt(weight, .01);
+}
+END_TEST
+
+static void contradicts(const bandit *b, const dmc_rl_options *c, const char *words)
+{
+    ck_assert_int_eq(dmc_align_rl(b->aligner, c, NULL), DMC_EINVAL);
+    ck_assert_msg(strstr(dmc_last_error(), words) != NULL, "\"%s\" does not say \"%s\"", dmc_last_error(), words);
+}
+
 START_TEST(options_that_contradict_each_other)
 {
     bandit b;
@@ -448,8 +554,18 @@ START_TEST(options_that_contradict_each_other)
     dmc_rl_options_init(&c, sizeof c);
     c.kl = 0;
     c.kl_target = .05;
-    ck_assert_int_eq(dmc_align_rl(b.aligner, &c, NULL), DMC_EINVAL);
-    ck_assert_ptr_nonnull(strstr(dmc_last_error(), "kl_target = 0.05"));
+    contradicts(&b, &c, "kl_target = 0.05");
+    dmc_rl_options_init(&c, sizeof c);
+    c.entropy_target = .3;
+    contradicts(&b, &c, "entropy_target = 0.3");
+    c.entropy = .5;
+    b.aligner->run->config.candidates = 1;
+    contradicts(&b, &c, "entropy = 0.5");
+    b.aligner->run->config.candidates = 8;
+    dmc_rl_options_init(&c, sizeof c);
+    c.method = DMC_RL_PPO;
+    c.granularity = DMC_GRANULARITY_ROW;
+    contradicts(&b, &c, "is for planners");
     bandit_close(&b);
 }
 END_TEST
@@ -502,6 +618,8 @@ Suite *dmc_suite_rl(void)
     tcase_add_test(t, last_k_is_drawn);
     tcase_add_loop_test(t, an_update_draws, 0, 2);
     tcase_add_test(t, last_k_grows_on_plateaus);
+    tcase_add_test(t, entropy_gradient_through_the_chain);
+    tcase_add_loop_test(t, entropy_keeps_candidates_apart, 0, 3);
     tcase_add_test(t, options_that_contradict_each_other);
     tcase_add_test(t, projection_is_of_the_whole_chain);
     suite_add_tcase(s, t);

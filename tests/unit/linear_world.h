@@ -27,19 +27,20 @@ static inline dmc_status linear_reward(void *self, const void *z, const void *co
 {
     linear_world *w = self;
     const size_t n = (size_t)w->a->config.batch;
-    (void)cond, (void)pessimistic, (void)dz;
+    (void)cond, (void)pessimistic;
     DMC_TRY(dmc__dev_out(w->m.device, w->host, z, 2 * n));
     for (size_t i = 0; i < n; i++) {
         const double miss = w->host[2 * i + 1] - linear_best;
         r[i] = (float)(-miss * miss);
+        w->host[2 * i] = 0;
+        w->host[2 * i + 1] = (float)(-2 * miss);
     }
-    return DMC_OK;
+    return dz ? dmc__dev_in(w->m.device, dz, w->host, 2 * n) : DMC_OK;
 }
 
 static inline dmc_status linear_make_reward(void *user, int32_t batch, int32_t want_gradient, dmc__reward *out)
 {
-    (void)want_gradient;
-    *out = (dmc__reward){.self = user, .batch = batch, .eval = linear_reward};
+    *out = (dmc__reward){.self = user, .batch = batch, .has_gradient = want_gradient, .eval = linear_reward};
     return DMC_OK;
 }
 
