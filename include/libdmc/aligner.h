@@ -42,7 +42,7 @@ typedef struct dmc_align_options {
     int32_t steps;          /* denoising steps, at most the model's; default 0 = the model's               */
 } dmc_align_options;
 
-enum { DMC_RL_PPO = 0, DMC_RL_REINFORCE = 1, DMC_RL_QVPG = 2 };
+enum { DMC_RL_PPO = 0, DMC_RL_REINFORCE = 1, DMC_RL_QVPG = 2, DMC_RL_AUTO = 3 };
 enum { DMC_KL_EPSILON = 0, DMC_KL_EXACT = 1 };
 enum { DMC_LAST_K_FIXED = 0, DMC_LAST_K_RANDOM = 1, DMC_LAST_K_CURRICULUM = 2 };
 enum { DMC_GRANULARITY_SAMPLE = 0, DMC_GRANULARITY_ROW = 1 };
@@ -59,7 +59,9 @@ enum {
 
 typedef struct dmc_rl_options {
     uint32_t struct_size;
-    int32_t method;         /* DMC_RL_*; default qvpg                                                      */
+    /* DMC_RL_*; default qvpg. auto: ppo and qvpg from the same weights, each for a quarter of the updates, then the one with the
+     * better score for the rest (ppo alone where the reward has no gradient); progress counts updates of each part. */
+    int32_t method;
     int32_t updates;        /* default 300                                                                 */
     int32_t last_k;         /* K: denoising steps that learn, 1..T; 0 = T; default 3                       */
     int32_t kappa;          /* DMC_KAPPA_*: credit over denoising steps; default geom. From proj on not for qvpg */

@@ -50,14 +50,22 @@ dmc__stage dmc__rl_stage(dmc__rl *s, int32_t updates)
                         .learner = s->a->learner};
 }
 
+static int32_t has_qvpg(const dmc__rl_config *c)
+{
+    return c->method == DMC__RL_QVPG || c->method == DMC__RL_AUTO;
+}
+
 static dmc_status check(const dmc__align *a, const dmc__rl_config *c)
 {
     if (c->last_k > dmc__align_steps(a))
         return dmc__fail(DMC_ERANGE, "dmc_align_rl: last_k = %d, must be 0..%d (the steps of a sample)", c->last_k,
                          dmc__align_steps(a));
-    if (c->method == DMC__RL_QVPG && c->kappa >= DMC__KAPPA_PROJ)
+    if (c->method == DMC__RL_AUTO && c->updates < 4)
+        return dmc__fail(DMC_ERANGE, "dmc_align_rl: updates = %d, must be at least 4 for method = auto, which tries two first",
+                         c->updates);
+    if (has_qvpg(c) && c->kappa >= DMC__KAPPA_PROJ)
         return dmc__fail(DMC_EINVAL, "dmc_align_rl: kappa = proj, cos and paircos weigh likelihood terms, method qvpg has none");
-    if (c->method == DMC__RL_QVPG && c->by_row)
+    if (has_qvpg(c) && c->by_row)
         return dmc__fail(DMC_EINVAL, "dmc_align_rl: granularity = row gives advantages to rows, method qvpg has none");
     if (c->by_row && !a->view.planner)
         return dmc__fail(DMC_EINVAL, "dmc_align_rl: granularity = row is for planners, a policy's reward is of its first action");
@@ -71,14 +79,19 @@ static dmc_status check(const dmc__align *a, const dmc__rl_config *c)
     return DMC_OK;
 }
 
-dmc_status dmc__rl_run(dmc__align *a, const dmc__rl_config *c, dmc__align_result *r)
+static dmc_status run_one(dmc__align *a, const dmc__rl_config *c, dmc__align_result *r)
 {
     dmc__rl *s;
-    DMC_TRY(check(a, c));
-    DMC_TRY(dmc__align_need_reward(a));
     DMC_TRY(dmc__rl_create(a, c, &s));
     const dmc__stage stage = dmc__rl_stage(s, c->updates);
     const dmc_status status = dmc__stage_run(a, &stage, r);
     dmc__rl_destroy(s);
     return status;
+}
+
+dmc_status dmc__rl_run(dmc__align *a, const dmc__rl_config *c, dmc__align_result *r)
+{
+    DMC_TRY(check(a, c));
+    DMC_TRY(dmc__align_need_reward(a));
+    return c->method == DMC__RL_AUTO ? dmc__rl_auto(a, c, r) : run_one(a, c, r);
 }

@@ -4,7 +4,8 @@
 
 #include "align.h"
 
-enum { DMC__RL_PPO = 0, DMC__RL_REINFORCE = 1, DMC__RL_QVPG = 2 };
+/* AUTO: PPO and QV-PG from the same weights, a quarter of the updates each; the better one does the rest. */
+enum { DMC__RL_PPO = 0, DMC__RL_REINFORCE = 1, DMC__RL_QVPG = 2, DMC__RL_AUTO = 3 };
 /* Steps that learn in an update: last_k; as many from 1 to last_k as are drawn; 1, 2, 4 .. last_k, doubled where the stage
  * plateaus and halved where it collapses. */
 enum { DMC__LAST_K_FIXED = 0, DMC__LAST_K_RANDOM = 1, DMC__LAST_K_CURRICULUM = 2 };

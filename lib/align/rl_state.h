@@ -1,4 +1,4 @@
-/* rl_state.h — what the policy gradients share: chains, rewards, memory. Private to rl.c, rl_state.c, rl_ratio.c, rl_qvpg.c. */
+/* rl_state.h — what the policy gradients share: chains, rewards, memory. Private to rl.c and the files rl_*.c. */
 #ifndef DMC_ALIGN_RL_STATE_H
 #define DMC_ALIGN_RL_STATE_H
 
@@ -63,5 +63,8 @@ dmc_status dmc__rl_qvpg_gradient(dmc__rl *s, dmc__align_note *note);
 /* An update each, the optimiser's steps included. */
 dmc_status dmc__rl_ratio_update(dmc__rl *s, dmc__align_note *note);
 dmc_status dmc__rl_qvpg_update(dmc__rl *s, dmc__align_note *note);
+
+/* Method auto. */
+dmc_status dmc__rl_auto(dmc__align *a, const dmc__rl_config *c, dmc__align_result *r);
 
 #endif

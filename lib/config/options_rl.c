@@ -3,7 +3,7 @@
 #include "options_rows.h"
 
 #define RL_FIELDS(X, T)                                                                           \
-    X##_CHOICE(T, method, DMC_RL_QVPG, "qvpg", 2, "ppo reinforce qvpg", "policy-gradient method") \
+    X##_CHOICE(T, method, DMC_RL_QVPG, "qvpg", 3, "ppo reinforce qvpg auto", "policy-gradient method") \
     X##_INT(T, updates, 300, 1, 1e9, "updates of the adapter")                                    \
     X##_INT(T, last_k, 3, 0, 1000, "last denoising steps that learn; 0 = all")                    \
     X##_CHOICE(T, kappa, DMC_KAPPA_GEOM, "geom", 5, "geom linear const proj cos paircos",         \

@@ -206,6 +206,7 @@ START_TEST(choices_are_the_enumerations)
         {DMC_OPTIONS_SAMPLER, "select", DMC_SELECT_SOFTMAX, "softmax"},
         {DMC_OPTIONS_RL, "method", DMC_RL_PPO, "ppo"},
         {DMC_OPTIONS_RL, "method", DMC_RL_REINFORCE, "reinforce"},
+        {DMC_OPTIONS_RL, "method", DMC_RL_AUTO, "auto"},
         {DMC_OPTIONS_RL, "kappa", DMC_KAPPA_LINEAR, "linear"},
         {DMC_OPTIONS_RL, "kappa", DMC_KAPPA_CONST, "const"},
         {DMC_OPTIONS_RL, "kappa", DMC_KAPPA_PROJ, "proj"},
@@ -224,7 +225,7 @@ START_TEST(choices_are_the_enumerations)
             rows[i].name);
     }
     char name[32];
-    ck_assert_str_eq(dmc__field_choice(DMC_OPTIONS_RL, "method", 3, name, sizeof name), "?");
+    ck_assert_str_eq(dmc__field_choice(DMC_OPTIONS_RL, "method", 4, name, sizeof name), "?");
     ck_assert_str_eq(dmc__field_choice(DMC_OPTIONS_RL, "method", -1, name, sizeof name), "?");
     ck_assert_str_eq(dmc__field_choice(DMC_OPTIONS_RL, "updates", 0, name, sizeof name), "?");
     ck_assert_str_eq(dmc__field_choice(99, "method", 0, name, sizeof name), "?");
@@ -290,7 +291,7 @@ START_TEST(sentences_name_value_and_bound)
     expect_ok(dmc_rl_options_init(&r, sizeof r));
     r.method = 7;
     expect_failure(dmc_options_check(DMC_OPTIONS_RL, &r), DMC_ERANGE,
-                   "dmc_rl_options: method = 7, must be one of: ppo reinforce qvpg");
+                   "dmc_rl_options: method = 7, must be one of: ppo reinforce qvpg auto");
     r.method = 0;
     r.clip = 0;
     expect_failure(dmc_options_check(DMC_OPTIONS_RL, &r), DMC_ERANGE,

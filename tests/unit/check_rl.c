@@ -539,6 +539,104 @@ START_TEST(entropy_keeps_candidates_apart)
 }
 END_TEST
 
+/* ---- auto ------------------------------------------------------------------------------------------------------ */
+
+/* What progress said: the KL and score at each first update of a part, and the number of parts. */
+typedef struct parts {
+    int32_t n, stop_in; /* stop in the part of this number, 0 = never */
+    double kl[4], score[4];
+} parts;
+
+static int32_t watch(void *user, const dmc_align_progress *p)
+{
+    parts *w = user;
+    if (p->update == 1) w->kl[w->n++] = p->kl;
+    if (w->n > 0) w->score[w->n - 1] = p->best;
+    return w->stop_in > 0 && w->n == w->stop_in;
+}
+
+static dmc_rl_options auto_options(int32_t method)
+{
+    dmc_rl_options c;
+    dmc_rl_options_init(&c, sizeof c);
+    c.method = method;
+    c.updates = 40;
+    c.epochs = 1;
+    return c;
+}
+
+static dmc_status run_auto(bandit *b, int32_t method, parts *w, dmc_align_report *r)
+{
+    const dmc_rl_options c = auto_options(method);
+    *r = (dmc_align_report){.struct_size = sizeof *r};
+    ok(dmc_aligner_set_progress(b->aligner, watch, w));
+    return dmc_align_rl(b->aligner, &c, r);
+}
+
+/* Both trials start at the reference, where the KL is 0; the one with the better score goes on from what it came to. */
+START_TEST(auto_tries_both)
+{
+    bandit b;
+    dmc_align_options o = bandit_options();
+    dmc_align_report r;
+    parts w = {0};
+    o.lr = 3e-3;
+    o.eval_every = 5;
+    bandit_open(&b, "cpu", 200, &o);
+    ok(run_auto(&b, DMC_RL_AUTO, &w, &r));
+    ck_assert_int_eq(w.n, 3);
+    ck_assert_int_eq(r.updates, 40);
+    ck_assert_int_eq(r.accepted, 1);
+    ck_assert(w.kl[0] == 0 && w.kl[1] == 0);
+    ck_assert_double_gt(w.kl[2], 0);
+    ck_assert_double_ne(w.score[0], w.score[1]);
+    ck_assert_double_ge(w.score[2], fmax(w.score[0], w.score[1]));
+    ck_assert_double_eq(r.after, w.score[2]);
+    bandit_close(&b);
+}
+END_TEST
+
+/* Stopped in the second trial, the better of the two is kept; and in the first, that. */
+START_TEST(auto_can_be_stopped)
+{
+    bandit b;
+    dmc_align_options o = bandit_options();
+    dmc_align_report r;
+    parts w = {.stop_in = _i};
+    o.lr = 3e-3;
+    o.eval_every = 1;
+    bandit_open(&b, "cpu", 200, &o);
+    ck_assert_int_eq(run_auto(&b, DMC_RL_AUTO, &w, &r), DMC_STOPPED);
+    ck_assert_int_eq(w.n, _i);
+    ck_assert_int_eq(r.updates, _i == 1 ? 1 : 11);
+    ck_assert_double_eq(r.after, _i == 1 ? w.score[0] : fmax(w.score[0], w.score[1]));
+    bandit_close(&b);
+}
+END_TEST
+
+/* Without a gradient there is one candidate: the whole run is that of method = ppo. */
+START_TEST(auto_without_a_gradient_is_ppo)
+{
+    float *v[2];
+    size_t n;
+    for (int32_t i = 0; i < 2; i++) {
+        bandit b;
+        const dmc_align_options o = bandit_options();
+        dmc_align_report r;
+        parts w = {0};
+        bandit_open(&b, "cpu", 50, &o);
+        ok(dmc_aligner_set_reward(b.aligner, bandit_reward, &b, 0));
+        ok(run_auto(&b, i ? DMC_RL_AUTO : DMC_RL_PPO, &w, &r));
+        ck_assert_int_eq(w.n, 1);
+        v[i] = bandit_weights(b.aligner, &n);
+        bandit_close(&b);
+    }
+    ck_assert_mem_eq(v[0], v[1], n * sizeof(float));
+    free(v[0]);
+    free(v[1]);
+}
+END_TEST
+
 static void contradicts(const bandit *b, const dmc_rl_options *c, const char *words)
 {
     ck_assert_int_eq(dmc_align_rl(b->aligner, c, NULL), DMC_EINVAL);
@@ -566,6 +664,9 @@ START_TEST(options_that_contradict_each_other)
     c.method = DMC_RL_PPO;
     c.granularity = DMC_GRANULARITY_ROW;
     contradicts(&b, &c, "is for planners");
+    c = auto_options(DMC_RL_AUTO);
+    c.updates = 3;
+    ck_assert_int_eq(dmc_align_rl(b.aligner, &c, NULL), DMC_ERANGE);
     bandit_close(&b);
 }
 END_TEST
@@ -620,6 +721,9 @@ Suite *dmc_suite_rl(void)
     tcase_add_test(t, last_k_grows_on_plateaus);
     tcase_add_test(t, entropy_gradient_through_the_chain);
     tcase_add_loop_test(t, entropy_keeps_candidates_apart, 0, 3);
+    tcase_add_test(t, auto_tries_both);
+    tcase_add_loop_test(t, auto_can_be_stopped, 1, 3);
+    tcase_add_test(t, auto_without_a_gradient_is_ppo);
     tcase_add_test(t, options_that_contradict_each_other);
     tcase_add_test(t, projection_is_of_the_whole_chain);
     suite_add_tcase(s, t);
