@@ -27,6 +27,9 @@ typedef struct dmc__align_note {
     const char *stage;
     int32_t update, updates, pass;
     double score, best, loss, kl, reward, seconds;
+    /* of the last update by likelihood ratios: share of transitions whose ratio was clipped, and the largest ratio */
+    double clip_share, ratio_max;
+    double entropy, spread; /* of the candidates of a condition: nearest-neighbour entropy and median deviation */
 } dmc__align_note;
 
 typedef struct dmc__align_result {
@@ -117,6 +120,8 @@ typedef struct dmc__stage {
     dmc_status (*update)(void *self, int32_t u, dmc__align_note *note);
     /* After a roll-back: tighten the constraint. May be NULL. */
     void (*tighten)(void *self);
+    /* Two evaluations in a row had no new best (then they are counted anew): let more of the model learn. May be NULL. */
+    void (*plateau)(void *self);
     /* What learns in this stage (the aligner's adapter, or the cascade's weights). */
     dmc__learner *learner;
 } dmc__stage;

@@ -15,7 +15,8 @@ typedef struct dmc__reward {
      * pessimistic: minimum of the twins instead of their mean (choosing, not differentiating).
      * dz: device (batch,T,cols) or NULL: set to d r_b / d z_b. */
     dmc_status (*eval)(void *self, const void *z, const void *cond, int32_t pessimistic, float *r, void *dz);
-    /* What eval adds up, row by row: r host (batch,rows). NULL where a reward is one number per sample. */
+    /* The same, row by row: r host (batch,rows), whose mean over the rows is what eval gives. NULL where a reward is one number per
+     * sample. */
     dmc_status (*eval_rows)(void *self, const void *z, const void *cond, int32_t pessimistic, float *r);
     int32_t rows;
 } dmc__reward;

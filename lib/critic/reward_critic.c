@@ -139,7 +139,10 @@ static dmc_status eval_each_row(void *self, const void *z, const void *cond, int
     const reward_critic *s = self;
     DMC_TRY(run_twins(s, z, cond));
     DMC_TRY(read_twins(s));
-    for (size_t i = 0; i < eval_rows(s); i++) r[i] = (float)value_of(s, i, pessimistic);
+    for (size_t i = 0; i < eval_rows(s); i++) {
+        const double share = s->rows * s->weight[i % (size_t)s->rows];
+        r[i] = (float)(share * value_of(s, i, pessimistic));
+    }
     return DMC_OK;
 }
 

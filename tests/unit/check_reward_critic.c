@@ -119,21 +119,27 @@ START_TEST(asked_first_and_told_later)
 }
 END_TEST
 
-/* Each for itself what the reward is the weighted mean of. */
+/* Row by row: rows w_h Q(s_h, a_h) over the sum of the weights, whose mean is the reward. */
 START_TEST(rows_are_critic_values)
 {
-    float r[BATCH * HORIZON];
+    float r[BATCH * HORIZON], whole[BATCH];
     lab l;
     open_lab(&l, _i, 0);
     const int rows = _i % CHUNKS == PLANNER ? HORIZON - l.chunk + 1 : 1;
     ck_assert_int_eq(l.reward.rows, rows);
     for (int32_t pessimistic = 0; pessimistic < 2; pessimistic++) {
         ok(l.reward.eval_rows(l.reward.self, l.z, l.map.planner ? NULL : l.cond, pessimistic, r));
+        ok(evaluate(&l, pessimistic, whole, NULL));
         for (int i = 0; i < BATCH * rows; i++) {
             const double *z = l.z + (i / rows * HORIZON + i % rows) * l.cols;
             const double *obs = l.map.planner ? z : l.cond + i * N_OBS * OBS + (N_OBS - 1) * OBS;
-            ck_assert_double_eq_tol(r[i], row_value(&l, obs, l.map.planner ? z + OBS : z, pessimistic), 1e-6);
+            double weights = 0;
+            for (int h = 0; h < rows; h++) weights += pow(.9, h);
+            const double share = rows * pow(.9, i % rows) / weights;
+            ck_assert_double_eq_tol(r[i], share * row_value(&l, obs, l.map.planner ? z + OBS : z, pessimistic), 1e-5);
+            whole[i / rows] -= r[i] / (float)rows;
         }
+        for (int b = 0; b < BATCH; b++) ck_assert_double_eq_tol(whole[b], 0, 1e-5);
     }
     close_lab(&l);
 }
