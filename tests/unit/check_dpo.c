@@ -1,0 +1,238 @@
+/* check_dpo.c — the preference loss and its gradient (methods.md 3, D1-D4), and what it makes of a mixture (D5). */
+#include "dpo_fixture.h"
+
+
+Suite *dmc_suite_dpo(void);
+
+enum { PROCESSES = DMC_PROCESS_FLOW + 1 };
+
+static double *gradient_of(const dpo_rig *r, const void *grads, size_t *n)
+{
+    *n = dmc__graph_param_elems(r->a->net->graph);
+    double *g = malloc(*n * sizeof *g);
+    memcpy(g, grads, *n * sizeof *g); /* ref64: doubles, here */
+    return g;
+}
+
+static double largest(const double *x, size_t n)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++) most = fmax(most, fabs(x[i]));
+    return most;
+}
+
+/* At the reference s(u) = 1/2, so that dL/d eps^ = +- gamma D s 2 (eps^ - eps)/D / pairs, and the anchor's. */
+static double *closed_form(dpo_rig *r, const dmc__dpo_terms *t, size_t *n)
+{
+    float derr[2 * DPO_PAIRS];
+    const size_t params = dmc__graph_param_elems(r->a->net->graph);
+    void *grads;
+    ck_assert_int_eq(dmc__dev_alloc(r->a->device, params, &grads), DMC_OK);
+    ck_assert_int_eq(dmc__params_zero(r->a->device, grads, params), DMC_OK);
+    dmc__chain_bind(r->loss.now, dmc__learner_weights(r->a->learner), grads);
+    ck_assert_int_eq(dmc__denoise_error(r->loss.noise_now, derr), DMC_OK);
+    for (int32_t i = 0; i < DPO_PAIRS; i++) {
+        const dmc__level l = dmc__process_level(r->a->process, r->loss.time[i]);
+        const double factor = dmc__process_preference_weight(r->a->process, &l) / DPO_PAIRS;
+        derr[i] = (float)(factor * (t->gamma * .5 + t->anchor));
+        derr[DPO_PAIRS + i] = (float)(-factor * t->gamma * .5);
+    }
+    ck_assert_int_eq(dmc__denoise_backward(r->loss.noise_now, derr), DMC_OK);
+    dmc__chain_bind(r->loss.now, dmc__learner_weights(r->a->learner), dmc__learner_grads(r->a->learner));
+    double *g = gradient_of(r, grads, n);
+    dmc__dev_free(r->a->device, grads, params);
+    return g;
+}
+
+/* D1: ln 2 at the reference, whatever the pairs, and the gradient is the closed form. */
+START_TEST(at_the_reference)
+{
+    static const dmc__dpo_terms terms = {.gamma = 5, .anchor = .3};
+    dpo_rig r;
+    size_t n;
+    dpo_rig_open(&r, _i);
+    const dmc__dpo_told told = dpo_rig_learn(&r, &terms);
+    ck_assert_double_eq_tol(told.loss, log(2), 1e-7);
+    ck_assert_double_eq_tol(told.error_ratio, 1, 1e-7);
+    double *got = gradient_of(&r, dmc__learner_grads(r.a->learner), &n), *want = closed_form(&r, &terms, &n);
+    const double scale = largest(want, n);
+    ck_assert_double_gt(scale, 1e-3);
+    for (size_t i = 0; i < n; i++) ck_assert_double_eq_tol(got[i], want[i], 1e-6 * scale);
+    free(got);
+    free(want);
+    dpo_rig_close(&r);
+}
+END_TEST
+
+/* Mean squared error of sample i as a network left it, in the space of preferences; in double. */
+static double error_of(const dpo_rig *r, const dmc__chain *c, dmc__denoise *d, int32_t i)
+{
+    void *target;
+    dmc__denoise_batch(d, NULL, NULL, NULL, &target);
+    const dmc__level l = dmc__process_level(r->a->process, r->loss.time[i]);
+    const double away = ((const double *)dmc__chain_output((dmc__chain *)(uintptr_t)c))[i] - ((const double *)target)[i];
+    return dmc__process_preference_weight(r->a->process, &l) * away * away;
+}
+
+/* The loss by its formula at the weights as they are. */
+static double formula(const dpo_rig *r, const dmc__dpo_terms *t)
+{
+    float unused[2 * DPO_PAIRS];
+    double sum = 0;
+    ck_assert_int_eq(dmc__denoise_error(r->loss.noise_now, unused), DMC_OK);
+    for (int32_t i = 0; i < DPO_PAIRS; i++) {
+        double err[2], gap[2];
+        for (int32_t j = 0; j < 2; j++) {
+            err[j] = error_of(r, r->loss.now, r->loss.noise_now, j * DPO_PAIRS + i);
+            gap[j] = err[j] - error_of(r, r->loss.ref, r->loss.noise_ref, j * DPO_PAIRS + i);
+        }
+        sum += (log1p(exp(t->gamma * (gap[0] - gap[1]))) + t->anchor * err[0]) / DPO_PAIRS;
+    }
+    return sum;
+}
+
+/* (formula(w_i + h) - formula(w_i - h))/2h; the weights are floats, so the step is what they can be. */
+static double slope(const dpo_rig *r, const dmc__dpo_terms *t, float *w, size_t i, double h)
+{
+    const float at = w[i];
+    double side[2], step[2];
+    for (int32_t j = 0; j < 2; j++) {
+        w[i] = (float)(at + (j ? -h : h));
+        step[j] = w[i];
+        ck_assert_int_eq(dmc__learner_set(r->a->learner, w), DMC_OK);
+        side[j] = formula(r, t);
+    }
+    w[i] = at;
+    return (side[0] - side[1]) / (step[0] - step[1]);
+}
+
+/* D2: derivatives by differences (h and h/2, extrapolated), away from the reference. */
+START_TEST(gradient_by_differences)
+{
+    static const dmc__dpo_terms terms = {.gamma = 3, .anchor = .2};
+    dpo_rig r;
+    size_t n;
+    dpo_rig_open(&r, _i);
+    dpo_rig_move(&r, .1);
+    dpo_rig_learn(&r, &terms);
+    double *g = gradient_of(&r, dmc__learner_grads(r.a->learner), &n);
+    float *w = malloc(n * sizeof *w);
+    ck_assert_uint_eq(dmc__learner_elems(r.a->learner), n);
+    ck_assert_int_eq(dmc__learner_get(r.a->learner, w), DMC_OK);
+    const double scale = largest(g, n);
+    ck_assert_double_gt(scale, 1e-3);
+    for (size_t i = 0; i < n; i += n / 40) {
+        const double d = (4 * slope(&r, &terms, w, i, 1e-3) - slope(&r, &terms, w, i, 2e-3)) / 3;
+        ck_assert_double_eq_tol(g[i], d, 2e-6 * scale);
+    }
+    free(g);
+    free(w);
+    dpo_rig_close(&r);
+}
+END_TEST
+
+/* D3: losses of a pair and of the same pair the other way round are -ln s(-u) and -ln s(u). */
+START_TEST(swapped_pairs_flip_the_logit)
+{
+    static const dmc__dpo_terms terms = {.gamma = 40};
+    double logit[2][DPO_PAIRS];
+    double accuracy = 0;
+    dpo_rig r;
+    dpo_rig_open(&r, DMC_PROCESS_VP);
+    dpo_rig_move(&r, .1);
+    for (int32_t j = 0; j < 2; j++) {
+        accuracy += dpo_rig_learn(&r, &terms).accuracy;
+        for (int32_t i = 0; i < DPO_PAIRS; i++) logit[j][i] = log(expm1(r.loss.told[2 * i]));
+        dpo_rig_swap(&r);
+    }
+    for (int32_t i = 0; i < DPO_PAIRS; i++) {
+        ck_assert_double_eq_tol(logit[0][i], -logit[1][i], 1e-4);
+        ck_assert_double_gt(fabs(logit[0][i]), 1e-4);
+    }
+    ck_assert_double_eq_tol(accuracy, 1, 1e-6);
+    dpo_rig_close(&r);
+}
+END_TEST
+
+/* D4: nothing is learnt from a pair that is no pair. */
+START_TEST(equal_samples_teach_nothing)
+{
+    static const dmc__dpo_terms terms = {.gamma = 40}, winners = {.gamma = 0, .anchor = 20};
+    dpo_rig r;
+    size_t n;
+    dpo_rig_open(&r, DMC_PROCESS_VP);
+    dpo_rig_move(&r, .1);
+    for (size_t i = 0; i < DPO_PAIRS; i++) r.loss.x0[DPO_PAIRS + i] = r.loss.x0[i];
+    const dmc__dpo_told told = dpo_rig_learn(&r, &terms);
+    double *none = gradient_of(&r, dmc__learner_grads(r.a->learner), &n);
+    dpo_rig_learn(&r, &winners);
+    double *half = gradient_of(&r, dmc__learner_grads(r.a->learner), &n);
+    ck_assert_double_eq_tol(told.loss, log(2), 1e-7);
+    ck_assert_double_gt(largest(half, n), 1e-2);
+    ck_assert_double_le(largest(none, n), 1e-13 * largest(half, n));
+    free(none);
+    free(half);
+    dpo_rig_close(&r);
+}
+END_TEST
+
+/* ---- D5 ------------------------------------------------------------------------------------------------- */
+
+typedef struct course {
+    double score[64];
+    int32_t n;
+} course;
+
+static int32_t keep_scores(void *user, const dmc_align_progress *p)
+{
+    course *c = user;
+    if (p->update % 40 == 0) c->score[c->n++] = p->score;
+    return 0;
+}
+
+/* The rarer mode, .3, is preferred: its share rises from evaluation to evaluation to above .9, until hardly one of 512 samples (the
+ * same noise each time) is left to win. */
+START_TEST(the_preferred_mode_takes_over)
+{
+    bandit b;
+    course c = {.n = 0};
+    dmc_align_options o = bandit_options();
+    dmc_dpo_options dpo;
+    dmc_align_report r = {.struct_size = sizeof r};
+    o.batch = 128;
+    o.eval_every = 40;
+    o.eval_conditions = 64;
+    two_modes_open(&b, &o);
+    dmc_dpo_options_init(&dpo, sizeof dpo);
+    dpo.updates = 200;
+    dpo.refresh = 20;
+    dpo.gamma = 2;
+    dpo.pool = 8;
+    ck_assert_int_eq(dmc_aligner_set_progress(b.aligner, keep_scores, &c), DMC_OK);
+    ck_assert_msg(dmc_align_dpo(b.aligner, &dpo, &r) == DMC_OK, "%s", dmc_last_error());
+    ck_assert_double_eq_tol(r.before, two_modes_weight[0], .08);
+    ck_assert_double_gt(r.after, .9);
+    double last = r.before;
+    for (int32_t i = 0; i < c.n; i++) {
+        ck_assert_msg(c.score[i] > last || last > .99, "P(mode 2) %g after %g", c.score[i], last);
+        last = c.score[i];
+    }
+    ck_assert(isfinite(r.kl) && r.kl > 0);
+    ck_assert_int_eq(r.rollbacks, 0);
+    bandit_close(&b);
+}
+END_TEST
+
+Suite *dmc_suite_dpo(void)
+{
+    Suite *s = suite_create("dpo");
+    TCase *t = tcase_create("dpo");
+    tcase_set_timeout(t, 60);
+    tcase_add_loop_test(t, at_the_reference, DMC_PROCESS_VP, PROCESSES);
+    tcase_add_loop_test(t, gradient_by_differences, DMC_PROCESS_VP, PROCESSES);
+    tcase_add_test(t, swapped_pairs_flip_the_logit);
+    tcase_add_test(t, equal_samples_teach_nothing);
+    tcase_add_test(t, the_preferred_mode_takes_over);
+    suite_add_tcase(s, t);
+    return s;
+}
