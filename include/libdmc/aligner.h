@@ -69,6 +69,10 @@ typedef struct dmc_dpo_options {
     double gamma;           /* per summed squared error (scaled by the dimension inside); default 5        */
     double anchor;          /* weight of the winner's denoising loss; default 0.1                          */
     double margin;          /* pairs closer than margin * std(reward) are dropped; default 0.25            */
+    /* Preferences can be won by forgetting both, losers faster than winners. A collapse (best weights back, learning rate halved,
+     * gamma doubled) is where the winners' error is this many times the reference's, over about ten updates; 1 or more, 0 = never;
+     * default 1.5. */
+    double displacement;
 } dmc_dpo_options;
 
 typedef struct dmc_sft_options {

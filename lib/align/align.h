@@ -27,6 +27,8 @@ typedef struct dmc__align_note {
     const char *stage;
     int32_t update, updates, pass;
     double score, best, loss, kl, reward, seconds;
+    double accuracy;    /* of a preference batch: share of pairs whose winner is preferred, more than by the reference */
+    double error_ratio; /* winners' error / the reference's, over the last ten updates or so */
 } dmc__align_note;
 
 typedef struct dmc__align_result {

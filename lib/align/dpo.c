@@ -18,6 +18,7 @@ typedef struct dpo {
     int32_t *best, *worst, kept; /* pairs that passed the margin: candidate numbers in the pool */
     int32_t *group;
     void *reference;             /* weights */
+    double seen, now, ref;       /* pairs and winners' errors of the last updates, fading */
 } dpo;
 
 static dmc_status dpo_open(dpo *s)
@@ -82,6 +83,24 @@ static void stage_batch(dpo *s)
     }
 }
 
+/* Are winners forgotten too? Copies of a pair tell nothing new, and few pairs little: it takes a batch of them to judge. */
+static dmc_status watch_winners(dpo *s, dmc__align_note *note)
+{
+    static const double fade = .9;
+    const int32_t n = s->kept < s->pairs ? s->kept : s->pairs;
+    s->seen = fade * s->seen + n;
+    s->now *= fade;
+    s->ref *= fade;
+    for (int32_t i = 0; i < n; i++) {
+        s->now += s->loss.err[i];
+        s->ref += s->loss.err_ref[i];
+    }
+    note->error_ratio = s->now / s->ref;
+    if (s->c.displacement == 0 || s->seen < s->pairs || s->now <= s->c.displacement * s->ref) return DMC_OK;
+    return dmc__fail(DMC_ENUMERIC, "the winners' error is %.3g times the reference's, above displacement = %g", note->error_ratio,
+                     s->c.displacement);
+}
+
 static dmc_status update(void *self, int32_t u, dmc__align_note *note)
 {
     dpo *s = self;
@@ -95,15 +114,28 @@ static dmc_status update(void *self, int32_t u, dmc__align_note *note)
     }
     stage_batch(s);
     DMC_TRY(dmc__dpo_loss_measure(&s->loss, dmc__align_draw(s->a)));
+    DMC_TRY(watch_winners(s, note));
     DMC_TRY(dmc__dpo_loss_learn(&s->loss, &terms, &told));
     note->loss = told.loss;
+    note->accuracy = told.accuracy;
     return dmc__learner_update(s->a->learner, &opt, NULL);
 }
 
 /* A larger gamma ties the model closer to its reference. */
 static void tighten(void *self)
 {
-    ((dpo *)self)->c.gamma *= 2;
+    dpo *s = self;
+    s->c.gamma *= 2;
+    s->seen = s->now = s->ref = 0;
+}
+
+static dmc_status check(const dmc__align *a, const dmc__dpo_config *c)
+{
+    if (a->config.batch < 2)
+        return dmc__fail(DMC_ERANGE, "dmc_align_dpo: the aligner's batch = %d, must be at least 2", a->config.batch);
+    if (c->displacement > 0 && c->displacement < 1)
+        return dmc__fail(DMC_ERANGE, "dmc_align_dpo: displacement = %g, must be at least 1, or 0 for never", c->displacement);
+    return DMC_OK;
 }
 
 dmc_status dmc__dpo_run(dmc__align *a, const dmc__dpo_config *c, dmc__align_result *r)
@@ -113,8 +145,7 @@ dmc_status dmc__dpo_run(dmc__align *a, const dmc__dpo_config *c, dmc__align_resu
     const dmc__stage stage = {.name = "dpo", .updates = c->updates, .self = &s, .update = update, .tighten = tighten,
                               .learner = a->learner};
     DMC_TRY(dmc__align_need_reward(a));
-    if (s.pairs < 1)
-        return dmc__fail(DMC_ERANGE, "dmc_align_dpo: the aligner's batch = %d, must be at least 2", a->config.batch);
+    DMC_TRY(check(a, c));
     DMC_TRY_GOTO(status, dpo_open(&s), done);
     status = dmc__stage_run(a, &stage, r);
 done:

@@ -6,7 +6,7 @@
 
 typedef struct dmc__dpo_config {
     int32_t updates, refresh, pool;
-    double gamma, anchor, margin;
+    double gamma, anchor, margin, displacement;
 } dmc__dpo_config;
 
 dmc_status dmc__dpo_run(dmc__align *a, const dmc__dpo_config *c, dmc__align_result *r);

@@ -8,6 +8,8 @@
     X##_INT(T, pool, 16, 2, 4096, "candidates per condition: best and worst make a pair")         \
     X##_REAL(T, gamma, 5, 0, 1e6, "sharpness, per summed squared error")                          \
     X##_REAL(T, anchor, 0.1, 0, 1e6, "weight of the winner's denoising loss")                     \
-    X##_REAL(T, margin, 0.25, 0, 1e6, "pairs closer than margin * std(reward) are dropped")
+    X##_REAL(T, margin, 0.25, 0, 1e6, "pairs closer than margin * std(reward) are dropped") \
+    X##_REAL(T, displacement, 1.5, 0, 1e6,                                                        \
+             "winners' error over the reference's that is a collapse, 1 or more; 0 = never")
 
 DMC__OPTIONS_TABLE(dmc__options_dpo, DMC_OPTIONS_DPO, dmc_dpo_options, DPO_FIELDS, 0);

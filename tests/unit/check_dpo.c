@@ -183,6 +183,26 @@ typedef struct course {
     int32_t n;
 } course;
 
+static dmc_align_options two_modes_options(void)
+{
+    dmc_align_options o = bandit_options();
+    o.batch = 128;
+    o.eval_every = 40;
+    o.eval_conditions = 64;
+    return o;
+}
+
+static dmc_dpo_options two_modes_dpo(void)
+{
+    dmc_dpo_options o;
+    dmc_dpo_options_init(&o, sizeof o);
+    o.updates = 200;
+    o.refresh = 20;
+    o.anchor = 1; /* of .1 to 1: all but a quarter of the samples have to go, winners of them stay */
+    o.pool = 8;
+    return o;
+}
+
 static int32_t keep_scores(void *user, const dmc_align_progress *p)
 {
     course *c = user;
@@ -196,18 +216,10 @@ START_TEST(the_preferred_mode_takes_over)
 {
     bandit b;
     course c = {.n = 0};
-    dmc_align_options o = bandit_options();
-    dmc_dpo_options dpo;
+    const dmc_align_options o = two_modes_options();
+    const dmc_dpo_options dpo = two_modes_dpo();
     dmc_align_report r = {.struct_size = sizeof r};
-    o.batch = 128;
-    o.eval_every = 40;
-    o.eval_conditions = 64;
     two_modes_open(&b, &o);
-    dmc_dpo_options_init(&dpo, sizeof dpo);
-    dpo.updates = 200;
-    dpo.refresh = 20;
-    dpo.gamma = 2;
-    dpo.pool = 8;
     ck_assert_int_eq(dmc_aligner_set_progress(b.aligner, keep_scores, &c), DMC_OK);
     ck_assert_msg(dmc_align_dpo(b.aligner, &dpo, &r) == DMC_OK, "%s", dmc_last_error());
     ck_assert_double_eq_tol(r.before, two_modes_weight[0], .08);
@@ -223,6 +235,87 @@ START_TEST(the_preferred_mode_takes_over)
 }
 END_TEST
 
+typedef struct notes {
+    double accuracy, ratio, highest;
+} notes;
+
+static int32_t keep_notes(void *user, const dmc__align_note *n)
+{
+    notes *x = user;
+    x->accuracy = n->accuracy;
+    x->ratio = n->error_ratio;
+    x->highest = fmax(x->highest, n->error_ratio);
+    return 0;
+}
+
+/* The hooks' reward, and notes in place of progress. */
+static dmc__align *with_notes(bandit *b, notes *x, dmc__align_hooks *own)
+{
+    dmc__align *a = b->aligner->run;
+    ck_assert_int_eq(dmc__align_need_reward(a), DMC_OK);
+    *own = a->hooks;
+    a->hooks = (dmc__align_hooks){.user = x, .progress = keep_notes};
+    return a;
+}
+
+static dmc__dpo_config two_modes_config(void)
+{
+    return (dmc__dpo_config){.updates = 100, .refresh = 25, .pool = 8, .gamma = 5, .anchor = .1, .margin = .25,
+                             .displacement = 1.5};
+}
+
+/* What is displaced is reported and undone, the rest is left alone: without an anchor and with large steps winners are forgotten,
+ * with it and usual ones they are not. */
+START_TEST(displaced_winners_are_a_collapse)
+{
+    static const struct {
+        double lr, anchor, displacement, at_least, at_most;
+        int32_t back;
+    } runs[] = {{3e-4, .1, 1.5, 0, 1.5, 0}, {1e-2, 0, 0, 2, INFINITY, 0}, {1e-2, 0, 1.5, 1.5, INFINITY, 1}};
+    bandit b;
+    notes x = {0};
+    dmc_align_options o = two_modes_options();
+    dmc__dpo_config c = two_modes_config();
+    dmc__align_result r;
+    dmc__align_hooks own;
+    o.lr = runs[_i].lr;
+    o.eval_every = 1000;
+    c.anchor = runs[_i].anchor;
+    c.displacement = runs[_i].displacement;
+    two_modes_open(&b, &o);
+    dmc__align *a = with_notes(&b, &x, &own);
+    const dmc_status status = dmc__dpo_run(a, &c, &r);
+    a->hooks = own;
+    ck_assert_msg(status == DMC_OK, "%s", dmc_last_error());
+    ck_assert_double_ge(x.highest, runs[_i].at_least);
+    ck_assert_double_le(x.highest, runs[_i].at_most);
+    ck_assert_int_eq(r.rollbacks > 0, runs[_i].back);
+    ck_assert_double_gt(x.accuracy, .6);
+    ck_assert_double_le(x.accuracy, 1);
+    bandit_close(&b);
+}
+END_TEST
+
+static void refused(const dmc_dpo_options *o, dmc_status expected, const char *sentence)
+{
+    bandit b;
+    const dmc_align_options align = bandit_options();
+    bandit_open(&b, "cpu", 0, &align);
+    ck_assert_int_eq(dmc_align_dpo(b.aligner, o, NULL), expected);
+    ck_assert_msg(strstr(dmc_last_error(), sentence) != NULL, "%s", dmc_last_error());
+    bandit_close(&b);
+}
+
+START_TEST(bad_options_are_named)
+{
+    dmc_dpo_options o = two_modes_dpo();
+    o.displacement = .5;
+    refused(&o, DMC_ERANGE, "displacement = 0.5, must be at least 1, or 0 for never");
+    o.displacement = -1;
+    refused(&o, DMC_ERANGE, "displacement");
+}
+END_TEST
+
 Suite *dmc_suite_dpo(void)
 {
     Suite *s = suite_create("dpo");
@@ -233,6 +326,8 @@ Suite *dmc_suite_dpo(void)
     tcase_add_test(t, swapped_pairs_flip_the_logit);
     tcase_add_test(t, equal_samples_teach_nothing);
     tcase_add_test(t, the_preferred_mode_takes_over);
+    tcase_add_loop_test(t, displaced_winners_are_a_collapse, 0, 3);
+    tcase_add_test(t, bad_options_are_named);
     suite_add_tcase(s, t);
     return s;
 }
