@@ -61,6 +61,8 @@ typedef struct dmc_rl_options {
     double advantage_clip;  /* default 5                                                                   */
 } dmc_rl_options;
 
+enum { DMC_WEIGHTING_CONST = 0, DMC_WEIGHTING_SNR = 1, DMC_WEIGHTING_SIGMOID = 2 };
+
 typedef struct dmc_dpo_options {
     uint32_t struct_size;
     int32_t updates;        /* default 800                                                                 */
@@ -73,6 +75,10 @@ typedef struct dmc_dpo_options {
      * gamma doubled) is where the winners' error is this many times the reference's, over about ten updates; 1 or more, 0 = never;
      * default 1.5. */
     double displacement;
+    /* DMC_WEIGHTING_*: what the error of a pair counts by the signal-to-noise ratio l = alpha^2/sigma^2 of its level: 1, min(l,5)/l, or
+     * l/(1+l), the sigmoid of ln l; default const. The anchor is not weighted. */
+    int32_t weighting;
+    int32_t reference_every;/* updates after which the present weights become the reference; default 0: those at the start stay */
 } dmc_dpo_options;
 
 typedef struct dmc_sft_options {

@@ -1,7 +1,7 @@
 /* dpo.c — direct preference optimisation of a diffusion model (paper section 3.2, eqs. 10-12; methods.md 3).
  *
  * Winner and loser of a condition are the best and worst of a pool of samples. The reference of the loss (dpo_loss.h) are the
- * weights at the start of the stage.
+ * weights at the start of the stage, or of some updates before.
  */
 #include <string.h>
 
@@ -18,6 +18,7 @@ typedef struct dpo {
     int32_t *best, *worst, kept; /* pairs that passed the margin: candidate numbers in the pool */
     int32_t *group;
     void *reference;             /* weights */
+    int32_t given_up;            /* the reference may be of weights that were rolled back */
     double seen, now, ref;       /* pairs and winners' errors of the last updates, fading */
 } dpo;
 
@@ -101,12 +102,28 @@ static dmc_status watch_winners(dpo *s, dmc__align_note *note)
                      s->c.displacement);
 }
 
+static void forget_winners(dpo *s)
+{
+    s->seen = s->now = s->ref = 0;
+}
+
+static dmc_status renew_reference(dpo *s, int32_t u)
+{
+    const dmc__align *a = s->a;
+    const int32_t every = s->c.reference_every;
+    if (every == 0 || (u % every != 0 && !s->given_up)) return DMC_OK;
+    s->given_up = 0;
+    forget_winners(s);
+    return dmc__dev_copy(a->device, s->reference, dmc__learner_weights(a->learner), dmc__graph_param_elems(a->net->graph));
+}
+
 static dmc_status update(void *self, int32_t u, dmc__align_note *note)
 {
     dpo *s = self;
     const dmc__adamw_config opt = dmc__align_adamw(s->a);
-    const dmc__dpo_terms terms = {.gamma = s->c.gamma, .anchor = s->c.anchor};
+    const dmc__dpo_terms terms = {.gamma = s->c.gamma, .anchor = s->c.anchor, .weighting = s->c.weighting};
     dmc__dpo_told told;
+    DMC_TRY(renew_reference(s, u));
     if (u % s->c.refresh == 0 || s->kept == 0) DMC_TRY(refresh_pairs(s));
     if (s->kept == 0) { /* every group agrees: nothing to prefer */
         note->loss = 0;
@@ -126,7 +143,8 @@ static void tighten(void *self)
 {
     dpo *s = self;
     s->c.gamma *= 2;
-    s->seen = s->now = s->ref = 0;
+    s->given_up = 1;
+    forget_winners(s);
 }
 
 static dmc_status check(const dmc__align *a, const dmc__dpo_config *c)

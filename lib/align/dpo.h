@@ -6,6 +6,8 @@
 
 typedef struct dmc__dpo_config {
     int32_t updates, refresh, pool;
+    int32_t weighting;           /* DMC__WEIGHTING_* */
+    int32_t reference_every;     /* updates between references; 0: those at the start of the stage stay */
     double gamma, anchor, margin, displacement;
 } dmc__dpo_config;
 

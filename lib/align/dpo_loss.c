@@ -1,6 +1,8 @@
 /* dpo_loss.c — errors of both networks under shared noise, the DPO_SEED kernel, and back through the one that learns. */
 #include "dpo_loss.h"
 
+#include <math.h>
+
 static dmc_status make_host(dmc__dpo_loss *s)
 {
     const dmc__allocator *al = s->a->alloc;
@@ -15,6 +17,7 @@ static dmc_status make_host(dmc__dpo_loss *s)
     DMC_TRY(DMC_NEW(al, n, &s->err_ref));
     DMC_TRY(DMC_NEW(al, n, &s->derr));
     DMC_TRY(DMC_NEW(al, half, &s->factor));
+    DMC_TRY(DMC_NEW(al, half, &s->omega));
     DMC_TRY(DMC_NEW(al, 2 * half, &s->told));
     DMC_TRY(DMC_NEW(al, n, &s->time));
     return DMC_NEW(al, n, &s->sample);
@@ -58,6 +61,7 @@ void dmc__dpo_loss_close(dmc__dpo_loss *s)
     DMC_FREE(al, s->err_ref, n);
     DMC_FREE(al, s->derr, n);
     DMC_FREE(al, s->factor, half);
+    DMC_FREE(al, s->omega, half);
     DMC_FREE(al, s->told, 2 * half);
     DMC_FREE(al, s->time, n);
     DMC_FREE(al, s->sample, n);
@@ -97,18 +101,38 @@ dmc_status dmc__dpo_loss_measure(dmc__dpo_loss *s, uint64_t draw)
     return DMC_OK;
 }
 
+double dmc__dpo_weight(int32_t weighting, const dmc__level *l)
+{
+    static const double most = 5;
+    const double snr = dmc__level_snr(l);
+    switch (weighting) {
+    case DMC__WEIGHTING_SNR: return snr > most ? most / snr : 1;
+    case DMC__WEIGHTING_SIGMOID: return snr / (1 + snr);
+    default: return 1;
+    }
+}
+
+static void weigh(dmc__dpo_loss *s, int32_t weighting)
+{
+    for (int32_t i = 0; i < s->pairs; i++) {
+        const dmc__level l = dmc__process_level(s->a->process, s->time[i]);
+        s->omega[i] = (float)dmc__dpo_weight(weighting, &l);
+    }
+}
+
 /* derr <- d(mean softplus)/derr_w of each pair. */
 static dmc_status seed(dmc__dpo_loss *s, const dmc__dpo_terms *t)
 {
     dmc__device *d = s->a->device;
     const size_t n = (size_t)s->pairs;
-    float *const diff = s->derr; /* staging, until it is overwritten */
+    float *const x = s->derr; /* staging, until it is overwritten */
     void *w = s->memory, *l = dmc__dev_at(d, w, n), *r = dmc__dev_at(d, w, 2 * n), *out = dmc__dev_at(d, w, 3 * n);
     void *told = dmc__dev_at(d, w, 4 * n);
-    for (size_t i = 0; i < n; i++) diff[i] = s->err_ref[i] - s->err_ref[n + i];
-    DMC_TRY(dmc__dev_in(d, w, s->err, n));
-    DMC_TRY(dmc__dev_in(d, l, s->err + n, n));
-    DMC_TRY(dmc__dev_in(d, r, diff, n));
+    weigh(s, t->weighting);
+    for (size_t i = 0; i < 2 * n; i++) x[i] = s->omega[i % n] * s->err[i];
+    DMC_TRY(dmc__dev_in(d, w, x, 2 * n));
+    for (size_t i = 0; i < n; i++) x[i] = s->omega[i] * (s->err_ref[i] - s->err_ref[n + i]);
+    DMC_TRY(dmc__dev_in(d, r, x, n));
     dmc_kargs k = {.in = {w, l, r}, .out = out, .out2 = told, .dim = {s->pairs},
                    .attr = {t->gamma * (double)dmc__align_dims(s->a)}};
     DMC_TRY(dmc__dev_run(d, DMC_OP_DPO_SEED, &k));
@@ -135,6 +159,7 @@ dmc_status dmc__dpo_loss_learn(dmc__dpo_loss *s, const dmc__dpo_terms *t, dmc__d
     DMC_TRY(seed(s, t));
     *told = tell(s);
     for (size_t i = 0; i < n; i++) {
+        s->derr[i] *= s->omega[i];
         s->derr[n + i] = -s->derr[i];
         s->derr[i] += (float)(t->anchor / (double)n);
     }

@@ -18,7 +18,8 @@ dmc_status dmc__take_dpo(const dmc_dpo_options *o, dmc__dpo_config *c)
     dmc_dpo_options t;
     DMC_TRY(dmc__field_take(DMC_OPTIONS_DPO, o, &t));
     *c = (dmc__dpo_config){.updates = t.updates, .refresh = t.refresh, .pool = t.pool, .gamma = t.gamma, .anchor = t.anchor,
-                           .margin = t.margin, .displacement = t.displacement};
+                           .margin = t.margin, .displacement = t.displacement, .weighting = t.weighting,
+                           .reference_every = t.reference_every};
     return DMC_OK;
 }
 

@@ -10,6 +10,9 @@
     X##_REAL(T, anchor, 0.1, 0, 1e6, "weight of the winner's denoising loss")                     \
     X##_REAL(T, margin, 0.25, 0, 1e6, "pairs closer than margin * std(reward) are dropped") \
     X##_REAL(T, displacement, 1.5, 0, 1e6,                                                        \
-             "winners' error over the reference's that is a collapse, 1 or more; 0 = never")
+             "winners' error over the reference's that is a collapse, 1 or more; 0 = never") \
+    X##_CHOICE(T, weighting, DMC_WEIGHTING_CONST, "const", 2, "const snr sigmoid",                \
+               "a pair's errors by the signal-to-noise ratio l of their level: 1, min(l,5)/l, l/(1+l)") \
+    X##_INT(T, reference_every, 0, 0, 1e9, "updates until the present weights become the reference; 0 = never")
 
 DMC__OPTIONS_TABLE(dmc__options_dpo, DMC_OPTIONS_DPO, dmc_dpo_options, DPO_FIELDS, 0);

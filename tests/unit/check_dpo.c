@@ -64,6 +64,14 @@ START_TEST(at_the_reference)
 }
 END_TEST
 
+/* By the formulas of methods.md 3. */
+static double omega(int32_t weighting, const dmc__level *l)
+{
+    const double snr = l->alpha * l->alpha / (l->sigma * l->sigma);
+    if (weighting == DMC__WEIGHTING_SNR) return fmin(snr, 5) / fmax(snr, 1e-300);
+    return weighting == DMC__WEIGHTING_SIGMOID ? 1 / (1 + exp(-log(snr))) : 1;
+}
+
 /* Mean squared error of sample i as a network left it, in the space of preferences; in double. */
 static double error_of(const dpo_rig *r, const dmc__chain *c, dmc__denoise *d, int32_t i)
 {
@@ -86,7 +94,8 @@ static double formula(const dpo_rig *r, const dmc__dpo_terms *t)
             err[j] = error_of(r, r->loss.now, r->loss.noise_now, j * DPO_PAIRS + i);
             gap[j] = err[j] - error_of(r, r->loss.ref, r->loss.noise_ref, j * DPO_PAIRS + i);
         }
-        sum += (log1p(exp(t->gamma * (gap[0] - gap[1]))) + t->anchor * err[0]) / DPO_PAIRS;
+        const dmc__level l = dmc__process_level(r->a->process, r->loss.time[i]);
+        sum += (log1p(exp(t->gamma * omega(t->weighting, &l) * (gap[0] - gap[1]))) + t->anchor * err[0]) / DPO_PAIRS;
     }
     return sum;
 }
@@ -106,13 +115,13 @@ static double slope(const dpo_rig *r, const dmc__dpo_terms *t, float *w, size_t 
     return (side[0] - side[1]) / (step[0] - step[1]);
 }
 
-/* D2: derivatives by differences (h and h/2, extrapolated), away from the reference. */
+/* D2: derivatives by differences (h and h/2, extrapolated), away from the reference, for every process and weighting. */
 START_TEST(gradient_by_differences)
 {
-    static const dmc__dpo_terms terms = {.gamma = 3, .anchor = .2};
+    const dmc__dpo_terms terms = {.gamma = 3, .anchor = .2, .weighting = _i / PROCESSES};
     dpo_rig r;
     size_t n;
-    dpo_rig_open(&r, _i);
+    dpo_rig_open(&r, _i % PROCESSES);
     dpo_rig_move(&r, .1);
     dpo_rig_learn(&r, &terms);
     double *g = gradient_of(&r, dmc__learner_grads(r.a->learner), &n);
@@ -128,6 +137,16 @@ START_TEST(gradient_by_differences)
     free(g);
     free(w);
     dpo_rig_close(&r);
+}
+END_TEST
+
+START_TEST(weights_of_levels)
+{
+    static const dmc__level noise = {.alpha = 0, .sigma = 1}, even = {.alpha = .6, .sigma = .6}, clear = {.alpha = 3, .sigma = 1};
+    const dmc__level *const level[] = {&noise, &even, &clear};
+    static const double want[3][3] = {{1, 1, 1}, {1, 1, 5. / 9}, {0, .5, .9}}; /* ratios 0, 1, 9 */
+    for (int32_t w = 0; w < 3; w++)
+        for (int32_t i = 0; i < 3; i++) ck_assert_double_eq_tol(dmc__dpo_weight(w, level[i]), want[w][i], 1e-15);
 }
 END_TEST
 
@@ -296,6 +315,72 @@ START_TEST(displaced_winners_are_a_collapse)
 }
 END_TEST
 
+typedef struct losses {
+    double of[16];
+    int32_t n, asked;
+} losses;
+
+static int32_t keep_losses(void *user, const dmc__align_note *n)
+{
+    losses *x = user;
+    x->of[x->n++] = n->loss;
+    return 0;
+}
+
+/* 1, 2, then no good. */
+static dmc_status failing_score(void *user, double *mean, double *se)
+{
+    static const double score[] = {1, 2, 0};
+    losses *x = user;
+    *mean = score[x->asked < 2 ? x->asked : 2];
+    *se = .01;
+    x->asked++;
+    return DMC_OK;
+}
+
+static losses losses_of(int32_t updates, int32_t reference_every, int32_t eval_every, int32_t fails)
+{
+    bandit b;
+    losses x = {.n = 0};
+    dmc_align_options o = bandit_options();
+    dmc__dpo_config c = two_modes_config();
+    dmc__align_result r;
+    o.lr = 3e-3;
+    o.eval_every = eval_every;
+    c.updates = updates;
+    c.reference_every = reference_every;
+    bandit_open(&b, "cpu", 50, &o);
+    dmc__align *a = b.aligner->run;
+    ck_assert_int_eq(dmc__align_need_reward(a), DMC_OK);
+    const dmc__align_hooks own = a->hooks;
+    a->hooks = (dmc__align_hooks){.user = &x, .progress = keep_losses, .score = fails ? failing_score : NULL};
+    const dmc_status status = dmc__dpo_run(a, &c, &r);
+    a->hooks = own;
+    ck_assert_msg(status == DMC_OK, "%s", dmc_last_error());
+    ck_assert_int_eq(r.rollbacks, fails);
+    bandit_close(&b);
+    return x;
+}
+
+/* At the reference the loss is ln 2, and only there. */
+START_TEST(the_reference_follows)
+{
+    const losses never = losses_of(7, 0, 1000, 0), third = losses_of(7, 3, 1000, 0);
+    for (int32_t i = 0; i < 7; i++) {
+        ck_assert_int_eq(fabs(never.of[i] - log(2)) < 1e-6, i == 0);
+        ck_assert_int_eq(fabs(third.of[i] - log(2)) < 1e-6, i % 3 == 0);
+    }
+}
+END_TEST
+
+/* The weights before update 2 became the reference, then those before update 1 came back. */
+START_TEST(no_reference_is_kept_that_was_given_up)
+{
+    const losses x = losses_of(4, 2, 1, 1);
+    for (int32_t i = 0; i < 4; i++) ck_assert_int_eq(fabs(x.of[i] - log(2)) < 1e-6, i != 1);
+}
+END_TEST
+
 static void refused(const dmc_dpo_options *o, dmc_status expected, const char *sentence)
 {
     bandit b;
@@ -313,6 +398,12 @@ START_TEST(bad_options_are_named)
     refused(&o, DMC_ERANGE, "displacement = 0.5, must be at least 1, or 0 for never");
     o.displacement = -1;
     refused(&o, DMC_ERANGE, "displacement");
+    o = two_modes_dpo();
+    o.weighting = 3;
+    refused(&o, DMC_ERANGE, "weighting");
+    o = two_modes_dpo();
+    o.reference_every = -1;
+    refused(&o, DMC_ERANGE, "reference_every = -1");
 }
 END_TEST
 
@@ -322,7 +413,10 @@ Suite *dmc_suite_dpo(void)
     TCase *t = tcase_create("dpo");
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, at_the_reference, DMC_PROCESS_VP, PROCESSES);
-    tcase_add_loop_test(t, gradient_by_differences, DMC_PROCESS_VP, PROCESSES);
+    tcase_add_loop_test(t, gradient_by_differences, 0, 3 * PROCESSES);
+    tcase_add_test(t, weights_of_levels);
+    tcase_add_test(t, the_reference_follows);
+    tcase_add_test(t, no_reference_is_kept_that_was_given_up);
     tcase_add_test(t, swapped_pairs_flip_the_logit);
     tcase_add_test(t, equal_samples_teach_nothing);
     tcase_add_test(t, the_preferred_mode_takes_over);
