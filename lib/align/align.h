@@ -46,6 +46,8 @@ typedef struct dmc__align_hooks {
     dmc_status (*score)(void *user, double *mean, double *se);
     /* Nonzero stops; NULL = none. */
     int32_t (*progress)(void *user, const dmc__align_note *note);
+    /* Winners and losers (n, elems) for conditions obs (n, ...), all in dataset units; obs may be changed. NULL = none. */
+    dmc_status (*pairs)(void *user, size_t n, float *obs, float *win, float *lose);
 } dmc__align_hooks;
 
 typedef struct dmc__align {

@@ -1,94 +1,94 @@
 /* dpo.c — direct preference optimisation of a diffusion model (paper section 3.2, eqs. 10-12; methods.md 3).
  *
- * Winner and loser of a condition are the best and worst of a pool of samples. The reference of the loss (dpo_loss.h) are the
+ * Pairs (pairs.h) are renewed every `refresh` updates. The reference of the loss (dpo_loss.h) are the
  * weights at the start of the stage, or of some updates before.
  */
 #include <string.h>
 
 #include "dpo.h"
-#include "candidates.h"
 #include "dpo_loss.h"
+#include "pairs.h"
+
+enum { ENOUGH_PAIRS = 64 }; /* to judge how winners fare */
 
 typedef struct dpo {
     dmc__align *a;
     dmc__dpo_config c;
-    int32_t pairs;               /* per update */
+    int32_t batch;               /* pairs of an update */
     dmc__dpo_loss loss;
-    dmc__candidates *pool;
-    int32_t *best, *worst, kept; /* pairs that passed the margin: candidate numbers in the pool */
-    int32_t *group;
+    dmc__pairs *pairs;
+    int32_t *order;              /* (room of pairs) */
     void *reference;             /* weights */
     int32_t given_up;            /* the reference may be of weights that were rolled back */
     double seen, now, ref;       /* pairs and winners' errors of the last updates, fading */
 } dpo;
 
+static dmc__pairs_config pairs_config(const dpo *s)
+{
+    const dmc__dpo_config *c = &s->c;
+    return (dmc__pairs_config){.source = c->pairs, .room = c->conditions > 0 ? c->conditions : s->batch, .pool = c->pool,
+                               .margin = c->margin, .radius = c->radius, .discount = c->discount};
+}
+
 static dmc_status dpo_open(dpo *s)
 {
     dmc__align *a = s->a;
-    DMC_TRY(DMC_NEW(a->alloc, s->pairs, &s->best));
-    DMC_TRY(DMC_NEW(a->alloc, s->pairs, &s->worst));
-    DMC_TRY(DMC_NEW(a->alloc, s->pairs, &s->group));
+    const dmc__pairs_config pairs = pairs_config(s);
+    DMC_TRY(DMC_NEW(a->alloc, pairs.room, &s->order));
     DMC_TRY(dmc__align_snapshot(a, &s->reference));
-    DMC_TRY(dmc__dpo_loss_open(a, s->pairs, s->reference, &s->loss));
-    return dmc__candidates_create(a, s->pairs, s->c.pool, &s->pool);
+    DMC_TRY(dmc__dpo_loss_open(a, s->batch, s->reference, &s->loss));
+    return dmc__pairs_create(a, &pairs, &s->pairs);
 }
 
 static void dpo_close(dpo *s)
 {
     dmc__align *a = s->a;
-    dmc__candidates_destroy(s->pool);
+    dmc__pairs_destroy(s->pairs);
     dmc__dpo_loss_close(&s->loss);
     dmc__dev_free(a->device, s->reference, dmc__graph_param_elems(a->net->graph));
-    DMC_FREE(a->alloc, s->best, s->pairs);
-    DMC_FREE(a->alloc, s->worst, s->pairs);
-    DMC_FREE(a->alloc, s->group, s->pairs);
+    DMC_FREE(a->alloc, s->order, pairs_config(s).room);
 }
 
-/* New samples of the present weights; a pair must differ by margin * std to say anything. */
-static dmc_status refresh_pairs(dpo *s)
+/* A fresh order, so that no pairs are always the ones that are left over or taken twice. */
+static void shuffle(dpo *s, uint64_t draw)
 {
-    DMC_TRY(dmc__candidates_draw(s->a, dmc__learner_weights(s->a->learner), s->pool));
-    s->kept = 0;
-    for (int32_t g = 0; g < s->pool->groups; g++) {
-        int32_t best, worst;
-        dmc__candidates_extremes(s->pool, g, &best, &worst);
-        const float *r = s->pool->reward + (size_t)g * (size_t)s->pool->pool;
-        if (r[best] - r[worst] <= s->c.margin * s->pool->std) continue;
-        s->group[s->kept] = g;
-        s->best[s->kept] = best;
-        s->worst[s->kept++] = worst;
+    const int32_t n = s->pairs->kept;
+    for (int32_t i = 0; i < n; i++) s->order[i] = i;
+    for (int32_t i = n - 1; i > 0; i--) {
+        const dmc__stream t = {s->a->config.seed, DMC_STREAM_BATCH, draw, (uint64_t)i};
+        const int32_t j = (int32_t)dmc__rng_below(&t, 0, (uint64_t)i + 1), other = s->order[j];
+        s->order[j] = s->order[i];
+        s->order[i] = other;
     }
-    return DMC_OK;
 }
 
-static void stage_sample(dpo *s, int32_t at, int32_t group, int32_t candidate)
+static void stage_sample(dpo *s, size_t at, size_t pick, const float *from)
 {
-    const dmc__candidates *p = s->pool;
+    const dmc__pairs *p = s->pairs;
     const dmc__dpo_loss *l = &s->loss;
-    const size_t e = l->elems, i = (size_t)at, g = (size_t)group;
-    memcpy(l->x0 + i * e, p->z + (g * (size_t)p->pool + (size_t)candidate) * e, e * sizeof(float));
-    if (l->mask) {
-        memcpy(l->mask + i * e, p->mask + g * e, e * sizeof(float));
-        for (size_t j = 0; j < e; j++) l->weight[i * e + j] = 1 - l->mask[i * e + j];
-    }
-    if (l->side) memcpy(l->side + i * l->cond, p->cond + g * l->cond, l->cond * sizeof(float));
+    const size_t e = l->elems;
+    memcpy(l->x0 + at * e, from + pick * e, e * sizeof(float));
+    memcpy(l->weight + at * e, p->weight + pick * e, e * sizeof(float));
+    if (l->mask) memcpy(l->mask + at * e, p->mask + pick * e, e * sizeof(float));
+    if (l->side) memcpy(l->side + at * l->cond, p->cond + pick * l->cond, l->cond * sizeof(float));
 }
 
-/* Pairs fill the batch in turn when fewer than `pairs` were kept. */
-static void stage_batch(dpo *s)
+/* Pairs fill the batch in turn when fewer than that were kept. */
+static void stage_batch(dpo *s, uint64_t draw)
 {
-    for (int32_t i = 0; i < s->pairs; i++) {
-        const int32_t pick = i % s->kept;
-        stage_sample(s, i, s->group[pick], s->best[pick]);
-        stage_sample(s, s->pairs + i, s->group[pick], s->worst[pick]);
+    shuffle(s, draw);
+    for (int32_t i = 0; i < s->batch; i++) {
+        const size_t pick = (size_t)s->order[i % s->pairs->kept];
+        stage_sample(s, (size_t)i, pick, s->pairs->win);
+        stage_sample(s, (size_t)(s->batch + i), pick, s->pairs->lose);
     }
 }
 
-/* Are winners forgotten too? Copies of a pair tell nothing new, and few pairs little: it takes a batch of them to judge. */
+/* Are winners forgotten too? Copies of a pair tell nothing new, and few pairs little. */
 static dmc_status watch_winners(dpo *s, dmc__align_note *note)
 {
     static const double fade = .9;
-    const int32_t n = s->kept < s->pairs ? s->kept : s->pairs;
+    const int32_t n = s->pairs->kept < s->batch ? s->pairs->kept : s->batch;
     s->seen = fade * s->seen + n;
     s->now *= fade;
     s->ref *= fade;
@@ -97,7 +97,7 @@ static dmc_status watch_winners(dpo *s, dmc__align_note *note)
         s->ref += s->loss.err_ref[i];
     }
     note->error_ratio = s->now / s->ref;
-    if (s->c.displacement == 0 || s->seen < s->pairs || s->now <= s->c.displacement * s->ref) return DMC_OK;
+    if (s->c.displacement == 0 || s->seen < ENOUGH_PAIRS || s->now <= s->c.displacement * s->ref) return DMC_OK;
     return dmc__fail(DMC_ENUMERIC, "the winners' error is %.3g times the reference's, above displacement = %g", note->error_ratio,
                      s->c.displacement);
 }
@@ -124,13 +124,14 @@ static dmc_status update(void *self, int32_t u, dmc__align_note *note)
     const dmc__dpo_terms terms = {.gamma = s->c.gamma, .anchor = s->c.anchor, .weighting = s->c.weighting};
     dmc__dpo_told told;
     DMC_TRY(renew_reference(s, u));
-    if (u % s->c.refresh == 0 || s->kept == 0) DMC_TRY(refresh_pairs(s));
-    if (s->kept == 0) { /* every group agrees: nothing to prefer */
+    if (u % s->c.refresh == 0 || s->pairs->kept == 0) DMC_TRY(dmc__pairs_refresh(s->pairs));
+    if (s->pairs->kept == 0) { /* every group agrees: nothing to prefer */
         note->loss = 0;
         return DMC_OK;
     }
-    stage_batch(s);
-    DMC_TRY(dmc__dpo_loss_measure(&s->loss, dmc__align_draw(s->a)));
+    const uint64_t draw = dmc__align_draw(s->a);
+    stage_batch(s, draw);
+    DMC_TRY(dmc__dpo_loss_measure(&s->loss, draw));
     DMC_TRY(watch_winners(s, note));
     DMC_TRY(dmc__dpo_loss_learn(&s->loss, &terms, &told));
     note->loss = told.loss;
@@ -159,7 +160,7 @@ static dmc_status check(const dmc__align *a, const dmc__dpo_config *c)
 dmc_status dmc__dpo_run(dmc__align *a, const dmc__dpo_config *c, dmc__align_result *r)
 {
     dmc_status status;
-    dpo s = {.a = a, .c = *c, .pairs = a->config.batch / 2};
+    dpo s = {.a = a, .c = *c, .batch = a->config.batch / 2};
     const dmc__stage stage = {.name = "dpo", .updates = c->updates, .self = &s, .update = update, .tighten = tighten,
                               .learner = a->learner};
     DMC_TRY(dmc__align_need_reward(a));

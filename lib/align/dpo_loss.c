@@ -9,10 +9,8 @@ static dmc_status make_host(dmc__dpo_loss *s)
     const size_t half = (size_t)s->pairs, n = 2 * half;
     DMC_TRY(DMC_NEW(al, n * s->elems, &s->x0));
     DMC_TRY(DMC_NEW(al, n * s->cond, &s->side));
-    if (s->a->view.planner) {
-        DMC_TRY(DMC_NEW(al, n * s->elems, &s->mask));
-        DMC_TRY(DMC_NEW(al, n * s->elems, &s->weight));
-    }
+    DMC_TRY(DMC_NEW(al, n * s->elems, &s->weight));
+    if (s->a->view.planner) DMC_TRY(DMC_NEW(al, n * s->elems, &s->mask));
     DMC_TRY(DMC_NEW(al, n, &s->err));
     DMC_TRY(DMC_NEW(al, n, &s->err_ref));
     DMC_TRY(DMC_NEW(al, n, &s->derr));

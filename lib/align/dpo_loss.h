@@ -23,7 +23,7 @@ typedef struct dmc__dpo_loss {
     int32_t pairs;
     size_t elems, cond;
     float *x0, *side;            /* (2 pairs, elems) (2 pairs, cond) normalised; side: NULL where there is no condition */
-    float *mask, *weight;        /* (2 pairs, elems) 1 = known, in-painted; loss weights. NULL unless planner */
+    float *mask, *weight;        /* (2 pairs, elems) 1 = known, in-painted (NULL unless planner); loss weights */
     float *err, *err_ref, *derr; /* (2 pairs) of the present weights, of the reference; dL/derr */
     float *factor;               /* (pairs) from the network's squared error to the one preferences are measured in */
     float *omega;                /* (pairs) */

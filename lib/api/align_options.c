@@ -19,7 +19,8 @@ dmc_status dmc__take_dpo(const dmc_dpo_options *o, dmc__dpo_config *c)
     DMC_TRY(dmc__field_take(DMC_OPTIONS_DPO, o, &t));
     *c = (dmc__dpo_config){.updates = t.updates, .refresh = t.refresh, .pool = t.pool, .gamma = t.gamma, .anchor = t.anchor,
                            .margin = t.margin, .displacement = t.displacement, .weighting = t.weighting,
-                           .reference_every = t.reference_every};
+                           .reference_every = t.reference_every,
+                           .pairs = t.pairs, .conditions = t.conditions, .radius = t.radius, .discount = t.discount};
     return DMC_OK;
 }
 

@@ -46,6 +46,8 @@ struct dmc_aligner {
     void *score_user;
     dmc_progress_fn progress;
     void *progress_user;
+    dmc_pairs_fn pairs;
+    void *pairs_user;
 };
 
 /* The affine map rewards go through before a critic sees them. */

@@ -41,6 +41,7 @@ static inline void dpo_rig_pairs(dpo_rig *r)
         r->loss.side[i] = r->loss.side[DPO_PAIRS + i] = (float)dpo_number(2, i);
         r->loss.x0[i] = (float)dpo_number(3, i);
         r->loss.x0[DPO_PAIRS + i] = (float)dpo_number(4, i);
+        r->loss.weight[i] = r->loss.weight[DPO_PAIRS + i] = 1;
     }
 }
 
@@ -88,7 +89,7 @@ static inline dmc__dpo_told dpo_rig_learn(dpo_rig *r, const dmc__dpo_terms *t)
 
 enum { TWO_MODES_ROWS = 1024 };
 
-/* Actions of two_modes.h, whatever is observed. */
+/* Actions of two_modes.h, whatever is observed; 1 for those of the rarer mode. */
 static inline dmc_dataset *two_modes_data(dmc_context *ctx)
 {
     static float obs[TWO_MODES_ROWS], act[TWO_MODES_ROWS], rew[TWO_MODES_ROWS];
@@ -99,6 +100,7 @@ static inline dmc_dataset *two_modes_data(dmc_context *ctx)
         const int32_t mode = dmc__rng_uniform(&s, 1) >= two_modes_weight[0];
         obs[i] = (float)(2 * dmc__rng_uniform(&s, 0) - 1);
         act[i] = (float)(two_modes_mean[mode] + two_modes_std * dmc__rng_normal(&s, 16));
+        rew[i] = act[i] < 0;
         end[i] = i % BANDIT_EPISODE == BANDIT_EPISODE - 1;
     }
     ck_assert_int_eq(dmc_dataset_create(ctx, TWO_MODES_ROWS, 1, 1, obs, act, rew, end, NULL, NULL, &d), DMC_OK);
