@@ -62,6 +62,7 @@ typedef struct dmc_rl_options {
 } dmc_rl_options;
 
 enum { DMC_PAIRS_CANDIDATES = 0, DMC_PAIRS_DATASET = 1, DMC_PAIRS_CALLBACK = 2 };
+enum { DMC_PREFERENCE_VALUE = 0, DMC_PREFERENCE_BRADLEY_TERRY = 1 };
 enum { DMC_WEIGHTING_CONST = 0, DMC_WEIGHTING_SNR = 1, DMC_WEIGHTING_SIGMOID = 2 };
 
 typedef struct dmc_dpo_options {
@@ -88,6 +89,11 @@ typedef struct dmc_dpo_options {
     int32_t conditions;     /* pairs made at a refresh, at most, of which updates take others each time; default 0: half of batch */
     double radius;          /* dataset: root mean square over the columns of normalised states; default 0.1 */
     double discount;        /* dataset: of the return; 0..1, default 1                                     */
+    /* DMC_PREFERENCE_*: by what candidates are ranked. Value: the reward. Bradley-Terry: a network f(sample, condition), learnt
+     * before the first update from pairs = dataset or callback, which then are not learnt from themselves, so that
+     * sigmoid(f(win) - f(lose)) is the share of such pairs won. Not for models that see images. Default value. */
+    int32_t preference;
+    int32_t preference_updates; /* Bradley-Terry: updates of f, Adam at 1e-3 on half of batch pairs; default 500 */
 } dmc_dpo_options;
 
 typedef struct dmc_sft_options {

@@ -17,6 +17,7 @@ typedef struct dpo {
     int32_t batch;               /* pairs of an update */
     dmc__dpo_loss loss;
     dmc__pairs *pairs;
+    dmc__preference *rank;       /* NULL: the reward */
     int32_t *order;              /* (room of pairs) */
     void *reference;             /* weights */
     int32_t given_up;            /* the reference may be of weights that were rolled back */
@@ -30,10 +31,39 @@ static dmc__pairs_config pairs_config(const dpo *s)
                                .margin = c->margin, .radius = c->radius, .discount = c->discount};
 }
 
+static dmc_status train_preference(dpo *s, dmc__pairs *examples)
+{
+    double loss = 0;
+    for (int32_t u = 0; u < s->c.preference_updates; u++) {
+        if (u % s->c.refresh == 0) DMC_TRY(dmc__pairs_refresh(examples));
+        if (examples->kept == 0)
+            return dmc__fail(DMC_EINVAL, "dmc_align_dpo: preference = bradley_terry found no pair of windows that differ by "
+                             "margin = %g in return", s->c.margin);
+        DMC_TRY(dmc__preference_learn(s->rank, examples, dmc__align_draw(s->a), &loss));
+    }
+    dmc__log_line(s->a->log, DMC__LOG_DEBUG, "dpo: the preference's loss is %.3f after %d updates; of a coin it is 0.693", loss,
+                  s->c.preference_updates);
+    return DMC_OK;
+}
+
+/* A score learnt from the pairs that were asked for, to rank candidates by. */
+static dmc_status learn_preference(dpo *s, dmc__pairs_config *c)
+{
+    dmc__pairs *examples;
+    DMC_TRY(dmc__preference_create(s->a, s->batch, &s->rank));
+    DMC_TRY(dmc__pairs_create(s->a, c, &examples));
+    const dmc_status status = train_preference(s, examples);
+    dmc__pairs_destroy(examples);
+    c->source = DMC__PAIRS_CANDIDATES;
+    c->rank = s->rank;
+    return status;
+}
+
 static dmc_status dpo_open(dpo *s)
 {
     dmc__align *a = s->a;
-    const dmc__pairs_config pairs = pairs_config(s);
+    dmc__pairs_config pairs = pairs_config(s);
+    if (s->c.bradley_terry) DMC_TRY(learn_preference(s, &pairs));
     DMC_TRY(DMC_NEW(a->alloc, pairs.room, &s->order));
     DMC_TRY(dmc__align_snapshot(a, &s->reference));
     DMC_TRY(dmc__dpo_loss_open(a, s->batch, s->reference, &s->loss));
@@ -44,6 +74,7 @@ static void dpo_close(dpo *s)
 {
     dmc__align *a = s->a;
     dmc__pairs_destroy(s->pairs);
+    dmc__preference_destroy(s->rank);
     dmc__dpo_loss_close(&s->loss);
     dmc__dev_free(a->device, s->reference, dmc__graph_param_elems(a->net->graph));
     DMC_FREE(a->alloc, s->order, pairs_config(s).room);
@@ -154,6 +185,9 @@ static dmc_status check(const dmc__align *a, const dmc__dpo_config *c)
         return dmc__fail(DMC_ERANGE, "dmc_align_dpo: the aligner's batch = %d, must be at least 2", a->config.batch);
     if (c->displacement > 0 && c->displacement < 1)
         return dmc__fail(DMC_ERANGE, "dmc_align_dpo: displacement = %g, must be at least 1, or 0 for never", c->displacement);
+    if (c->bradley_terry && c->pairs == DMC__PAIRS_CANDIDATES)
+        return dmc__fail(DMC_EINVAL, "dmc_align_dpo: preference = bradley_terry learns from pairs = dataset or callback, not from "
+                         "candidates");
     return DMC_OK;
 }
 

@@ -78,6 +78,7 @@ static dmc_status from_candidates(dmc__pairs *p)
 {
     dmc__candidates *c = p->pool;
     DMC_TRY(dmc__candidates_draw(p->a, dmc__learner_weights(p->a->learner), c));
+    if (p->c.rank) DMC_TRY(dmc__preference_rank(p->c.rank, c));
     for (int32_t g = 0; g < c->groups; g++) {
         int32_t best, worst;
         dmc__candidates_extremes(c, g, &best, &worst);

@@ -5,6 +5,7 @@
 
 #include "../data/neighbours.h"
 #include "candidates.h"
+#include "preference_net.h"
 
 enum { DMC__PAIRS_CANDIDATES = 0, DMC__PAIRS_DATASET = 1, DMC__PAIRS_CALLBACK = 2 };
 
@@ -14,6 +15,7 @@ typedef struct dmc__pairs_config {
     int32_t pool;                /* candidates, or windows, among which one wins and one loses */
     double margin;               /* a pair differs by more than this times the standard deviation */
     double radius, discount;     /* DATASET: of states that are near; of returns */
+    dmc__preference *rank;       /* CANDIDATES: by this; NULL: by the reward */
 } dmc__pairs_config;
 
 typedef struct dmc__pairs {

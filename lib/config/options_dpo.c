@@ -18,6 +18,9 @@
                "best and worst of samples, of near windows of the data, or pairs of dmc_aligner_set_pairs") \
     X##_INT(T, conditions, 0, 0, 1048576, "pairs made at a refresh, at most; 0 = as many as an update takes") \
     X##_REAL(T, radius, 0.1, 0, 1e6, "dataset: first states are at most this far apart, rms of normalised columns") \
-    X##_REAL(T, discount, 1, 0, 1, "dataset: of the return by which windows are ranked")
+    X##_REAL(T, discount, 1, 0, 1, "dataset: of the return by which windows are ranked") \
+    X##_CHOICE(T, preference, DMC_PREFERENCE_VALUE, "value", 1, "value bradley_terry",            \
+               "candidates are ranked by the reward, or by a score learnt from pairs = dataset or callback") \
+    X##_INT(T, preference_updates, 500, 1, 1e9, "bradley_terry: updates of that score")
 
 DMC__OPTIONS_TABLE(dmc__options_dpo, DMC_OPTIONS_DPO, dmc_dpo_options, DPO_FIELDS, 0);

@@ -130,7 +130,7 @@ START_TEST(gradient_by_differences)
     ck_assert_int_eq(dmc__learner_get(r.a->learner, w), DMC_OK);
     const double scale = largest(g, n);
     ck_assert_double_gt(scale, 1e-3);
-    for (size_t i = 0; i < n; i += n / 40) {
+    for (size_t i = 0; i < n; i += n / 15) {
         const double d = (4 * slope(&r, &terms, w, i, 1e-3) - slope(&r, &terms, w, i, 2e-3)) / 3;
         ck_assert_double_eq_tol(g[i], d, 2e-6 * scale);
     }

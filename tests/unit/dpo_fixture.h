@@ -132,7 +132,7 @@ static inline void two_modes_open(bandit *b, const dmc_align_options *o)
     m.seed = 3;
     ck_assert_int_eq(dmc_model_create(b->ctx, b->data, &m, &start), DMC_OK);
     dmc_train_options_init(&t, sizeof t);
-    t.steps = 1500;
+    t.steps = 700;
     t.batch = 128;
     t.lr = 3e-3;
     t.ema = 0.99;
