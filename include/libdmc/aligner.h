@@ -100,6 +100,10 @@ typedef struct dmc_rl_options {
     double entropy_target;
 } dmc_rl_options;
 
+enum { DMC_PAIRS_CANDIDATES = 0, DMC_PAIRS_DATASET = 1, DMC_PAIRS_CALLBACK = 2 };
+enum { DMC_PREFERENCE_VALUE = 0, DMC_PREFERENCE_BRADLEY_TERRY = 1 };
+enum { DMC_WEIGHTING_CONST = 0, DMC_WEIGHTING_SNR = 1, DMC_WEIGHTING_SIGMOID = 2 };
+
 typedef struct dmc_dpo_options {
     uint32_t struct_size;
     int32_t updates;        /* default 800                                                                 */
@@ -108,6 +112,27 @@ typedef struct dmc_dpo_options {
     double gamma;           /* per summed squared error (scaled by the dimension inside); default 5        */
     double anchor;          /* weight of the winner's denoising loss; default 0.1                          */
     double margin;          /* pairs closer than margin * std(reward) are dropped; default 0.25            */
+    /* Preferences can be won by forgetting both, losers faster than winners. A collapse (best weights back, learning rate halved,
+     * gamma doubled) is where the winners' error is this many times the reference's, over about ten updates; 1 or more, 0 = never;
+     * default 1.5. */
+    double displacement;
+    /* DMC_WEIGHTING_*: what the error of a pair counts by the signal-to-noise ratio l = alpha^2/sigma^2 of its level:
+     * 1, min(l,5)/l, or l/(1+l), the sigmoid of ln l; default const. The anchor is not weighted. */
+    int32_t weighting;
+    int32_t reference_every;/* updates after which the present weights become the reference; default 0: those at the start */
+    /* DMC_PAIRS_*: the best and the worst of `pool` samples of the present weights; of up to `pool` windows of the training data,
+     * of different episodes, whose first states are near each other, by the return from there to the episode's end (the winner's
+     * condition stands for both, and rows past the end of one count for neither); or what dmc_aligner_set_pairs's function
+     * gives, whatever pool and margin. Default candidates. */
+    int32_t pairs;
+    int32_t conditions;     /* pairs made at a refresh, at most, of which updates take others each time; default 0: half of batch */
+    double radius;          /* dataset: root mean square over the columns of normalised states; default 0.1 */
+    double discount;        /* dataset: of the return; 0..1, default 1                                     */
+    /* DMC_PREFERENCE_*: by what candidates are ranked. Value: the reward. Bradley-Terry: a network f(sample, condition), learnt
+     * before the first update from pairs = dataset or callback, which then are not learnt from themselves, so that
+     * sigmoid(f(win) - f(lose)) is the share of such pairs won. Not for models that see images. Default value. */
+    int32_t preference;
+    int32_t preference_updates; /* Bradley-Terry: updates of f, Adam at 1e-3 on half of batch pairs; default 500 */
 } dmc_dpo_options;
 
 typedef struct dmc_sft_options {
@@ -171,6 +196,11 @@ typedef int32_t (*dmc_reward_fn)(void *user, size_t n, const float *z, const flo
  * `m` is only valid during the call. Nonzero = failure. */
 typedef int32_t (*dmc_score_fn)(void *user, const dmc_model *m, double *mean, double *se);
 
+/* Preference pairs: for n conditions obs (n,n_obs*obs_dim; planners: the first state (n,obs_dim)) of the dataset, which may be
+ * overwritten by others, write samples win and lose (n,horizon,cols), the better and the worse, all in dataset units. The first
+ * state of a planner's samples is taken from obs. Nonzero = failure. */
+typedef int32_t (*dmc_pairs_fn)(void *user, size_t n, float *obs, float *win, float *lose);
+
 /* Return nonzero to stop; the call then returns DMC_STOPPED with the best weights so far. */
 typedef int32_t (*dmc_progress_fn)(void *user, const dmc_align_progress *p);
 
@@ -220,6 +250,10 @@ DMC_API DMC_NODISCARD dmc_status dmc_aligner_load(dmc_aligner *a, const char *pa
  * reward. Whether a cascade's sample is taken is decided by the reward, as a sampler decides. judge must outlive the aligner.
  * Errors: DMC_ESHAPE (it is for other widths). */
 DMC_API dmc_status dmc_aligner_set_judge(dmc_aligner *a, const dmc_critic *judge);
+
+/* Whose pairs dmc_align_dpo with pairs = callback learns from, asked at every refresh; NULL: nobody's. The stage is scored, as
+ * ever, by the reward or the score. */
+DMC_API dmc_status dmc_aligner_set_pairs(dmc_aligner *a, dmc_pairs_fn fn, void *user);
 
 #ifdef __cplusplus
 }

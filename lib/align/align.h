@@ -30,6 +30,8 @@ typedef struct dmc__align_note {
     /* of the last update by likelihood ratios: share of transitions whose ratio was clipped, and the largest ratio */
     double clip_share, ratio_max;
     double entropy, spread; /* of the candidates of a condition: nearest-neighbour entropy and median deviation */
+    double accuracy;    /* of a preference batch: share of pairs whose winner is preferred, more than by the reference */
+    double error_ratio; /* winners' error / the reference's, over the last ten updates or so */
 } dmc__align_note;
 
 typedef struct dmc__align_result {
@@ -49,6 +51,8 @@ typedef struct dmc__align_hooks {
     dmc_status (*score)(void *user, double *mean, double *se);
     /* Nonzero stops; NULL = none. */
     int32_t (*progress)(void *user, const dmc__align_note *note);
+    /* Winners and losers (n, elems) for conditions obs (n, ...), all in dataset units; obs may be changed. NULL = none. */
+    dmc_status (*pairs)(void *user, size_t n, float *obs, float *win, float *lose);
 } dmc__align_hooks;
 
 typedef struct dmc__align {

@@ -41,6 +41,7 @@ static dmc_status begin(run *r)
     a->lr_scale = 1;
     r->note = (dmc__align_note){.stage = r->stage->name, .updates = r->stage->updates, .pass = a->pass, .score = r->score,
                                 .best = r->score, .loss = NAN, .kl = NAN, .reward = NAN};
+    r->note.accuracy = r->note.error_ratio = NAN;
     return DMC_OK;
 }
 

@@ -22,7 +22,11 @@ dmc_status dmc__take_dpo(const dmc_dpo_options *o, dmc__dpo_config *c)
     dmc_dpo_options t;
     DMC_TRY(dmc__field_take(DMC_OPTIONS_DPO, o, &t));
     *c = (dmc__dpo_config){.updates = t.updates, .refresh = t.refresh, .pool = t.pool, .gamma = t.gamma, .anchor = t.anchor,
-                           .margin = t.margin};
+                           .margin = t.margin, .displacement = t.displacement, .weighting = t.weighting,
+                           .reference_every = t.reference_every,
+                           .pairs = t.pairs, .conditions = t.conditions, .radius = t.radius, .discount = t.discount,
+                           .bradley_terry = t.preference == DMC_PREFERENCE_BRADLEY_TERRY,
+                           .preference_updates = t.preference_updates};
     return DMC_OK;
 }
 

@@ -287,3 +287,21 @@ dmc_status dmc_aligner_set_judge(dmc_aligner *a, const dmc_critic *judge)
     if (judge) dmc__critic_make_map(judge, a->model, a->judge_store, &a->judge_map);
     return DMC_OK;
 }
+
+/* ---- pairs ------------------------------------------------------------------------------------------ */
+
+static dmc_status pairs_hook(void *user, size_t n, float *obs, float *win, float *lose)
+{
+    const dmc_aligner *a = user;
+    const int32_t failed = a->pairs(a->pairs_user, n, obs, win, lose);
+    return failed ? dmc__fail(DMC_ECALLBACK, "dmc_align: the pairs callback returned %d", failed) : DMC_OK;
+}
+
+dmc_status dmc_aligner_set_pairs(dmc_aligner *a, dmc_pairs_fn fn, void *user)
+{
+    DMC_NEED("dmc_aligner_set_pairs", a);
+    a->pairs = fn;
+    a->pairs_user = user;
+    a->run->hooks.pairs = fn ? pairs_hook : NULL;
+    return DMC_OK;
+}

@@ -49,6 +49,8 @@ struct dmc_aligner {
     const dmc_critic *judge;    /* of the score; NULL: the reward */
     float *judge_store;
     dmc__critic_map judge_map;
+    dmc_pairs_fn pairs;
+    void *pairs_user;
 };
 
 /* The affine map rewards go through before a critic sees them. */

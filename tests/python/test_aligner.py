@@ -110,6 +110,39 @@ def test_a_planner_gets_plans_and_first_states(planner, dataset):
     assert shapes == {((BATCH, 4, OBS + ACT), (BATCH, OBS))}
 
 
+def test_pairs_of_a_function_move_the_policy(aligner, model, arrays):
+    seen = []
+
+    def pairs(obs):
+        seen.append(obs)
+        win = np.full((len(obs), 1, ACT), 0.8, np.float32)
+        return (win, -win) if len(seen) % 2 else (win, -win, obs * 0)
+
+    aligner.set_reward(towards(0.8))
+    aligner.set_pairs(pairs)
+    report = aligner.dpo(pairs="callback", updates=60, refresh=10, conditions=24)
+    with aligner.publish() as aligned:
+        assert abs(mean_action(aligned) - 0.8) < abs(mean_action(model) - 0.8) - 0.1
+    assert report.after > report.before and {obs.shape for obs in seen} == {(24, OBS)}
+    assert all((abs(arrays[0] - row).max(1) < 1e-4).any() for row in np.concatenate(seen))
+    aligner.set_pairs(None)
+    with pytest.raises(dmc.DmcError, match="dmc_aligner_set_pairs"):
+        aligner.dpo(pairs="callback", updates=1)
+
+
+def test_a_failing_pairs_function_is_raised_as_it_is(aligner):
+    def pairs(obs):
+        raise Broken("no opinion")
+
+    aligner.set_reward(towards(0.8))
+    aligner.set_pairs(pairs)
+    with pytest.raises(Broken, match="no opinion"):
+        aligner.dpo(pairs="callback", updates=1)
+    aligner.set_pairs(lambda obs: (np.zeros((len(obs), 2, ACT)), np.zeros((len(obs), 1, ACT))))
+    with pytest.raises(dmc.DmcShapeError, match="the winners"):
+        aligner.dpo(pairs="callback", updates=1)
+
+
 class Broken(Exception):
     pass
 

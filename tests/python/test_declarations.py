@@ -37,6 +37,7 @@ TYPES = {
     "dmc_reward_fn": _records.REWARD_FN,
     "dmc_score_fn": _records.SCORE_FN,
     "dmc_progress_fn": _records.PROGRESS_FN,
+    "dmc_pairs_fn": _records.PAIRS_FN,
 }
 IN_CALLBACKS = {"float *": c.POINTER(c.c_float), "double *": c.POINTER(c.c_double)}
 RECORDS = [

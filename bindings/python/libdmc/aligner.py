@@ -11,7 +11,7 @@ from ._callbacks import Guard, copy_in, copy_out
 from ._check import STOPPED
 from ._handle import Handle, used, used_or_null
 from ._lib import lib
-from ._records import PROGRESS_FN, REWARD_FN, SCORE_FN, AlignProgress, AlignReport
+from ._records import PAIRS_FN, PROGRESS_FN, REWARD_FN, SCORE_FN, AlignProgress, AlignReport
 from .context import Context, where
 from .critic import Critic
 from .dataset import Dataset
@@ -20,6 +20,7 @@ from .options import Options, Value
 
 Reward = Callable[[Floats, Floats, bool], Union[Floats, tuple[Floats, Floats]]]
 Score = Callable[[Model], Union[float, tuple[float, float]]]
+Pairs = Callable[[Floats], Union[tuple[Floats, Floats], tuple[Floats, Floats, Floats]]]
 Progress = Callable[[AlignProgress], Any]
 Settings = Optional[Mapping[str, Value]]
 
@@ -105,6 +106,29 @@ class Aligner(Handle):
             # The model is only lent: give away a copy, which may outlive the call.
             result = function(Model._in(context, lib.dmc_model_clone, c_void_p(borrowed)))
             mean[0], se[0] = map(float, result if isinstance(result, tuple) else (result, 0))
+
+        return call
+
+    def set_pairs(self, function: Optional[Pairs]) -> None:
+        """function(obs) -> (win, lose), or (win, lose, obs) with other conditions: what
+        dpo(pairs="callback") learns from.
+
+        obs (n,n_obs*obs_dim) are conditions of the dataset (a planner's first state), win and lose
+        (n,horizon,columns) the better and the worse sample, all in the dataset's units.
+        """
+        call = None if function is None else self._pairs(function)
+        self._set("pairs", lib.dmc_aligner_set_pairs, PAIRS_FN, call)
+
+    def _pairs(self, function: Pairs) -> Callable[..., None]:
+        s = self._sizes
+        width = s.obs_dim if self._planner else s.n_obs * s.obs_dim
+
+        def call(_: Any, n: int, obs: Any, win: Any, lose: Any) -> None:
+            better, worse, *conditions = function(copy_in(obs, n, width))
+            copy_out(win, "the winners", better, n, s.horizon, s.z_cols)
+            copy_out(lose, "the losers", worse, n, s.horizon, s.z_cols)
+            if conditions:
+                copy_out(obs, "the conditions", conditions[0], n, width)
 
         return call
 
