@@ -80,6 +80,15 @@ typedef struct dmc_sft_options {
     int32_t reserved0;      /* must be 0                                                                   */
     double likelihood;      /* samples below this quantile of the foundation's likelihood of data are dropped; default 0.1 */
     double replay;          /* share of a batch from the dataset's best windows, 0..1; default 0.25        */
+    double quantile;        /* 0, or in place of top_k: samples that reach this quantile of all rewards of a round are kept;
+                             * default 0, methods.md .9                                                    */
+    double weight_beta;     /* kept samples weigh min(exp(beta A), 100) / mean, A = (r - mean of the condition's candidates) / std
+                             * of all; 0 = alike; default 0                                                */
+    int32_t top_k;          /* best samples kept of each condition, 1..pool; default 1                     */
+    int32_t keep_rounds;    /* rounds whose samples are learnt from; default 3                             */
+    int32_t accept;         /* 1: a round that ends with a lower score than it began with is undone; default 1 */
+    int32_t early_stop;     /* every so many updates: if kept samples that are not learnt from (an eighth) became less likely, the
+                             * next round begins at once; 0 = never; default 0                             */
 } dmc_sft_options;
 
 typedef struct dmc_cascade_options {
