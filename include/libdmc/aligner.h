@@ -91,14 +91,20 @@ typedef struct dmc_sft_options {
                              * next round begins at once; 0 = never; default 0                             */
 } dmc_sft_options;
 
+/* How the samples of a pair are variations of one: they share a latent; a window of rows is drawn anew and the others are
+ * in-painted (for models trained with window_share); not at all. */
+enum { DMC_PAIRS_LATENT = 0, DMC_PAIRS_INPAINT = 1, DMC_PAIRS_INDEPENDENT = 2 };
+
 typedef struct dmc_cascade_options {
     uint32_t struct_size;
     int32_t updates;        /* default 600                                                                 */
     int32_t conditions;     /* conditions from which pairs are made; default 512                           */
     int32_t pool;           /* re-noised continuations per sample; default 8                               */
-    double fork_min, fork_max; /* latent level shared by a pair, as share of T; default 0.3, 0.7           */
+    double fork_min, fork_max; /* pairs = latent: the level shared, drawn for every batch, as share of T; default 0.3, 0.7 */
     double gain;            /* pairs with a reward gain below gain * std(reward) are dropped; default 0.1  */
     double adherence;       /* weight of |eps_cascade - eps_foundation|^2; default 0.01                    */
+    int32_t pairs;          /* DMC_PAIRS_*; default latent                                                 */
+    int32_t refresh;        /* updates between new pairs; 0 = the first are kept; default 0                */
 } dmc_cascade_options;
 
 typedef struct dmc_sequence_options {

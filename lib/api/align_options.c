@@ -38,6 +38,7 @@ dmc_status dmc__take_cascade(const dmc_cascade_options *o, dmc__cascade_config *
     dmc_cascade_options t;
     DMC_TRY(dmc__field_take(DMC_OPTIONS_CASCADE, o, &t));
     *c = (dmc__cascade_config){.updates = t.updates, .conditions = t.conditions, .pool = t.pool, .fork_min = t.fork_min,
-                               .fork_max = t.fork_max, .gain = t.gain, .adherence = t.adherence};
+                               .fork_max = t.fork_max, .gain = t.gain, .adherence = t.adherence,
+                               .variation = t.pairs, .refresh = t.refresh};
     return DMC_OK;
 }
