@@ -92,8 +92,9 @@ typedef struct dmc_sft_options {
 } dmc_sft_options;
 
 /* How the samples of a pair are variations of one: they share a latent; a window of rows is drawn anew and the others are
- * in-painted (for models trained with window_share); not at all. */
-enum { DMC_PAIRS_LATENT = 0, DMC_PAIRS_INPAINT = 1, DMC_PAIRS_INDEPENDENT = 2 };
+ * in-painted (for models trained with window_share); not at all; or, from the first refresh on, a sample of the model and the best
+ * that the cascade makes of it, which is fine-tuning of the cascade on its own gains r(x_r) - r(x_cond). */
+enum { DMC_PAIRS_LATENT = 0, DMC_PAIRS_INPAINT = 1, DMC_PAIRS_INDEPENDENT = 2, DMC_PAIRS_OWN = 3 };
 
 typedef struct dmc_cascade_options {
     uint32_t struct_size;
@@ -104,7 +105,7 @@ typedef struct dmc_cascade_options {
     double gain;            /* pairs with a reward gain below gain * std(reward) are dropped; default 0.1  */
     double adherence;       /* weight of |eps_cascade - eps_foundation|^2; default 0.01                    */
     int32_t pairs;          /* DMC_PAIRS_*; default latent                                                 */
-    int32_t refresh;        /* updates between new pairs; 0 = the first are kept; default 0                */
+    int32_t refresh;        /* updates between new pairs; 0 = the first are kept, not for pairs = own; default 0 */
 } dmc_cascade_options;
 
 typedef struct dmc_sequence_options {

@@ -64,22 +64,18 @@ static void keep_conditions(const dmc__align *a, dmc__candidates *c, int32_t fir
 typedef struct vary {
     const dmc__variation *how;   /* NULL: independent samples */
     uint64_t *noise;             /* (batch) LATENT: whose forward noise */
-    float *mask, *known, *spare; /* (batch, elems) INPAINT */
+    float *mask, *spare;         /* (batch, elems) INPAINT */
+    float *known;                /* likewise; IMPROVE: what the first were */
 } vary;
-
-static int32_t needs_mask(const vary *v)
-{
-    return v->how && v->how->kind == DMC__VARY_INPAINT;
-}
 
 static dmc_status open_vary(const dmc__align *a, const dmc__variation *how, vary *v)
 {
     const size_t n = (size_t)a->config.batch, e = dmc__align_elems(a);
     *v = (vary){.how = how};
     DMC_TRY(DMC_NEW(a->alloc, n, &v->noise));
-    if (!needs_mask(v)) return DMC_OK;
+    if (how && how->kind >= DMC__VARY_INPAINT) DMC_TRY(DMC_NEW(a->alloc, n * e, &v->known));
+    if (!how || how->kind != DMC__VARY_INPAINT) return DMC_OK;
     DMC_TRY(DMC_NEW(a->alloc, n * e, &v->mask));
-    DMC_TRY(DMC_NEW(a->alloc, n * e, &v->known));
     return DMC_NEW(a->alloc, n * e, &v->spare);
 }
 
@@ -147,10 +143,27 @@ static dmc_status repaint_samples(dmc__align *a, int32_t pool, const vary *v, ui
     return dmc__rollout_set_known(a->sample, a->mask, a->known);
 }
 
+static dmc_status improve_samples(dmc__align *a, int32_t pool, const vary *v, uint64_t draw)
+{
+    const size_t e = dmc__align_elems(a), n = (size_t)a->config.batch;
+    void *z0 = dmc__rollout_latent(a->sample, dmc__rollout_rows(a->sample));
+    DMC_TRY(spread_first(a, pool, v->known));
+    DMC_TRY(dmc__dev_in(a->device, z0, v->known, n * e));
+    DMC_TRY(v->how->improve(v->how->self, a, draw));
+    DMC_TRY(dmc__dev_out(a->device, a->host, z0, n * e));
+    for (size_t i = 0; i < n; i += (size_t)pool) memcpy(a->host + i * e, v->known + i * e, e * sizeof(float));
+    return dmc__dev_in(a->device, z0, a->host, n * e);
+}
+
 static dmc_status vary_samples(dmc__align *a, int32_t pool, const vary *v, uint64_t draw)
 {
-    if (!v->how || v->how->kind == DMC__VARY_INDEPENDENT) return DMC_OK;
-    return v->how->kind == DMC__VARY_INPAINT ? repaint_samples(a, pool, v, draw) : fork_samples(a, pool, v, draw);
+    if (!v->how) return DMC_OK;
+    switch (v->how->kind) {
+    case DMC__VARY_LATENT: return fork_samples(a, pool, v, draw);
+    case DMC__VARY_INPAINT: return repaint_samples(a, pool, v, draw);
+    case DMC__VARY_IMPROVE: return improve_samples(a, pool, v, draw);
+    default: return DMC_OK;
+    }
 }
 
 /* ---- drawing ------------------------------------------------------------------------------------------- */

@@ -24,11 +24,15 @@ enum {
     DMC__VARY_LATENT = 0,      /* P2: they share a latent, that sample re-noised to a level in [fork_min, fork_max] T, which is
                                 * drawn for every batch of groups; of a sampler without noise each has one of its own */
     DMC__VARY_INPAINT = 1,     /* P1: a window of rows is drawn anew, the others are that sample's */
-    DMC__VARY_INDEPENDENT = 2  /* P3: not at all */
+    DMC__VARY_INDEPENDENT = 2, /* P3: not at all */
+    DMC__VARY_IMPROVE = 3      /* the first is the sample, the others are what `improve` makes of it */
 };
 typedef struct dmc__variation {
     int32_t kind;
     double fork_min, fork_max;
+    /* Replaces the samples in a->sample, of which each group's are the same, by others. */
+    dmc_status (*improve)(void *self, dmc__align *a, uint64_t draw);
+    void *self;
 } dmc__variation;
 
 /* As dmc__candidates_draw; DMC_ESTATE if samples have no rows or steps to vary. */

@@ -134,13 +134,15 @@ static dmc_status drop_far_pairs(casc *s)
     return DMC_OK;
 }
 
-static dmc_status collect_pairs(casc *s)
+/* The worst of a group, or the sample itself that was to be improved, and the best. */
+static dmc_status collect_pairs(casc *s, int32_t improved)
 {
     const dmc__candidates *p = s->pool;
     s->pairs = 0;
     for (int32_t g = 0; g < p->groups; g++) {
         int32_t best, worst;
         dmc__candidates_extremes(p, g, &best, &worst);
+        if (improved) worst = 0;
         const size_t at = (size_t)g * (size_t)p->pool, e = s->elems, i = (size_t)s->pairs;
         if (p->reward[at + (size_t)best] - p->reward[at + (size_t)worst] <= s->c.gain * p->std) continue;
         memcpy(s->low + i * e, p->z + (at + (size_t)worst) * e, e * sizeof(float));
@@ -151,16 +153,27 @@ static dmc_status collect_pairs(casc *s)
     return drop_far_pairs(s);
 }
 
-static dmc_status make_pairs(casc *s)
+/* What the cascade makes of the samples in a->sample, in their place. */
+static dmc_status improve(void *self, dmc__align *a, uint64_t draw)
 {
-    const dmc__variation how = {s->c.variation, s->c.fork_min, s->c.fork_max};
-    if (!s->given) DMC_TRY(dmc__candidates_vary(s->a, dmc__learner_weights(s->a->learner), &how, s->pool));
-    return collect_pairs(s);
+    const casc *s = self;
+    const int32_t rows = dmc__rollout_rows(a->sample);
+    DMC_TRY(dmc__cascade_sample(a, s->cascade, draw));
+    return dmc__dev_copy(a->device, dmc__rollout_latent(a->sample, rows), dmc__rollout_latent(s->cascade->sample, rows),
+                         (size_t)s->batch * s->elems);
 }
 
+static dmc_status make_pairs(casc *s, int32_t variation)
+{
+    const dmc__variation how = {variation, s->c.fork_min, s->c.fork_max, improve, s};
+    if (!s->given) DMC_TRY(dmc__candidates_vary(s->a, dmc__learner_weights(s->a->learner), &how, s->pool));
+    return collect_pairs(s, variation == DMC__VARY_IMPROVE);
+}
+
+/* A cascade that has not learnt improves nothing. */
 static dmc_status first_pairs(casc *s)
 {
-    DMC_TRY(make_pairs(s));
+    DMC_TRY(make_pairs(s, s->c.variation == DMC__VARY_IMPROVE && !s->given ? DMC__VARY_LATENT : s->c.variation));
     if (s->pairs > 0) return DMC_OK;
     return dmc__fail(DMC_ESTATE, "dmc_align_cascade: none of %d conditions gave a pair that gains %g std of the reward",
                      s->pool->groups, s->c.gain);
@@ -197,7 +210,7 @@ static dmc_status update(void *self, int32_t u, dmc__align_note *note)
 {
     casc *s = self;
     const dmc__adamw_config opt = dmc__align_adamw(s->a);
-    if (u > 0 && s->c.refresh > 0 && u % s->c.refresh == 0) DMC_TRY(make_pairs(s));
+    if (u > 0 && s->c.refresh > 0 && u % s->c.refresh == 0) DMC_TRY(make_pairs(s, s->c.variation));
     note->loss = NAN;
     if (s->pairs == 0) return DMC_OK;
     const uint64_t draw = dmc__align_draw(s->a);
@@ -230,6 +243,8 @@ static dmc_status run_stage(casc *s, dmc__align_result *r)
 
 static dmc_status check(const dmc__cascade_config *c)
 {
+    if (c->variation == DMC__VARY_IMPROVE && c->refresh == 0)
+        return dmc__fail(DMC_EINVAL, "dmc_align_cascade: pairs = own needs refresh > 0: the first pairs are not its own");
     if (c->fork_min <= c->fork_max) return DMC_OK;
     return dmc__fail(DMC_EINVAL, "dmc_align_cascade: fork_min = %g is above fork_max = %g", c->fork_min, c->fork_max);
 }

@@ -59,17 +59,21 @@ static dmc_align_report run_cascade(const dmc_cascade_options *o)
 
 /* ---- C2 --------------------------------------------------------------------------------------------- */
 
-/* Pairs x_r = x_cond + 0.3, each worst of its group beside its best. */
-static dmc__candidates *shifted(dmc__align *a)
+/* Groups in which x_cond, the first, is to become x_cond + 0.3, the best: it is the worst, or there is a worse one. */
+static dmc__candidates *shifted(dmc__align *a, int32_t improve)
 {
     dmc__candidates *c;
-    ck_assert_int_eq(dmc__candidates_create(a, 512, 2, &c), DMC_OK);
+    ck_assert_int_eq(dmc__candidates_create(a, 512, 4, &c), DMC_OK);
     for (uint32_t g = 0; g < 512; g++) {
         const dmc__stream s = {11, DMC_STREAM_ENV, 0, g};
-        c->z[2 * g] = (float)(1.2 * dmc__rng_uniform(&s, 0) - 0.8);
-        c->z[2 * g + 1] = c->z[2 * g] + 0.3F;
-        c->reward[2 * g] = 0;
-        c->reward[2 * g + 1] = 1;
+        float *z = c->z + 4 * g, *r = c->reward + 4 * g;
+        z[0] = z[3] = (float)(1.2 * dmc__rng_uniform(&s, 0) - 0.8);
+        z[1] = z[0] - 0.5F;
+        z[2] = z[0] + 0.3F;
+        r[2] = 1;
+        r[improve ? 1 : 0] = -1; /* of a sample and what was made of it the first counts, be it the worst or not */
+        r[improve ? 0 : 1] = 0;
+        r[3] = 0;
         c->cond[g] = (float)(2 * dmc__rng_uniform(&s, 1) - 1);
     }
     c->std = 1;
@@ -79,12 +83,13 @@ static dmc__candidates *shifted(dmc__align *a)
 START_TEST(a_shift_is_learnt)
 {
     dmc__align *a = b.aligner->run;
-    dmc__cascade_config c = {.updates = 1500, .conditions = 512, .pool = 2, .gain = 0.1};
+    dmc__cascade_config c = {.updates = 1500, .conditions = 512, .pool = 4, .gain = 0.1,
+                              .variation = _i ? DMC__VARY_IMPROVE : DMC__VARY_LATENT, .refresh = 10000};
     dmc__align_result r;
     float x[64], y[64];
     double error = 0, was = 0;
     say(0, 1, 2); /* what comes last is kept */
-    dmc__candidates *pairs = shifted(a);
+    dmc__candidates *pairs = shifted(a, _i);
     ck_assert_msg(dmc__cascade_learn(a, &c, pairs, &r) == DMC_OK, "%s", dmc_last_error());
     ck_assert(r.accepted && a->cascade);
     ck_assert_int_eq(dmc__align_condition(a, a->sample, 64, 1, 1, 0), DMC_OK);
@@ -191,7 +196,7 @@ END_TEST
 
 static dmc__candidates *varied(dmc__align *a, int32_t groups, int32_t kind, double low, double high)
 {
-    const dmc__variation v = {kind, low, high};
+    const dmc__variation v = {.kind = kind, .fork_min = low, .fork_max = high};
     dmc__candidates *c;
     ck_assert_int_eq(dmc__candidates_create(a, groups, POOL, &c), DMC_OK);
     ck_assert_msg(dmc__candidates_vary(a, a->foundation, &v, c) == DMC_OK, "%s", dmc_last_error());
@@ -324,6 +329,55 @@ START_TEST(windows_are_drawn_anew)
 }
 END_TEST
 
+static dmc_status add_a_fifth(void *self, dmc__align *a, uint64_t draw)
+{
+    void *z0 = dmc__rollout_latent(a->sample, dmc__rollout_rows(a->sample));
+    float *calls = self, z[64];
+    (void)draw;
+    ck_assert_int_eq(dmc__dev_out(a->device, z, z0, 64), DMC_OK);
+    for (int i = 0; i < 64; i++) ck_assert_float_eq(z[i], z[i - i % POOL]);
+    for (int i = 0; i < 64; i++) z[i] += 0.2F;
+    ++*calls;
+    return dmc__dev_in(a->device, z0, z, 64);
+}
+
+/* The first of a group is the sample itself, the others are made of it. */
+START_TEST(the_first_stays_what_it_was)
+{
+    dmc__align *a = b.aligner->run;
+    float calls = 0;
+    const dmc__variation v = {.kind = DMC__VARY_IMPROVE, .improve = add_a_fifth, .self = &calls};
+    dmc__candidates *c;
+    ck_assert_int_eq(dmc__candidates_create(a, GROUPS, POOL, &c), DMC_OK);
+    ck_assert_int_eq(dmc__candidates_vary(a, a->foundation, &v, c), DMC_OK);
+    ck_assert_float_eq(calls, GROUPS * POOL / 64);
+    for (int32_t i = 0; i < GROUPS * POOL; i++) {
+        const float first = c->z[i - i % POOL];
+        ck_assert_double_eq_tol(c->z[i], first + (i % POOL ? 0.2 : 0), 1e-6);
+        ck_assert_double_eq_tol(c->reward[i], c->z[i], 0.02); /* of what came out, in the data's units */
+    }
+    dmc__candidates_destroy(c);
+}
+END_TEST
+
+/* Learning from its own gains goes on improving: the samples it makes in the end are worth more than by the first pairs alone. */
+START_TEST(its_own_gains_go_further)
+{
+    dmc_cascade_options o = quick();
+    double gain[2];
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(dmc_aligner_reset(b.aligner), DMC_OK);
+        b.aligner->run->draws = 0;
+        o.updates = 400;
+        o.pairs = i ? DMC_PAIRS_OWN : DMC_PAIRS_LATENT;
+        o.refresh = 50;
+        const dmc_align_report r = run_cascade(&o);
+        gain[i] = r.after - r.before;
+    }
+    ck_assert_msg(gain[1] > 1.1 * gain[0] && gain[0] > 0, "%g by its own, %g by shared latents", gain[1], gain[0]);
+}
+END_TEST
+
 /* Rewards are asked for when pairs are made. */
 START_TEST(pairs_are_refreshed)
 {
@@ -347,7 +401,10 @@ START_TEST(refusals)
     o.pairs = DMC_PAIRS_INPAINT;
     ck_assert_int_eq(dmc_align_cascade(b.aligner, &o, NULL), DMC_ESTATE);
     ck_assert_ptr_nonnull(strstr(dmc_last_error(), "samples have 1 row, must be at least 2"));
-    o.pairs = 3;
+    o.pairs = DMC_PAIRS_OWN;
+    ck_assert_int_eq(dmc_align_cascade(b.aligner, &o, NULL), DMC_EINVAL);
+    ck_assert_ptr_nonnull(strstr(dmc_last_error(), "needs refresh > 0"));
+    o.pairs = 4;
     ck_assert_int_eq(dmc_align_cascade(b.aligner, &o, NULL), DMC_ERANGE);
     o = quick();
     o.gain = 1e6;
@@ -365,7 +422,7 @@ Suite *dmc_suite_cascade(void)
     Suite *const s = suite_create("cascade");
     TCase *const t = tcase_create("cascade");
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_test(t, a_shift_is_learnt);
+    tcase_add_loop_test(t, a_shift_is_learnt, 0, 2);
     tcase_add_test(t, a_gate_never_lowers_the_score);
     tcase_add_test(t, a_cascade_that_is_no_better_is_dropped);
     tcase_add_test(t, an_earlier_cascade_is_kept);
@@ -373,6 +430,8 @@ Suite *dmc_suite_cascade(void)
     tcase_add_loop_test(t, levels_are_drawn_anew, 0, 2);
     tcase_add_test(t, independent_samples_share_nothing);
     tcase_add_loop_test(t, windows_are_drawn_anew, 0, 2);
+    tcase_add_test(t, the_first_stays_what_it_was);
+    tcase_add_test(t, its_own_gains_go_further);
     tcase_add_test(t, pairs_are_refreshed);
     tcase_add_test(t, refusals);
     suite_add_tcase(s, t);
