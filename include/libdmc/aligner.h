@@ -144,16 +144,32 @@ typedef struct dmc_sft_options {
     int32_t reserved0;      /* must be 0                                                                   */
     double likelihood;      /* samples below this quantile of the foundation's likelihood of data are dropped; default 0.1 */
     double replay;          /* share of a batch from the dataset's best windows, 0..1; default 0.25        */
+    double quantile;        /* 0, or in place of top_k: samples that reach this quantile of all rewards of a round are kept;
+                             * default 0, methods.md .9                                                    */
+    double weight_beta;     /* kept samples weigh min(exp(beta A), 100) / mean, A = (r - mean of the condition's candidates) / std
+                             * of all; 0 = alike; default 0                                                */
+    int32_t top_k;          /* best samples kept of each condition, 1..pool; default 1                     */
+    int32_t keep_rounds;    /* rounds whose samples are learnt from; default 3                             */
+    int32_t accept;         /* 1: a round that ends with a lower score than it began with is undone; default 1 */
+    int32_t early_stop;     /* every so many updates: if kept samples that are not learnt from (an eighth) became less likely, the
+                             * next round begins at once; 0 = never; default 0                             */
 } dmc_sft_options;
+
+/* How the samples of a pair are variations of one: they share a latent; a window of rows is drawn anew and the others are
+ * in-painted (for models trained with window_share); not at all; or, from the first refresh on, a sample of the model and the best
+ * that the cascade makes of it, which is fine-tuning of the cascade on its own gains r(x_r) - r(x_cond). */
+enum { DMC_PAIRS_LATENT = 0, DMC_PAIRS_INPAINT = 1, DMC_PAIRS_INDEPENDENT = 2, DMC_PAIRS_OWN = 3 };
 
 typedef struct dmc_cascade_options {
     uint32_t struct_size;
     int32_t updates;        /* default 600                                                                 */
     int32_t conditions;     /* conditions from which pairs are made; default 512                           */
     int32_t pool;           /* re-noised continuations per sample; default 8                               */
-    double fork_min, fork_max; /* latent level shared by a pair, as share of T; default 0.3, 0.7           */
+    double fork_min, fork_max; /* pairs = latent: the level shared, drawn for every batch, as share of T; default 0.3, 0.7 */
     double gain;            /* pairs with a reward gain below gain * std(reward) are dropped; default 0.1  */
     double adherence;       /* weight of |eps_cascade - eps_foundation|^2; default 0.01                    */
+    int32_t pairs;          /* DMC_PAIRS_*; default latent                                                 */
+    int32_t refresh;        /* updates between new pairs; 0 = the first are kept, not for pairs = own; default 0 */
 } dmc_cascade_options;
 
 typedef struct dmc_sequence_options {

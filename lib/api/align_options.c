@@ -35,7 +35,9 @@ dmc_status dmc__take_sft(const dmc_sft_options *o, dmc__sft_config *c)
     dmc_sft_options t;
     DMC_TRY(dmc__field_take(DMC_OPTIONS_SFT, o, &t));
     *c = (dmc__sft_config){.updates = t.updates, .rounds = t.rounds, .pool = t.pool, .conditions = t.conditions,
-                           .likelihood = t.likelihood, .replay = t.replay};
+                           .likelihood = t.likelihood, .replay = t.replay, .quantile = t.quantile,
+                           .weight_beta = t.weight_beta, .top_k = t.top_k, .keep_rounds = t.keep_rounds, .accept = t.accept,
+                           .early_stop = t.early_stop};
     return DMC_OK;
 }
 
@@ -44,6 +46,7 @@ dmc_status dmc__take_cascade(const dmc_cascade_options *o, dmc__cascade_config *
     dmc_cascade_options t;
     DMC_TRY(dmc__field_take(DMC_OPTIONS_CASCADE, o, &t));
     *c = (dmc__cascade_config){.updates = t.updates, .conditions = t.conditions, .pool = t.pool, .fork_min = t.fork_min,
-                               .fork_max = t.fork_max, .gain = t.gain, .adherence = t.adherence};
+                               .fork_max = t.fork_max, .gain = t.gain, .adherence = t.adherence,
+                               .variation = t.pairs, .refresh = t.refresh};
     return DMC_OK;
 }
