@@ -350,6 +350,27 @@ def test_progress_is_a_copy():
     assert (lent.stage, lent.update) == ("xxx", 4) and (kept.stage, kept.update) == ("dpo", 3)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "auto", "last_k_kind": "curriculum", "entropy": 0.1, "kl_target": 0.05},
+        {"method": "ppo", "last_k_kind": "random", "reduce": "sum", "clip": 0.1, "clip_base": 0.02, "target_kl": 0.5},
+        {"method": "reinforce", "kappa": "paircos", "advantage_std": "group", "entropy": 0.1, "entropy_target": 0.3},
+    ],
+)
+def test_policy_gradients_take_their_options(aligner, options):
+    aligner.set_reward(towards(0.8), gradient=True)
+    assert aligner.rl(updates=8, last_k=0, **options).updates == 8
+
+
+def test_policy_gradients_refuse_what_contradicts(aligner):
+    aligner.set_reward(towards(0.8), gradient=True)
+    with pytest.raises(dmc.DmcArgumentError, match="granularity = row"):
+        aligner.rl(method="ppo", granularity="row")
+    with pytest.raises(dmc.DmcRangeError, match="entropy = -1.0, must be"):
+        aligner.rl(entropy=-1.0)
+
+
 def test_a_callback_cannot_call_its_aligner(aligner):
     aligner.set_reward(lambda z, obs, want_grad: aligner.reset())
     with pytest.raises(dmc.DmcStateError, match="this Aligner is in use"):
