@@ -40,6 +40,11 @@ typedef struct dmc_align_options {
      * need noise in every step: in place of a deterministic sampler they take ddpm. Not heun, dpmpp_2m, sde_dpmpp_2m. */
     int32_t sampler;
     int32_t steps;          /* denoising steps, at most the model's; default 0 = the model's               */
+    int32_t converge;       /* 1: a stage ends when its score no longer rises, before its updates are done; default 0 */
+    int32_t accept;         /* 1: a stage leaves its last weights where they score within 1 standard error (paired) of the best
+                               and no lower than those it began with; default 0 = always the best          */
+    double kl_limit;        /* nats per dimension of the whole chain to the foundation: beyond it a warning, beyond 5 of it a
+                               collapse; default 0 = none                                                  */
 } dmc_align_options;
 
 enum { DMC_RL_PPO = 0, DMC_RL_REINFORCE = 1, DMC_RL_QVPG = 2 };
@@ -132,6 +137,10 @@ typedef int32_t (*dmc_reward_fn)(void *user, size_t n, const float *z, const flo
  * `m` is only valid during the call. Nonzero = failure. */
 typedef int32_t (*dmc_score_fn)(void *user, const dmc_model *m, double *mean, double *se);
 
+/* Scores of a model in n episodes (higher is better), the same ones in every call, in the same order: score (n). Two models are
+ * then compared episode by episode, which is much surer than by their means. Nonzero = failure. */
+typedef int32_t (*dmc_scores_fn)(void *user, const dmc_model *m, int32_t n, double *score);
+
 /* Return nonzero to stop; the call then returns DMC_STOPPED with the best weights so far. */
 typedef int32_t (*dmc_progress_fn)(void *user, const dmc_align_progress *p);
 
@@ -153,6 +162,8 @@ DMC_API void dmc_aligner_destroy(dmc_aligner *a);
 DMC_API dmc_status dmc_aligner_set_reward(dmc_aligner *a, dmc_reward_fn fn, void *user, int32_t has_gradient);
 /* NULL fn: the reward of samples on a fixed bank of conditions. */
 DMC_API dmc_status dmc_aligner_set_score(dmc_aligner *a, dmc_score_fn fn, void *user);
+/* In place of dmc_aligner_set_score; n = episodes, at least 2. NULL fn: as if there were none. */
+DMC_API dmc_status dmc_aligner_set_scores(dmc_aligner *a, dmc_scores_fn fn, void *user, int32_t n);
 DMC_API dmc_status dmc_aligner_set_progress(dmc_aligner *a, dmc_progress_fn fn, void *user);
 
 /* The methods; options NULL = defaults, report may be NULL (else set report->struct_size). Each starts from the

@@ -64,6 +64,7 @@ dmc_status dmc__align_create(const dmc__allocator *alloc, dmc__device *d, const 
     a->config = *c;
     a->hooks = *hooks;
     a->lr_scale = 1;
+    a->control = (dmc__control){.stages = 1, .passes = 1};
     DMC_TRY_GOTO(status, dmc__str_dup(alloc, c->lora_targets ? c->lora_targets : "", &a->lora_targets), fail);
     a->config.lora_targets = a->lora_targets;
     DMC_TRY_GOTO(status, make_learner(a), fail);
@@ -81,6 +82,8 @@ void dmc__align_destroy(dmc__align *a)
     if (!a) return;
     const size_t n = (size_t)a->config.batch, e = dmc__align_elems(a);
     dmc__align_drop_reward(a);
+    dmc__align_forget_scores(a);
+    DMC_FREE(a->alloc, a->rows, a->room);
     dmc__cascade_destroy(a->alloc, a->cascade);
     dmc__rollout_destroy(a->sample);
     dmc__learner_destroy(a->learner);
@@ -127,6 +130,22 @@ void dmc__align_drop_reward(dmc__align *a)
 {
     if (a->judge.self) a->hooks.free_reward(a->hooks.user, &a->judge);
     memset(&a->judge, 0, sizeof a->judge);
+    if (!a->hooks.score && !a->hooks.scores) dmc__align_forget_scores(a);
+}
+
+/* With a learner as made in the place of the present one, so that whoever scores need not know. */
+dmc_status dmc__align_foundation_scores(dmc__align *a, dmc__scores *s)
+{
+    dmc__learner *const present = a->learner;
+    struct dmc__cascade *const cascade = a->cascade;
+    a->learner = NULL;
+    dmc_status status = make_learner(a);
+    a->cascade = NULL;
+    if (status >= 0) status = dmc__align_scores(a, s);
+    dmc__learner_destroy(a->learner);
+    a->learner = present;
+    a->cascade = cascade;
+    return status;
 }
 
 dmc_status dmc__align_forget(dmc__align *a)
@@ -140,6 +159,7 @@ dmc_status dmc__align_forget(dmc__align *a)
     dmc__learner_destroy(old);
     dmc__cascade_destroy(a->alloc, a->cascade);
     a->cascade = NULL;
+    a->moved = 0;
     return DMC_OK;
 }
 

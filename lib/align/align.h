@@ -12,6 +12,8 @@
 #include "../data/view.h"
 #include "../diffusion/denoise.h"
 #include "../diffusion/likelihood.h"
+#include "controller.h"
+#include "scores.h"
 
 typedef struct dmc__align_config {
     int32_t lora_rank, batch, candidates, eval_every, eval_conditions;
@@ -20,6 +22,8 @@ typedef struct dmc__align_config {
     double lora_alpha, lr, weight_decay, grad_clip, std_floor;
     uint64_t seed;
     const char *lora_targets;
+    int32_t converge, accept;    /* dmc__control */
+    double kl_limit;
 } dmc__align_config;
 
 /* What the stage driver reports while it runs. NaN where there is nothing to say. */
@@ -27,12 +31,25 @@ typedef struct dmc__align_note {
     const char *stage;
     int32_t update, updates, pass;
     double score, best, loss, kl, reward, seconds;
+    double norm, metric[DMC__METRICS], lr_scale; /* filled by the driver */
 } dmc__align_note;
 
 typedef struct dmc__align_result {
     int32_t updates, rollbacks, accepted, stopped;
     double before, after, before_se, after_se, kl, seconds;
+    int32_t warnings, end;       /* DMC__END_* of the last stage */
+    int32_t next, next_pass;     /* what the controller would do next: of a sequence */
+    double metric[DMC__METRICS]; /* at the end */
 } dmc__align_result;
+
+/* A row of the ledger as it is told: with what was decided, and hashes of what learns after that and at its best. */
+typedef struct dmc__align_record {
+    const char *stage;
+    const dmc__control *control;
+    const dmc__ledger_row *row;
+    const dmc__decision *decision;
+    uint64_t after, best;
+} dmc__align_record;
 
 /* The owner (lib/api) supplies these. */
 typedef struct dmc__align_hooks {
@@ -44,6 +61,11 @@ typedef struct dmc__align_hooks {
     dmc_status (*score)(void *user, double *mean, double *se);
     /* Nonzero stops; NULL = none. */
     int32_t (*progress)(void *user, const dmc__align_note *note);
+    /* Scores of the present weights by episode, always of the same `episodes`; before `score`. NULL = none. */
+    dmc_status (*scores)(void *user, int32_t n, double *value);
+    int32_t episodes;
+    /* Keeps a record; NULL = none. */
+    dmc_status (*record)(void *user, const dmc__align_record *r);
 } dmc__align_hooks;
 
 typedef struct dmc__align {
@@ -67,6 +89,13 @@ typedef struct dmc__align {
     float *host;                 /* (batch, elems) */
     float *rewards, *gated;      /* (batch): of samples, and after a cascade pass */
     struct dmc__cascade *cascade;/* NULL until trained */
+    int32_t moved;               /* 1: the weights may differ from the foundation's */
+    int32_t place;               /* of the running stage in a sequence's order */
+    dmc__control control;        /* stages, passes, automatic: of the running sequence, else 1, 1, 0 */
+    dmc__scores foundation_scores, pass_scores; /* by the present score; at the start of the pass */
+    int32_t has_foundation;      /* the former is known */
+    dmc__ledger_row *rows;       /* (room) of the running sequence or method */
+    size_t n_rows, room;
 } dmc__align;
 
 dmc_status dmc__align_create(const dmc__allocator *a, dmc__device *d, const dmc__log *log, const dmc__net *net,
@@ -115,11 +144,24 @@ typedef struct dmc__stage {
     void (*tighten)(void *self);
     /* What learns in this stage (the aligner's adapter, or the cascade's weights). */
     dmc__learner *learner;
+    /* A warning: constraint x 1.5. May be NULL. */
+    void (*caution)(void *self);
+    /* What a method knows between two updates beyond what learns, its moments and the aligner's draws (samples it keeps, weights of
+     * its terms): n numbers, out, and back into one that was just made from the weights and draws the stage began with. With
+     * `save` NULL a checkpoint in the middle of a stage goes on from the stage's start. */
+    size_t (*state_size)(const void *self);
+    dmc_status (*save)(const void *self, double *state);
+    dmc_status (*load)(void *self, const double *state, size_t n);
 } dmc__stage;
 
 dmc_status dmc__stage_run(dmc__align *a, const dmc__stage *s, dmc__align_result *result);
-/* The score the driver uses. */
+/* The score the driver uses: of the present weights. */
 dmc_status dmc__align_score(dmc__align *a, double *mean, double *se);
+/* By episode, into s (made anew if need be); and of the foundation, whatever the present weights are. */
+dmc_status dmc__align_scores(dmc__align *a, dmc__scores *s);
+dmc_status dmc__align_foundation_scores(dmc__align *a, dmc__scores *s);
+/* The score is another one from now on: nothing that was scored before counts. */
+void dmc__align_forget_scores(dmc__align *a);
 /* KL per dimension of the whole chain to the foundation, on the evaluation bank. */
 dmc_status dmc__align_kl(dmc__align *a, double *kl);
 

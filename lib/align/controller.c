@@ -1,4 +1,4 @@
-/* controller.c — the rules of methods.md 6, folded over the rows of a stage. Host arithmetic alone: nothing is allocated or kept. */
+/* controller.c — the rules of methods.md 6, folded over the rows of a stage. Host arithmetic alone: nothing is kept. */
 #include "controller.h"
 
 #include <math.h>
@@ -209,6 +209,11 @@ static dmc__decision on_end(const dmc__control *c, const dmc__ledger_row *row, s
     if (pass_over) d.pass++;
     d.next = c->automatic && d.pass > 1 ? best_arm(c, row, n) : pass_over ? 0 : done;
     return d;
+}
+
+int32_t dmc__control_tells(const dmc__ledger_row *r)
+{
+    return !r->finite || r->metric[DMC__METRIC_LOSS] > loud_loss || r->metric[DMC__METRIC_NORM] > loud_norm;
 }
 
 dmc__decision dmc__control_decide(const dmc__control *c, const dmc__ledger_row *row, size_t n)

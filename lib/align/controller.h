@@ -1,8 +1,8 @@
 /* controller.h — what an alignment does next, as a pure function of what was measured (methods.md 6).
  *
- * A run writes a row for every evaluation, for every update out of the ordinary, for every stage's start and end. Asked with the rows
- * so far, the controller answers what the last of them leads to. It keeps nothing, so a run read back from its ledger can be judged
- * again, and a resumed one goes on as it would have.
+ * A run writes a row for every evaluation, for every update out of the ordinary, for every stage's start and end. Asked with the
+ * rows so far, the controller answers what the last of them leads to. It keeps nothing, so a run read back from its ledger can be
+ * judged again, and a resumed one goes on as it would have.
  */
 #ifndef DMC_ALIGN_CONTROLLER_H
 #define DMC_ALIGN_CONTROLLER_H
@@ -88,6 +88,9 @@ typedef struct dmc__decision {
 
 /* What row[n-1] leads to, n >= 1; row[0] is a START. */
 dmc__decision dmc__control_decide(const dmc__control *c, const dmc__ledger_row *row, size_t n);
+
+/* 1 if an update of such a row must be told: it is not finite, or its loss or norm passes a limit. */
+int32_t dmc__control_tells(const dmc__ledger_row *r);
 
 /* Names in files and messages; NULL outside the range. */
 const char *dmc__event_name(int32_t event);

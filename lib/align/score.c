@@ -30,37 +30,71 @@ static dmc_status score_batch(dmc__align *a, uint64_t batch, float *r)
     return DMC_OK;
 }
 
-/* Mean over conditions of the mean over candidates; the standard error is over conditions. */
-static dmc_status score_bank(dmc__align *a, double *mean, double *se)
+/* Conditions that are judged: whole batches of them. */
+static int32_t bank_size(const dmc__align *a)
 {
-    const int32_t pool = a->config.candidates, groups = a->config.batch / pool;
-    const int32_t batches = (a->config.eval_conditions + groups - 1) / groups;
-    double sum = 0, square = 0;
+    const int32_t groups = a->config.batch / a->config.candidates;
+    return (a->config.eval_conditions + groups - 1) / groups * groups;
+}
+
+/* Of every condition the mean over its candidates. */
+static dmc_status score_bank(dmc__align *a, double *value)
+{
+    const int32_t pool = a->config.candidates, groups = a->config.batch / pool, n = bank_size(a);
     dmc__rollout_bind(a->sample, dmc__learner_weights(a->learner), NULL, dmc__rollout_rows(a->sample));
-    for (int32_t b = 0; b < batches; b++) {
-        DMC_TRY(score_batch(a, (uint64_t)b, a->rewards));
+    for (int32_t first = 0; first < n; first += groups) {
+        DMC_TRY(score_batch(a, (uint64_t)(first / groups), a->rewards));
         for (int32_t g = 0; g < groups; g++) {
             double m = 0;
             for (int32_t i = 0; i < pool; i++) m += a->rewards[g * pool + i];
-            sum += m / pool;
-            square += (m / pool) * (m / pool);
+            value[first + g] = m / pool;
         }
     }
-    const double n = (double)batches * groups;
-    *mean = sum / n;
-    *se = n > 1 ? sqrt(fmax(square / n - *mean * *mean, 0) / (n - 1)) : 0;
+    return DMC_OK;
+}
+
+/* Episodes whose scores are known one by one. */
+static int32_t episodes(const dmc__align *a)
+{
+    if (a->hooks.scores) return a->hooks.episodes;
+    return a->hooks.score ? 0 : bank_size(a);
+}
+
+static dmc_status fill_scores(dmc__align *a, dmc__scores *s)
+{
+    if (s->n == 0) return a->hooks.score(a->hooks.user, &s->mean, &s->se);
+    DMC_TRY(a->hooks.scores ? a->hooks.scores(a->hooks.user, s->n, s->value) : score_bank(a, s->value));
+    dmc__scores_sum(s);
+    return DMC_OK;
+}
+
+dmc_status dmc__align_scores(dmc__align *a, dmc__scores *s)
+{
+    if (s->n != episodes(a)) {
+        dmc__scores_free(a->alloc, s);
+        DMC_TRY(dmc__scores_make(a->alloc, episodes(a), s));
+    }
+    DMC_TRY(fill_scores(a, s));
+    if (!isfinite(s->mean) || !isfinite(s->se))
+        return dmc__fail(DMC_ENUMERIC, "dmc_align: the score is %g +- %g, must be finite", s->mean, s->se);
     return DMC_OK;
 }
 
 dmc_status dmc__align_score(dmc__align *a, double *mean, double *se)
 {
-    if (a->hooks.score) {
-        DMC_TRY(a->hooks.score(a->hooks.user, mean, se));
-        if (!isfinite(*mean) || !isfinite(*se))
-            return dmc__fail(DMC_ENUMERIC, "dmc_align: the score is %g +- %g, must be finite", *mean, *se);
-        return DMC_OK;
-    }
-    return score_bank(a, mean, se);
+    dmc__scores s = {0};
+    const dmc_status status = dmc__align_scores(a, &s);
+    *mean = s.mean;
+    *se = s.se;
+    dmc__scores_free(a->alloc, &s);
+    return status;
+}
+
+void dmc__align_forget_scores(dmc__align *a)
+{
+    dmc__scores_free(a->alloc, &a->foundation_scores);
+    dmc__scores_free(a->alloc, &a->pass_scores);
+    a->has_foundation = 0;
 }
 
 /* Sum over rows of KL(mu_theta || mu_foundation) per dimension, mean over the batch, on the chain in a->sample. */

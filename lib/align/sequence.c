@@ -1,9 +1,8 @@
 /* sequence.c — the methods in passes over one adapter (paper section 3.5; methods.md 6).
  *
- * Each stage starts from the best weights of the one before and can only keep or improve the score. A pass that gains
- * less than max(1 standard error, 2 % of the gain so far) is the last.
+ * Each stage starts from the best weights of the one before and can only keep or improve the score. What comes next is the
+ * controller's decision.
  */
-#include <math.h>
 #include <string.h>
 
 #include "sequence.h"
@@ -63,17 +62,22 @@ static void add_stage(dmc__align_result *total, const dmc__align_result *stage, 
     total->kl = stage->kl;
     total->seconds += stage->seconds;
     total->stopped |= stage->stopped;
+    total->warnings += stage->warnings;
+    total->end = stage->end;
+    memcpy(total->metric, stage->metric, sizeof total->metric);
     total->accepted = total->after > total->before;
 }
 
-/* One pass; a stage that diverged left its starting weights and does not end the sequence. */
-static dmc_status run_pass(dmc__align *a, const dmc__sequence_config *c, const stage_fn *list, int32_t n, dmc__align_result *total)
+/* Stages as the controller calls them; one that diverged left its starting weights and does not end the sequence. */
+static dmc_status run_stages(dmc__align *a, const dmc__sequence_config *c, const stage_fn *list, dmc__align_result *total)
 {
-    for (int32_t i = 0; i < n && !total->stopped; i++) {
-        dmc__align_result r;
-        const dmc_status status = list[i](a, c, &r);
+    dmc__align_result r = {.next = 0, .next_pass = 1};
+    for (int32_t first = 1; r.next >= 0 && !total->stopped; first = 0) {
+        a->place = r.next;
+        a->pass = r.next_pass;
+        const dmc_status status = list[a->place](a, c, &r);
         if (status < 0 && status != DMC_EDIVERGED) return status;
-        add_stage(total, &r, a->pass == 1 && i == 0);
+        add_stage(total, &r, first);
     }
     return DMC_OK;
 }
@@ -82,16 +86,13 @@ dmc_status dmc__sequence_run(dmc__align *a, const dmc__sequence_config *c, dmc__
 {
     stage_fn list[MAX_STAGES];
     int32_t n;
-    dmc_status status = DMC_OK;
     DMC_TRY(parse_order(c->order, list, &n));
     *result = (dmc__align_result){0};
-    double reached = 0;
-    for (a->pass = 1; a->pass <= c->passes && status >= 0 && !result->stopped; a->pass++) {
-        status = run_pass(a, c, list, n, result);
-        const double gain = result->after - (a->pass == 1 ? result->before : reached);
-        reached = result->after;
-        if (a->pass > 1 && gain < fmax(result->after_se, 0.02 * (result->after - result->before))) break;
-    }
+    a->n_rows = 0;
+    a->control = (dmc__control){.stages = n, .passes = c->passes};
+    dmc_status status = run_stages(a, c, list, result);
+    a->control = (dmc__control){.stages = 1, .passes = 1};
+    a->place = 0;
     a->pass = 0;
     if (status >= 0 && c->cascade && !result->stopped) {
         dmc__align_result r;

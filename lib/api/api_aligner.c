@@ -39,6 +39,16 @@ static dmc_status score_hook(void *user, double *mean, double *se)
     return failed ? dmc__fail(DMC_ECALLBACK, "dmc_align: the score callback returned %d", failed) : DMC_OK;
 }
 
+static dmc_status scores_hook(void *user, int32_t n, double *value)
+{
+    dmc_aligner *a = user;
+    dmc_model *m;
+    DMC_TRY(dmc_aligner_publish(a, &m));
+    const int32_t failed = a->scores(a->scores_user, m, n, value);
+    dmc_model_destroy(m);
+    return failed ? dmc__fail(DMC_ECALLBACK, "dmc_align: the scores callback returned %d", failed) : DMC_OK;
+}
+
 static int32_t progress_hook(void *user, const dmc__align_note *n)
 {
     dmc_aligner *a = user;
@@ -70,7 +80,8 @@ static dmc_status make_run(dmc_aligner *a, const dmc_align_options *o)
                                  .eval_every = o->eval_every, .eval_conditions = o->eval_conditions, .lora_alpha = o->lora_alpha,
                                  .lr = o->lr, .weight_decay = o->weight_decay, .grad_clip = o->grad_clip,
                                  .std_floor = o->std_floor, .seed = o->seed, .lora_targets = o->lora_targets,
-                                 .noised_known = a->model->spec.inpaint, .sampler = o->sampler, .steps = o->steps};
+                                 .noised_known = a->model->spec.inpaint, .sampler = o->sampler, .steps = o->steps,
+                                 .converge = o->converge, .accept = o->accept, .kl_limit = o->kl_limit};
     const dmc__align_hooks hooks = {.user = a, .make_reward = make_reward, .free_reward = free_reward, .progress = progress_hook};
     const dmc__view view = dmc__model_view(a->model, a->data->data);
     DMC_TRY(use_critic(a));
@@ -137,6 +148,19 @@ dmc_status dmc_aligner_set_score(dmc_aligner *a, dmc_score_fn fn, void *user)
     a->score = fn;
     a->score_user = user;
     a->run->hooks.score = fn ? score_hook : NULL;
+    dmc__align_forget_scores(a->run);
+    return DMC_OK;
+}
+
+dmc_status dmc_aligner_set_scores(dmc_aligner *a, dmc_scores_fn fn, void *user, int32_t n)
+{
+    DMC_NEED("dmc_aligner_set_scores", a);
+    if (fn && n < 2) return dmc__fail(DMC_ERANGE, "dmc_aligner_set_scores: n = %d, must be at least 2", n);
+    a->scores = fn;
+    a->scores_user = user;
+    a->run->hooks.scores = fn ? scores_hook : NULL;
+    a->run->hooks.episodes = fn ? n : 0;
+    dmc__align_forget_scores(a->run);
     return DMC_OK;
 }
 

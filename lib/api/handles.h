@@ -44,6 +44,8 @@ struct dmc_aligner {
     int32_t reward_gradient;
     dmc_score_fn score;
     void *score_user;
+    dmc_scores_fn scores;
+    void *scores_user;
     dmc_progress_fn progress;
     void *progress_user;
 };

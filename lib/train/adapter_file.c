@@ -4,21 +4,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../base/hash.h"
 #include "../model/model_file.h"
 
 /* ---- which foundation ------------------------------------------------------------------------------- */
 
 enum { DIGEST = 17 };
 
-/* 64-bit FNV-1a over the foundation's weights: enough to tell foundations apart, the file's own digest guards damage. */
+/* Enough to tell foundations apart; the file's own digest guards damage. */
 static dmc_status foundation_digest(const dmc__align *a, char out[DIGEST])
 {
     const size_t n = dmc__graph_param_elems(a->net->graph);
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
     float *w;
     DMC_TRY(DMC_NEW(a->alloc, n, &w));
     const dmc_status status = dmc__dev_out(a->device, w, a->foundation, n);
-    for (size_t i = 0; i < n * sizeof *w; i++) h = (h ^ ((const unsigned char *)w)[i]) * UINT64_C(0x100000001b3);
+    const uint64_t h = dmc__hash(w, n * sizeof *w);
     DMC_FREE(a->alloc, w, n);
     snprintf(out, DIGEST, "%016llx", (unsigned long long)h);
     return status;

@@ -189,6 +189,27 @@ def test_progress(aligner):
     assert report.updates == 10 and not report.stopped
 
 
+def test_scores_by_episode(aligner, model):
+    asked = []
+
+    def scores(m):
+        asked.append(m)
+        return np.linspace(-1, 1, 6) + mean_action(m)
+
+    aligner.set_reward(towards(0.8), gradient=True)
+    aligner.set_scores(scores, episodes=6)
+    report = aligner.rl(method="qvpg", updates=10, kl=0.0)
+    assert len(asked) == 3  # the start and every 5 updates
+    assert report.before == pytest.approx(mean_action(model), abs=1e-6)
+    aligner.set_scores(lambda m: np.zeros(5), episodes=6)
+    with pytest.raises(dmc.DmcShapeError, match="scores"):
+        aligner.rl(method="qvpg", updates=1)
+    with pytest.raises(dmc.DmcRangeError, match="at least 2"):
+        aligner.set_scores(lambda m: np.zeros(1), episodes=1)
+    aligner.set_scores(None)
+    assert aligner.rl(method="qvpg", updates=1).updates == 1
+
+
 def test_progress_stops(aligner):
     aligner.set_reward(towards(0.5))
     aligner.set_progress(lambda p: p.update == 3)

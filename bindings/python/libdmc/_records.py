@@ -192,6 +192,7 @@ class OptionInfo(Structure):
 _floats = POINTER(c_float)
 REWARD_FN = CFUNCTYPE(c_int32, c_void_p, c_size_t, _floats, _floats, _floats, _floats)
 SCORE_FN = CFUNCTYPE(c_int32, c_void_p, c_void_p, POINTER(c_double), POINTER(c_double))
+SCORES_FN = CFUNCTYPE(c_int32, c_void_p, c_void_p, c_int32, POINTER(c_double))
 PROGRESS_FN = CFUNCTYPE(c_int32, c_void_p, POINTER(AlignProgress))
 RESET_FN = CFUNCTYPE(c_int32, c_void_p, c_int32, c_uint64, _floats)
 STEP_FN = CFUNCTYPE(

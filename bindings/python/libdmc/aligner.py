@@ -11,7 +11,7 @@ from ._callbacks import Guard, copy_in, copy_out
 from ._check import STOPPED
 from ._handle import Handle, used, used_or_null
 from ._lib import lib
-from ._records import PROGRESS_FN, REWARD_FN, SCORE_FN, AlignProgress, AlignReport
+from ._records import PROGRESS_FN, REWARD_FN, SCORE_FN, SCORES_FN, AlignProgress, AlignReport
 from .context import Context, where
 from .critic import Critic
 from .dataset import Dataset
@@ -20,6 +20,7 @@ from .options import Options, Value
 
 Reward = Callable[[Floats, Floats, bool], Union[Floats, tuple[Floats, Floats]]]
 Score = Callable[[Model], Union[float, tuple[float, float]]]
+Scores = Callable[[Model], Floats]
 Progress = Callable[[AlignProgress], Any]
 Settings = Optional[Mapping[str, Value]]
 
@@ -104,6 +105,24 @@ class Aligner(Handle):
             # The model is only lent: give away a copy, which may outlive the call.
             result = function(Model._in(context, lib.dmc_model_clone, c_void_p(borrowed)))
             mean[0], se[0] = map(float, result if isinstance(result, tuple) else (result, 0))
+
+        return call
+
+    def set_scores(self, function: Optional[Scores], episodes: int = 0) -> None:
+        """function(model) -> scores (episodes,), of the same episodes every time.
+
+        In place of set_score: differences are then taken episode by episode. None: as if there
+        were no such function.
+        """
+        call = None if function is None else self._scores(function)
+        self._set("scores", lib.dmc_aligner_set_scores, SCORES_FN, call, episodes)
+
+    def _scores(self, function: Scores) -> Callable[..., None]:
+        context = self._context
+
+        def call(_: Any, borrowed: int, n: int, scores: Any) -> None:
+            model = Model._in(context, lib.dmc_model_clone, c_void_p(borrowed))
+            copy_out(scores, "the scores", function(model), n)
 
         return call
 
