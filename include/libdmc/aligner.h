@@ -115,7 +115,20 @@ typedef struct dmc_align_progress {
     double best;               /* best evaluation so far                              */
     double loss, kl, reward;   /* of the last update; NaN where the method has none   */
     double seconds;
+    double grad_norm;          /* of the last update, before clipping                 */
+    double loss_z;             /* its loss from the median of the 50 before, in median absolute deviations; NaN early on */
+    double norm_ratio;         /* grad_norm over the median of the 50 before; NaN early on */
+    double lr_scale;           /* 1, halved by every collapse of the stage            */
+    /* Of the last evaluation, on 64 samples under held-out conditions; NaN of a cascade, and where nobody can tell: */
+    double kl_foundation;      /* nats per dimension of the whole chain               */
+    double unlikely;           /* share below the foundation's 10 % quantile of likelihood of data */
+    double spread;             /* standard deviation of candidates over the foundation's */
+    double entropy;            /* of candidates, by nearest neighbours, in nats up to a constant */
+    double coherency;          /* mean of the callback's                              */
+    double disagreement;       /* |Q1 - Q2| over that on data; with a critic          */
 } dmc_align_progress;
+
+enum { DMC_ALIGN_DONE = 1, DMC_ALIGN_CONVERGED = 2, DMC_ALIGN_COLLAPSED = 3 };
 
 /* What a call achieved. */
 typedef struct dmc_align_report {
@@ -127,6 +140,9 @@ typedef struct dmc_align_report {
     double before_se, after_se;
     double kl;                 /* per dimension, to the foundation, at the end        */
     double seconds;
+    int32_t warnings;          /* evaluations after which the constraint was tightened, without a collapse */
+    int32_t end;               /* DMC_ALIGN_*: why the last stage ended; 0 = it was stopped */
+    double unlikely, spread, entropy, coherency, disagreement; /* as in dmc_align_progress, of what was kept */
 } dmc_align_report;
 
 /* Rewards of n samples z (n,horizon,cols) in dataset units under conditions obs (n,n_obs*obs_dim; planners: the first
@@ -162,6 +178,8 @@ DMC_API void dmc_aligner_destroy(dmc_aligner *a);
 DMC_API dmc_status dmc_aligner_set_reward(dmc_aligner *a, dmc_reward_fn fn, void *user, int32_t has_gradient);
 /* NULL fn: the reward of samples on a fixed bank of conditions. */
 DMC_API dmc_status dmc_aligner_set_score(dmc_aligner *a, dmc_score_fn fn, void *user);
+/* Coherency of samples: r (n) of fn is taken, grad is always NULL; every evaluation reports its mean. NULL fn: none. */
+DMC_API dmc_status dmc_aligner_set_coherency(dmc_aligner *a, dmc_reward_fn fn, void *user);
 /* In place of dmc_aligner_set_score; n = episodes, at least 2. NULL fn: as if there were none. */
 DMC_API dmc_status dmc_aligner_set_scores(dmc_aligner *a, dmc_scores_fn fn, void *user, int32_t n);
 DMC_API dmc_status dmc_aligner_set_progress(dmc_aligner *a, dmc_progress_fn fn, void *user);

@@ -1,5 +1,6 @@
 /* align.c — making an aligner, and the small things every method asks it for. */
 #include "cascade.h"
+#include "metrics.h"
 
 #include <math.h>
 #include <string.h>
@@ -84,6 +85,7 @@ void dmc__align_destroy(dmc__align *a)
     dmc__align_drop_reward(a);
     dmc__align_forget_scores(a);
     DMC_FREE(a->alloc, a->rows, a->room);
+    dmc__metrics_destroy(a->metrics);
     dmc__cascade_destroy(a->alloc, a->cascade);
     dmc__rollout_destroy(a->sample);
     dmc__learner_destroy(a->learner);
@@ -128,6 +130,7 @@ dmc_status dmc__align_need_reward(dmc__align *a)
 
 void dmc__align_drop_reward(dmc__align *a)
 {
+    dmc__metrics_drop_rewards(a->metrics);
     if (a->judge.self) a->hooks.free_reward(a->hooks.user, &a->judge);
     memset(&a->judge, 0, sizeof a->judge);
     if (!a->hooks.score && !a->hooks.scores) dmc__align_forget_scores(a);

@@ -64,6 +64,8 @@ typedef struct dmc__align_hooks {
     /* Scores of the present weights by episode, always of the same `episodes`; before `score`. NULL = none. */
     dmc_status (*scores)(void *user, int32_t n, double *value);
     int32_t episodes;
+    /* Coherency of samples, as a reward without a gradient; freed with free_reward. NULL = none. */
+    dmc_status (*make_coherency)(void *user, int32_t batch, dmc__reward *out);
     /* Keeps a record; NULL = none. */
     dmc_status (*record)(void *user, const dmc__align_record *r);
 } dmc__align_hooks;
@@ -89,6 +91,7 @@ typedef struct dmc__align {
     float *host;                 /* (batch, elems) */
     float *rewards, *gated;      /* (batch): of samples, and after a cascade pass */
     struct dmc__cascade *cascade;/* NULL until trained */
+    struct dmc__metrics *metrics;/* NULL until measured */
     int32_t moved;               /* 1: the weights may differ from the foundation's */
     int32_t place;               /* of the running stage in a sequence's order */
     dmc__control control;        /* stages, passes, automatic: of the running sequence, else 1, 1, 0 */
@@ -162,7 +165,5 @@ dmc_status dmc__align_scores(dmc__align *a, dmc__scores *s);
 dmc_status dmc__align_foundation_scores(dmc__align *a, dmc__scores *s);
 /* The score is another one from now on: nothing that was scored before counts. */
 void dmc__align_forget_scores(dmc__align *a);
-/* KL per dimension of the whole chain to the foundation, on the evaluation bank. */
-dmc_status dmc__align_kl(dmc__align *a, double *kl);
 
 #endif

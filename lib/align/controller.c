@@ -5,7 +5,7 @@
 
 enum { STRIKES = 3, BAD_SCORES = 2, LOUD_UPDATES = 2, WINDOW = 5, NO_BEST = 3, LEAST_EVALUATIONS = 3 };
 
-static const double loud_loss = 8, loud_norm = 20, kl_factor = 5, unlikely_most = 0.5, spread_least = 0.05,
+static const double loud_loss = 8, loud_norm = 20, kl_factor = 5, spread_least = 0.05,
                     disagreement_most = 3, lr_least = 1.0 / 16;
 
 /* What the rows of a stage so far amount to. */
@@ -61,7 +61,7 @@ static int32_t collapse_of_score(const dmc__control *c, trace *t, const dmc__led
     if (!r->finite) return DMC__WHY_NOT_FINITE;
     if (has_fallen(t, r)) return DMC__WHY_SCORE;
     if (c->kl_limit > 0 && passed(t, r, DMC__METRIC_KL, kl_factor * c->kl_limit)) return DMC__WHY_KL;
-    if (passed(t, r, DMC__METRIC_UNLIKELY, unlikely_most)) return DMC__WHY_UNLIKELY;
+    if (passed(t, r, DMC__METRIC_UNLIKELY, c->unlikely_limit)) return DMC__WHY_UNLIKELY;
     if (r->metric[DMC__METRIC_SPREAD] < spread_least && r->score < t->last) return DMC__WHY_SPREAD;
     return passed(t, r, DMC__METRIC_DISAGREEMENT, disagreement_most) ? DMC__WHY_DISAGREEMENT : DMC__WHY_NOTHING;
 }

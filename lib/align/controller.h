@@ -53,7 +53,7 @@ typedef struct dmc__control {
     int32_t automatic;         /* 1: from the second pass on, the stage that gained most per second      */
     int32_t reserved0;
     double kl_limit;           /* delta of m1; 0 = none                                                  */
-    double unlikely_warn;      /* of m2; what chance alone gives is below it                             */
+    double unlikely_warn, unlikely_limit; /* of m2; what chance alone gives is below the former          */
 } dmc__control;
 
 enum { DMC__END_NOT = 0, DMC__END_BUDGET = 1, DMC__END_CONVERGED = 2, DMC__END_STRIKES = 3, DMC__ENDS = 4 };

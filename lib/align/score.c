@@ -1,5 +1,5 @@
-/* score.c — how good the present weights are: the owner's score, or the mean reward on a fixed bank; and how far they
- * have moved from the foundation. The bank's conditions and noise never change, so scores are paired. */
+/* score.c — how good the present weights are: the owner's score, or the mean reward on a fixed bank, whose conditions and noise
+ * never change, so scores are paired. */
 #include "cascade.h"
 
 #include <math.h>
@@ -95,45 +95,4 @@ void dmc__align_forget_scores(dmc__align *a)
     dmc__scores_free(a->alloc, &a->foundation_scores);
     dmc__scores_free(a->alloc, &a->pass_scores);
     a->has_foundation = 0;
-}
-
-/* Sum over rows of KL(mu_theta || mu_foundation) per dimension, mean over the batch, on the chain in a->sample. */
-static dmc_status sum_chain_kl(dmc__align *a, dmc__chain *now, dmc__chain *foundation, void *mu, void *ref, void *kl, double *out)
-{
-    const int32_t n = a->config.batch;
-    *out = 0;
-    for (int32_t k = 0; k < dmc__rollout_rows(a->sample); k++) {
-        const void *z = dmc__rollout_latent(a->sample, k);
-        DMC_TRY(dmc__chain_mean(now, a->sample, k, z, mu));
-        DMC_TRY(dmc__chain_mean(foundation, a->sample, k, z, ref));
-        dmc_kargs args = {.in = {mu, ref}, .out = kl, .par = {dmc__rollout_mask(a->sample)},
-                          .dim = {n, (int32_t)dmc__align_elems(a)},
-                          .attr = {fmax(dmc__rollout_row(a->sample, k)->logp_std, a->config.std_floor), 1}};
-        DMC_TRY(dmc__dev_run(a->device, DMC_OP_GAUSS_KL, &args));
-        DMC_TRY(dmc__dev_out(a->device, a->host, kl, (size_t)n));
-        for (int32_t b = 0; b < n; b++) *out += a->host[b] / (double)n;
-    }
-    return DMC_OK;
-}
-
-dmc_status dmc__align_kl(dmc__align *a, double *kl)
-{
-    const size_t n = (size_t)a->config.batch, e = dmc__align_elems(a);
-    dmc__chain *now = NULL, *foundation = NULL;
-    void *memory = NULL; /* mu, mu of the foundation, kl */
-    dmc_status status;
-    DMC_TRY_GOTO(status, dmc__chain_create(a->net, a->device, a->config.batch, 0, NULL, &now), done);
-    DMC_TRY_GOTO(status, dmc__chain_create(a->net, a->device, a->config.batch, 0, NULL, &foundation), done);
-    DMC_TRY_GOTO(status, dmc__dev_alloc(a->device, n * (2 * e + 1), &memory), done);
-    dmc__chain_bind(now, dmc__learner_weights(a->learner), NULL);
-    dmc__chain_bind(foundation, a->foundation, NULL);
-    dmc__rollout_bind(a->sample, dmc__learner_weights(a->learner), NULL, dmc__rollout_rows(a->sample));
-    DMC_TRY_GOTO(status, score_batch(a, 0, a->rewards), done);
-    status = sum_chain_kl(a, now, foundation, memory, dmc__dev_at(a->device, memory, n * e),
-                          dmc__dev_at(a->device, memory, 2 * n * e), kl);
-done:
-    dmc__dev_free(a->device, memory, n * (2 * e + 1));
-    dmc__chain_destroy(foundation);
-    dmc__chain_destroy(now);
-    return status;
 }

@@ -3,7 +3,7 @@
  * What happened is written as rows (controller.h); the driver carries decisions out: keeps the best weights and their scores, rolls
  * back to exactly those, warns, ends. A stage can only end with weights that scored at least as well as it began with.
  */
-#include "align.h"
+#include "metrics.h"
 
 #include <math.h>
 #include <string.h>
@@ -20,6 +20,7 @@ typedef struct run {
     float *best, *now;           /* what learns: at the best score; staging */
     size_t n;
     dmc__scores best_scores, scores;
+    double best_metric[DMC__METRICS];
     dmc__watch watch;
     dmc__decision d;             /* the last */
     dmc__ledger_row row;         /* what the last measurement found */
@@ -92,6 +93,7 @@ static void warn(run *r)
 static dmc_status keep_best(run *r)
 {
     r->note.best = r->scores.mean;
+    memcpy(r->best_metric, r->row.metric, sizeof r->best_metric);
     DMC_TRY(dmc__scores_copy(r->a->alloc, &r->scores, &r->best_scores));
     return dmc__learner_get(r->stage->learner, r->best);
 }
@@ -136,12 +138,23 @@ static dmc_status settle(run *r)
 
 /* ---- measuring -------------------------------------------------------------------------------------- */
 
+/* What is measured besides the score, of the adapter: a cascade has no such reference. */
+static dmc_status measure_more(run *r)
+{
+    dmc__align *a = r->a;
+    if (r->stage->learner != a->learner) return DMC_OK;
+    if (!a->metrics) DMC_TRY(dmc__metrics_create(a, &a->metrics));
+    dmc__metrics_unlikely_limits(a->metrics, &r->control.unlikely_warn, &r->control.unlikely_limit);
+    return dmc__metrics_measure(a->metrics, r->row.metric);
+}
+
 /* Score of the present weights; one that is not finite is a collapse, not an error. */
 static dmc_status measure(run *r, int32_t event)
 {
     dmc__ledger_row *row = &r->row;
-    const dmc_status status = dmc__align_scores(r->a, &r->scores);
+    dmc_status status = dmc__align_scores(r->a, &r->scores);
     *row = new_row(r, event);
+    if (status >= 0) status = measure_more(r);
     if (status == DMC_ENUMERIC && event == DMC__EVENT_EVALUATION) {
         row->finite = 0;
         return DMC_OK;
@@ -150,7 +163,8 @@ static dmc_status measure(run *r, int32_t event)
     row->score = r->note.score = r->scores.mean;
     row->se = r->scores.se;
     dmc__scores_diff(&r->scores, event == DMC__EVENT_START ? &r->scores : &r->best_scores, &row->diff, &row->diff_se);
-    memcpy(r->note.metric, row->metric, sizeof row->metric);
+    for (int32_t i = 0; i < DMC__METRICS; i++)
+        if (i != DMC__METRIC_LOSS && i != DMC__METRIC_NORM) r->note.metric[i] = row->metric[i];
     return DMC_OK;
 }
 
@@ -215,7 +229,7 @@ static dmc__control control_of(const dmc__align *a)
     c.converge = a->config.converge;
     c.accept = a->config.accept;
     c.kl_limit = a->config.kl_limit;
-    c.unlikely_warn = INFINITY;
+    c.unlikely_warn = c.unlikely_limit = INFINITY;
     return c;
 }
 
@@ -247,6 +261,7 @@ static dmc_status start(run *r)
     if (a->pass == 0) a->n_rows = 0;
     if (begins_pass(a)) DMC_TRY(dmc__scores_copy(a->alloc, &r->scores, &a->pass_scores));
     DMC_TRY(dmc__scores_copy(a->alloc, &r->scores, &r->best_scores));
+    memcpy(r->best_metric, r->row.metric, sizeof r->best_metric);
     r->result->before = r->note.best = r->scores.mean;
     r->result->before_se = r->scores.se;
     a->lr_scale = 1;
@@ -269,7 +284,7 @@ static dmc_status conclude(run *r)
 {
     const int32_t end = r->d.end;
     r->row = new_row(r, DMC__EVENT_END);
-    memcpy(r->row.metric, r->note.metric, sizeof r->row.metric);
+    memcpy(r->row.metric, r->best_metric, sizeof r->row.metric);
     r->row.score = r->best_scores.mean;
     r->row.se = r->best_scores.se;
     dmc__scores_diff(&r->best_scores, &r->a->pass_scores, &r->row.diff, &r->row.diff_se);
@@ -289,9 +304,9 @@ static dmc_status finish(run *r)
     r->result->after = r->best_scores.mean;
     r->result->after_se = r->best_scores.se;
     r->result->accepted = r->result->after > r->result->before;
-    if (r->stage->learner == r->a->learner) DMC_TRY(dmc__align_kl(r->a, &r->result->kl));
+    r->result->kl = r->stage->learner == r->a->learner ? r->best_metric[DMC__METRIC_KL] : 0;
     if (!r->result->stopped) DMC_TRY(conclude(r));
-    memcpy(r->result->metric, r->note.metric, sizeof r->note.metric);
+    memcpy(r->result->metric, r->best_metric, sizeof r->best_metric);
     r->result->seconds = seconds_since(r->began);
     if (r->result->updates == 0 && r->result->end == DMC__END_STRIKES)
         return dmc__fail(DMC_EDIVERGED, "dmc_align_%s: %d collapses and not one good update: the starting weights are restored",

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "../align/metrics.h"
 #include "../train/adapter_file.h"
 #include "align_options.h"
 #include "handles.h"
@@ -20,6 +21,13 @@ static dmc_status make_reward(void *user, int32_t batch, int32_t want_gradient, 
         return dmc__reward_critic_create(a->critic->iql, a->ref.ctx->device, &a->critic_map, batch, a->row_discount,
                                          want_gradient, out);
     return dmc__fail(DMC_ESTATE, "dmc_align: there is no reward; give dmc_aligner_create a critic or call dmc_aligner_set_reward");
+}
+
+static dmc_status make_coherency(void *user, int32_t batch, dmc__reward *out)
+{
+    dmc_aligner *a = user;
+    return dmc__reward_callback_create(&a->ref.ctx->alloc, a->ref.ctx->device, &a->run->view, batch, 0, a->coherency,
+                                       a->coherency_user, out);
 }
 
 static void free_reward(void *user, dmc__reward *r)
@@ -54,7 +62,12 @@ static int32_t progress_hook(void *user, const dmc__align_note *n)
     dmc_aligner *a = user;
     const dmc_align_progress p = {.struct_size = sizeof p, .update = n->update, .updates = n->updates, .pass = n->pass,
                                   .stage = n->stage, .score = n->score, .best = n->best, .loss = n->loss, .kl = n->kl,
-                                  .reward = n->reward, .seconds = n->seconds};
+                                  .reward = n->reward, .seconds = n->seconds, .grad_norm = n->norm,
+                                  .loss_z = n->metric[DMC__METRIC_LOSS], .norm_ratio = n->metric[DMC__METRIC_NORM],
+                                  .lr_scale = n->lr_scale, .kl_foundation = n->metric[DMC__METRIC_KL],
+                                  .unlikely = n->metric[DMC__METRIC_UNLIKELY], .spread = n->metric[DMC__METRIC_SPREAD],
+                                  .entropy = n->metric[DMC__METRIC_ENTROPY], .coherency = n->metric[DMC__METRIC_COHERENCY],
+                                  .disagreement = n->metric[DMC__METRIC_DISAGREEMENT]};
     return a->progress ? a->progress(a->progress_user, &p) : 0;
 }
 
@@ -152,6 +165,16 @@ dmc_status dmc_aligner_set_score(dmc_aligner *a, dmc_score_fn fn, void *user)
     return DMC_OK;
 }
 
+dmc_status dmc_aligner_set_coherency(dmc_aligner *a, dmc_reward_fn fn, void *user)
+{
+    DMC_NEED("dmc_aligner_set_coherency", a);
+    dmc__metrics_drop_rewards(a->run->metrics);
+    a->coherency = fn;
+    a->coherency_user = user;
+    a->run->hooks.make_coherency = fn ? make_coherency : NULL;
+    return DMC_OK;
+}
+
 dmc_status dmc_aligner_set_scores(dmc_aligner *a, dmc_scores_fn fn, void *user, int32_t n)
 {
     DMC_NEED("dmc_aligner_set_scores", a);
@@ -191,7 +214,11 @@ static dmc_status give_report(dmc_status status, const dmc__align_result *x, dmc
     if (!r) return status;
     const dmc_align_report all = {.struct_size = r->struct_size, .updates = x->updates, .rollbacks = x->rollbacks,
                                   .accepted = x->accepted, .before = x->before, .after = x->after, .before_se = x->before_se,
-                                  .after_se = x->after_se, .kl = x->kl, .seconds = x->seconds};
+                                  .after_se = x->after_se, .kl = x->kl, .seconds = x->seconds, .warnings = x->warnings,
+                                  .end = x->end, .unlikely = x->metric[DMC__METRIC_UNLIKELY],
+                                  .spread = x->metric[DMC__METRIC_SPREAD], .entropy = x->metric[DMC__METRIC_ENTROPY],
+                                  .coherency = x->metric[DMC__METRIC_COHERENCY],
+                                  .disagreement = x->metric[DMC__METRIC_DISAGREEMENT]};
     memcpy(r, &all, all.struct_size);
     return status;
 }

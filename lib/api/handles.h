@@ -46,6 +46,8 @@ struct dmc_aligner {
     void *score_user;
     dmc_scores_fn scores;
     void *scores_user;
+    dmc_reward_fn coherency;
+    void *coherency_user;
     dmc_progress_fn progress;
     void *progress_user;
 };

@@ -14,6 +14,7 @@ typedef struct dmc__reward {
      * r: host (batch). pessimistic: minimum of the twins instead of their mean (choosing, not differentiating).
      * dz: device (batch,T,cols) or NULL: set to d r_b / d z_b. */
     dmc_status (*eval)(void *self, const void *z, const void *cond, int32_t pessimistic, float *r, void *dz);
+    int32_t twins;                      /* 1: two critics, so `pessimistic` makes a difference */
 } dmc__reward;
 
 /* Linear maps from the model's normalised columns to the critic's: critic = model*scale + shift. */

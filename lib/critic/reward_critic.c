@@ -188,7 +188,7 @@ dmc_status dmc__reward_critic_create(const dmc__iql *q, dmc__device *d, const dm
     DMC_TRY_GOTO(status, dmc__qeval_create(q, d, (int32_t)eval_rows(s), want_gradient, &s->eval), fail);
     DMC_TRY_GOTO(status, take_memory(s, map), fail);
     DMC_TRY_GOTO(status, set_weights(s, discount), fail);
-    *out = (dmc__reward){.self = s, .batch = batch, .has_gradient = want_gradient, .eval = eval};
+    *out = (dmc__reward){.self = s, .batch = batch, .has_gradient = want_gradient, .eval = eval, .twins = 1};
     return DMC_OK;
 fail:
     destroy(s);

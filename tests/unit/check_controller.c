@@ -37,7 +37,7 @@ static void decide(story *s)
 
 static story begin(double score)
 {
-    story s = {.c = {.stages = 1, .passes = 1, .kl_limit = 0.05, .unlikely_warn = 0.1}};
+    story s = {.c = {.stages = 1, .passes = 1, .kl_limit = 0.05, .unlikely_warn = 0.1, .unlikely_limit = 0.5}};
     add(&s, DMC__EVENT_START)->score = score;
     return s;
 }

@@ -76,6 +76,16 @@ class Aligner(Handle):
         call = None if function is None else self._reward(function)
         self._set("reward", lib.dmc_aligner_set_reward, REWARD_FN, call, int(gradient))
 
+    def set_coherency(self, function: Optional[Callable[[Floats, Floats], Floats]]) -> None:
+        """function(z, obs) -> coherency (n,) of samples, whose mean every evaluation reports.
+
+        z and obs are as in set_reward. None: none.
+        """
+        call = None
+        if function is not None:
+            call = self._reward(lambda z, obs, want_grad: function(z, obs))
+        self._set("coherency", lib.dmc_aligner_set_coherency, REWARD_FN, call)
+
     def _reward(self, function: Reward) -> Callable[..., None]:
         s = self._sizes
         condition = s.obs_dim if self._planner else s.n_obs * s.obs_dim
