@@ -102,7 +102,8 @@ typedef struct dmc_sequence_options {
     int32_t passes;         /* P, 1..10; default 2                                                         */
     int32_t cascade;        /* 1: train the cascade at the end; default 0                                  */
     int32_t reserved0;
-    const char *order;      /* comma-separated stages; default "rl,dpo,sft"                                */
+    const char *order;      /* comma-separated stages; default "rl,dpo,sft". "auto": that in the first pass, from the second on
+                               each time the stage that gained most per second when it ran last            */
 } dmc_sequence_options;
 
 /* One line of a running alignment. */
@@ -183,6 +184,10 @@ DMC_API dmc_status dmc_aligner_set_coherency(dmc_aligner *a, dmc_reward_fn fn, v
 /* In place of dmc_aligner_set_score; n = episodes, at least 2. NULL fn: as if there were none. */
 DMC_API dmc_status dmc_aligner_set_scores(dmc_aligner *a, dmc_scores_fn fn, void *user, int32_t n);
 DMC_API dmc_status dmc_aligner_set_progress(dmc_aligner *a, dmc_progress_fn fn, void *user);
+
+/* From now on every evaluation, every decision and why is appended to this file, a JSON object per line (docs/formats.md). NULL: no
+ * more. A line that cannot be written ends the method. */
+DMC_API dmc_status dmc_aligner_set_ledger(dmc_aligner *a, const char *path);
 
 /* The methods; options NULL = defaults, report may be NULL (else set report->struct_size). Each starts from the
  * aligner's present adapter. Errors: DMC_ERANGE / DMC_EINVAL (options), DMC_ESTATE (no reward), DMC_ENUMERIC,

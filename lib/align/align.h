@@ -49,6 +49,7 @@ typedef struct dmc__align_record {
     const dmc__ledger_row *row;
     const dmc__decision *decision;
     uint64_t after, best;
+    size_t at;                   /* number of the row in its run */
 } dmc__align_record;
 
 /* The owner (lib/api) supplies these. */

@@ -28,18 +28,24 @@ static dmc_status run_sft(dmc__align *a, const dmc__sequence_config *c, dmc__ali
 
 static const struct { const char *name; stage_fn run; } stages[] = {{"rl", run_rl}, {"dpo", run_dpo}, {"sft", run_sft}};
 
+/* The paper's order in the first pass, then what gained most per second. */
+static int32_t is_automatic(const char *order)
+{
+    return strcmp(order, "auto") == 0;
+}
+
 /* "rl,dpo,sft" -> functions. */
 static dmc_status parse_order(const char *order, stage_fn *list, int32_t *n)
 {
-    const char *p = order;
+    const char *p = is_automatic(order) ? "rl,dpo,sft" : order;
     *n = 0;
     while (*p) {
         const size_t length = strcspn(p, ",");
         size_t i = 0;
         while (i < 3 && (strlen(stages[i].name) != length || strncmp(stages[i].name, p, length) != 0)) i++;
         if (i == 3)
-            return dmc__fail(DMC_EKEY, "dmc_align_sequence: order = \"%s\": \"%.*s\" is not one of rl, dpo, sft", order,
-                             (int)length, p);
+            return dmc__fail(DMC_EKEY, "dmc_align_sequence: order = \"%s\": \"%.*s\" is not one of rl, dpo, sft, nor is it all auto",
+                             order, (int)length, p);
         if (*n == MAX_STAGES)
             return dmc__fail(DMC_ERANGE, "dmc_align_sequence: order = \"%s\" has more than %d stages", order, MAX_STAGES);
         list[(*n)++] = stages[i].run;
@@ -89,7 +95,7 @@ dmc_status dmc__sequence_run(dmc__align *a, const dmc__sequence_config *c, dmc__
     DMC_TRY(parse_order(c->order, list, &n));
     *result = (dmc__align_result){0};
     a->n_rows = 0;
-    a->control = (dmc__control){.stages = n, .passes = c->passes};
+    a->control = (dmc__control){.stages = n, .passes = c->passes, .automatic = is_automatic(c->order)};
     dmc_status status = run_stages(a, c, list, result);
     a->control = (dmc__control){.stages = 1, .passes = 1};
     a->place = 0;

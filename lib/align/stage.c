@@ -118,6 +118,7 @@ static dmc_status tell(run *r)
     const dmc__align *a = r->a;
     dmc__align_record record = {.stage = r->stage->name, .control = &r->control, .row = &r->row, .decision = &r->d};
     if (!a->hooks.record) return DMC_OK;
+    record.at = a->n_rows - 1;
     record.best = dmc__hash(r->best, r->n * sizeof *r->best);
     DMC_TRY(weights_hash(r, &record.after));
     return a->hooks.record(a->hooks.user, &record);

@@ -5,6 +5,7 @@
 
 #include "../align/metrics.h"
 #include "../train/adapter_file.h"
+#include "../train/ledger.h"
 #include "align_options.h"
 #include "handles.h"
 #include "reward_callback.h"
@@ -69,6 +70,12 @@ static int32_t progress_hook(void *user, const dmc__align_note *n)
                                   .entropy = n->metric[DMC__METRIC_ENTROPY], .coherency = n->metric[DMC__METRIC_COHERENCY],
                                   .disagreement = n->metric[DMC__METRIC_DISAGREEMENT]};
     return a->progress ? a->progress(a->progress_user, &p) : 0;
+}
+
+static dmc_status record_hook(void *user, const dmc__align_record *r)
+{
+    dmc_aligner *a = user;
+    return dmc__ledger_append(&a->ref.ctx->alloc, a->ledger, r);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------- */
@@ -140,6 +147,7 @@ void dmc_aligner_destroy(dmc_aligner *a)
     if (!a) return;
     dmc__context_ref ref = a->ref;
     dmc__align_destroy(a->run);
+    dmc__str_free(&ref.ctx->alloc, a->ledger);
     DMC_FREE(&ref.ctx->alloc, a->map, a->map_elems);
     DMC_FREE(&ref.ctx->alloc, a, 1);
     dmc__context_release(&ref);
@@ -192,6 +200,17 @@ dmc_status dmc_aligner_set_progress(dmc_aligner *a, dmc_progress_fn fn, void *us
     DMC_NEED("dmc_aligner_set_progress", a);
     a->progress = fn;
     a->progress_user = user;
+    return DMC_OK;
+}
+
+dmc_status dmc_aligner_set_ledger(dmc_aligner *a, const char *path)
+{
+    char *copy = NULL;
+    DMC_NEED("dmc_aligner_set_ledger", a);
+    if (path) DMC_TRY(dmc__str_dup(&a->ref.ctx->alloc, path, &copy));
+    dmc__str_free(&a->ref.ctx->alloc, a->ledger);
+    a->ledger = copy;
+    a->run->hooks.record = copy ? record_hook : NULL;
     return DMC_OK;
 }
 

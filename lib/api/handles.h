@@ -46,6 +46,7 @@ struct dmc_aligner {
     void *score_user;
     dmc_scores_fn scores;
     void *scores_user;
+    char *ledger;                /* path, or NULL */
     dmc_reward_fn coherency;
     void *coherency_user;
     dmc_progress_fn progress;

@@ -185,6 +185,7 @@ static dmc_status read_adapter(dmc__align *a, const dmc__tensor_file *f)
     const dmc_status status = dmc__learner_lora(a->learner) ? read_factors(a, f) : read_weights(a, f);
     dmc__cascade_destroy(a->alloc, status < 0 ? cascade : a->cascade);
     if (status >= 0) a->cascade = cascade;
+    a->moved = 1;
     return status;
 }
 

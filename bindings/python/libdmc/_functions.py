@@ -142,6 +142,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "dmc_aligner_set_score": (STATUS, HANDLE, rec.SCORE_FN, c_void_p),
     "dmc_aligner_set_coherency": (STATUS, HANDLE, rec.REWARD_FN, c_void_p),
     "dmc_aligner_set_scores": (STATUS, HANDLE, rec.SCORES_FN, c_void_p, INT),
+    "dmc_aligner_set_ledger": (STATUS, HANDLE, TEXT),
     "dmc_aligner_set_progress": (STATUS, HANDLE, rec.PROGRESS_FN, c_void_p),
     "dmc_align_rl": (STATUS, HANDLE, OPTIONS, POINTER(rec.AlignReport)),
     "dmc_align_dpo": (STATUS, HANDLE, OPTIONS, POINTER(rec.AlignReport)),

@@ -147,6 +147,10 @@ class Aligner(Handle):
 
         self._set("progress", lib.dmc_aligner_set_progress, PROGRESS_FN, call)
 
+    def set_ledger(self, file: Optional[Path]) -> None:
+        """Append every evaluation and decision to this file, a JSON object per line; None: no more."""
+        self._call(lib.dmc_aligner_set_ledger, None if file is None else path(file))
+
     def _set(self, name: str, setter: Any, prototype: Any, call: Any, *more: int) -> None:
         """Give C a callback, or NULL for None; then let go of the one before."""
         callback = prototype() if call is None else self._guard.wrap(prototype, call)
