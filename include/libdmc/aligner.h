@@ -210,6 +210,15 @@ DMC_API DMC_NODISCARD dmc_status dmc_aligner_publish(const dmc_aligner *a, dmc_m
 DMC_API DMC_NODISCARD dmc_status dmc_aligner_save(const dmc_aligner *a, const char *path);
 DMC_API DMC_NODISCARD dmc_status dmc_aligner_load(dmc_aligner *a, const char *path);
 
+/* All that a run needs to go on: adapter, optimiser, draws, best weights and scores, position in stage, pass and ledger. To be
+ * called from a progress callback, after a call that returned DMC_STOPPED, or between two calls. */
+DMC_API DMC_NODISCARD dmc_status dmc_aligner_checkpoint(dmc_aligner *a, const char *path);
+/* Into an aligner made with the same arguments and callbacks. If a method was running, the next call must be of the same method
+ * with the same options; it goes on where the checkpoint was taken, to the same weights, bit for bit, as if it had not been
+ * interrupted. A method that keeps no record of what it holds in the middle of a stage is taken up at the start of that stage,
+ * which comes to the same weights; a cascade too, and one that was there before it is then not part of the checkpoint. */
+DMC_API DMC_NODISCARD dmc_status dmc_aligner_resume(dmc_aligner *a, const char *path);
+
 #ifdef __cplusplus
 }
 #endif

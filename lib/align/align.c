@@ -1,6 +1,7 @@
 /* align.c — making an aligner, and the small things every method asks it for. */
 #include "cascade.h"
 #include "metrics.h"
+#include "pause.h"
 
 #include <math.h>
 #include <string.h>
@@ -78,6 +79,21 @@ fail:
     return status;
 }
 
+static void forget_pause(dmc__align *a)
+{
+    if (a->pause) dmc__pause_free(a->alloc, a->pause);
+    DMC_FREE(a->alloc, a->pause, 1);
+    a->pause = NULL;
+    a->resuming = 0;
+}
+
+void dmc__align_set_pause(dmc__align *a, struct dmc__pause *p)
+{
+    forget_pause(a);
+    a->pause = p;
+    a->resuming = p->method[0] != '\0';
+}
+
 void dmc__align_destroy(dmc__align *a)
 {
     if (!a) return;
@@ -86,6 +102,7 @@ void dmc__align_destroy(dmc__align *a)
     dmc__align_forget_scores(a);
     DMC_FREE(a->alloc, a->rows, a->room);
     dmc__metrics_destroy(a->metrics);
+    forget_pause(a);
     dmc__cascade_destroy(a->alloc, a->cascade);
     dmc__rollout_destroy(a->sample);
     dmc__learner_destroy(a->learner);
@@ -125,6 +142,8 @@ dmc__adamw_config dmc__align_adamw(const dmc__align *a)
 
 dmc_status dmc__align_need_reward(dmc__align *a)
 {
+    if (!a->resuming) forget_pause(a);
+    a->entry_draws = a->draws;
     return a->judge.self ? DMC_OK : a->hooks.make_reward(a->hooks.user, a->config.batch, 0, &a->judge);
 }
 
@@ -163,6 +182,7 @@ dmc_status dmc__align_forget(dmc__align *a)
     dmc__cascade_destroy(a->alloc, a->cascade);
     a->cascade = NULL;
     a->moved = 0;
+    forget_pause(a);
     return DMC_OK;
 }
 

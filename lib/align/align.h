@@ -100,6 +100,11 @@ typedef struct dmc__align {
     int32_t has_foundation;      /* the former is known */
     dmc__ledger_row *rows;       /* (room) of the running sequence or method */
     size_t n_rows, room;
+    struct dmc__stage_run *running; /* the driver's, while a stage runs; else NULL */
+    uint64_t entry_draws;        /* when the running method was entered */
+    dmc__align_result total;     /* of the running sequence, before the running stage */
+    struct dmc__pause *pause;    /* where the last run was stopped, or resumed from; NULL = nowhere */
+    int32_t resuming;            /* 1: the next method goes on from there */
 } dmc__align;
 
 dmc_status dmc__align_create(const dmc__allocator *a, dmc__device *d, const dmc__log *log, const dmc__net *net,
@@ -113,7 +118,8 @@ size_t dmc__align_dims(const dmc__align *a);  /* of one sample, not in-painted *
 uint64_t dmc__align_draw(dmc__align *a);
 /* Zeroed AdamW settings of the aligner at its present learning rate. */
 dmc__adamw_config dmc__align_adamw(const dmc__align *a);
-/* Make the judge if there is none (every stage does this first); drop it when the reward is about to change. */
+/* Every method begins with this, before it draws or copies anything: makes the judge if there is none. Drop it when the reward is
+ * about to change. */
 dmc_status dmc__align_need_reward(dmc__align *a);
 void dmc__align_drop_reward(dmc__align *a);
 /* Back to the foundation: adapter as initialised, no cascade. */
@@ -158,6 +164,10 @@ typedef struct dmc__stage {
     dmc_status (*load)(void *self, const double *state, size_t n);
 } dmc__stage;
 
+/* Go on from here with the next method, if one was running there; takes p over, in the place of what there was. */
+void dmc__align_set_pause(dmc__align *a, struct dmc__pause *p);
+/* Take the state of the running stage, or of the stop of the last one, into a->pause; where there is neither, of none. */
+dmc_status dmc__stage_pause(dmc__align *a);
 dmc_status dmc__stage_run(dmc__align *a, const dmc__stage *s, dmc__align_result *result);
 /* The score the driver uses: of the present weights. */
 dmc_status dmc__align_score(dmc__align *a, double *mean, double *se);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sequence.h"
+#include "pause.h"
 
 enum { MAX_STAGES = 8 };
 
@@ -44,8 +45,8 @@ static dmc_status parse_order(const char *order, stage_fn *list, int32_t *n)
         size_t i = 0;
         while (i < 3 && (strlen(stages[i].name) != length || strncmp(stages[i].name, p, length) != 0)) i++;
         if (i == 3)
-            return dmc__fail(DMC_EKEY, "dmc_align_sequence: order = \"%s\": \"%.*s\" is not one of rl, dpo, sft, nor is it all auto",
-                             order, (int)length, p);
+            return dmc__fail(DMC_EKEY, "dmc_align_sequence: order = \"%s\": \"%.*s\" is not one of rl, dpo, sft, nor auto", order,
+                             (int)length, p);
         if (*n == MAX_STAGES)
             return dmc__fail(DMC_ERANGE, "dmc_align_sequence: order = \"%s\" has more than %d stages", order, MAX_STAGES);
         list[(*n)++] = stages[i].run;
@@ -77,10 +78,12 @@ static void add_stage(dmc__align_result *total, const dmc__align_result *stage, 
 /* Stages as the controller calls them; one that diverged left its starting weights and does not end the sequence. */
 static dmc_status run_stages(dmc__align *a, const dmc__sequence_config *c, const stage_fn *list, dmc__align_result *total)
 {
-    dmc__align_result r = {.next = 0, .next_pass = 1};
-    for (int32_t first = 1; r.next >= 0 && !total->stopped; first = 0) {
+    const dmc__pause *p = a->resuming ? a->pause : NULL;
+    dmc__align_result r = {.next = p ? p->place : 0, .next_pass = p ? p->pass : 1};
+    for (int32_t first = !p || p->total.seconds == 0; r.next >= 0 && !total->stopped; first = 0) {
         a->place = r.next;
         a->pass = r.next_pass;
+        a->total = *total;
         const dmc_status status = list[a->place](a, c, &r);
         if (status < 0 && status != DMC_EDIVERGED) return status;
         add_stage(total, &r, first);
@@ -88,17 +91,24 @@ static dmc_status run_stages(dmc__align *a, const dmc__sequence_config *c, const
     return DMC_OK;
 }
 
+/* It comes after all passes and belongs to none. */
+static int32_t stopped_in_cascade(const dmc__align *a)
+{
+    return a->resuming && a->pause->pass == 0 && strcmp(a->pause->method, "cascade") == 0;
+}
+
 dmc_status dmc__sequence_run(dmc__align *a, const dmc__sequence_config *c, dmc__align_result *result)
 {
     stage_fn list[MAX_STAGES];
     int32_t n;
     DMC_TRY(parse_order(c->order, list, &n));
-    *result = (dmc__align_result){0};
-    a->n_rows = 0;
+    *result = a->resuming ? a->pause->total : (dmc__align_result){0};
+    if (!a->resuming) a->n_rows = 0;
     a->control = (dmc__control){.stages = n, .passes = c->passes, .automatic = is_automatic(c->order)};
-    dmc_status status = run_stages(a, c, list, result);
+    dmc_status status = stopped_in_cascade(a) ? DMC_OK : run_stages(a, c, list, result);
     a->control = (dmc__control){.stages = 1, .passes = 1};
     a->place = 0;
+    a->total = *result;
     a->pass = 0;
     if (status >= 0 && c->cascade && !result->stopped) {
         dmc__align_result r;

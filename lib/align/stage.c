@@ -4,27 +4,29 @@
  * back to exactly those, warns, ends. A stage can only end with weights that scored at least as well as it began with.
  */
 #include "metrics.h"
+#include "pause.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../base/clock.h"
 #include "../base/hash.h"
-#include "watch.h"
 
-typedef struct run {
+typedef struct dmc__stage_run {
     dmc__align *a;
     const dmc__stage *stage;
     dmc__align_result *result;
     dmc__control control;
     float *best, *now;           /* what learns: at the best score; staging */
-    size_t n;
+    float *start;                /* (n_start) the adapter as it was when the stage began */
+    size_t n, n_start;
     dmc__scores best_scores, scores;
     double best_metric[DMC__METRICS];
     dmc__watch watch;
     dmc__decision d;             /* the last */
     dmc__ledger_row row;         /* what the last measurement found */
-    int32_t update;              /* updates begun */
+    int32_t update, resumed;     /* updates begun; 1: goes on from a checkpoint */
     int64_t began;
     dmc__align_note note;
 } run;
@@ -212,14 +214,19 @@ static int32_t report(run *r)
 static dmc_status allocate(run *r)
 {
     r->n = dmc__learner_elems(r->stage->learner);
+    r->n_start = dmc__learner_elems(r->a->learner);
     DMC_TRY(DMC_NEW(r->a->alloc, r->n, &r->best));
-    return DMC_NEW(r->a->alloc, r->n, &r->now);
+    DMC_TRY(DMC_NEW(r->a->alloc, r->n, &r->now));
+    DMC_TRY(DMC_NEW(r->a->alloc, r->n_start, &r->start));
+    DMC_TRY(dmc__learner_get(r->stage->learner, r->best));
+    return dmc__learner_get(r->a->learner, r->start);
 }
 
 static void run_free(run *r)
 {
     DMC_FREE(r->a->alloc, r->best, r->n);
     DMC_FREE(r->a->alloc, r->now, r->n);
+    DMC_FREE(r->a->alloc, r->start, r->n_start);
     dmc__scores_free(r->a->alloc, &r->best_scores);
     dmc__scores_free(r->a->alloc, &r->scores);
 }
@@ -251,15 +258,21 @@ static int32_t begins_pass(const dmc__align *a)
     return a->n_rows == 0 || a->rows[a->n_rows - 1].pass != a->pass;
 }
 
+/* The rows of a stage that is begun anew. */
+static void drop_stage(dmc__align *a)
+{
+    while (a->n_rows > 0 && a->rows[--a->n_rows].event != DMC__EVENT_START) {}
+}
+
 static dmc_status start(run *r)
 {
     dmc__align *a = r->a;
-    DMC_TRY(dmc__learner_get(r->stage->learner, r->best));
     DMC_TRY(dmc__learner_reset_moments(r->stage->learner));
     DMC_TRY(measure(r, DMC__EVENT_START));
     DMC_TRY(know_foundation(r));
     r->row.foundation = a->foundation_scores.mean;
     if (a->pass == 0) a->n_rows = 0;
+    if (r->resumed) drop_stage(a);
     if (begins_pass(a)) DMC_TRY(dmc__scores_copy(a->alloc, &r->scores, &a->pass_scores));
     DMC_TRY(dmc__scores_copy(a->alloc, &r->scores, &r->best_scores));
     memcpy(r->best_metric, r->row.metric, sizeof r->best_metric);
@@ -267,6 +280,55 @@ static dmc_status start(run *r)
     r->result->before_se = r->scores.se;
     a->lr_scale = 1;
     return settle(r);
+}
+
+/* A run can only go on as what it was. */
+static dmc_status check_pause(const run *r)
+{
+    const dmc__pause *p = r->a->pause;
+    if (strcmp(p->method, r->stage->name) != 0 || p->updates != r->stage->updates || p->pass != r->a->pass ||
+        p->place != r->a->place)
+        return dmc__fail(DMC_ESTATE, "dmc_align_%s: the checkpoint is of %s of %d updates, pass %d, this is %s of %d in %d",
+                         r->stage->name, p->method, p->updates, p->pass, r->stage->name, r->stage->updates, r->a->pass);
+    if (p->update == 0 || (r->stage->load && p->n == r->n)) return DMC_OK;
+    return dmc__fail(DMC_ESHAPE, "dmc_align_%s: the checkpoint has %zu weights that learn, the aligner %zu", r->stage->name, p->n,
+                     r->n);
+}
+
+static void take_note(run *r, const dmc__pause *p)
+{
+    r->note.update = p->update;
+    r->note.loss = p->loss;
+    r->note.kl = p->kl;
+    r->note.reward = p->reward;
+    r->note.norm = p->norm;
+    r->note.score = p->score;
+    r->note.best = p->best_scores.mean;
+    r->note.lr_scale = p->lr_scale;
+    memcpy(r->note.metric, p->metric, sizeof p->metric);
+}
+
+/* In the middle of the stage: the method was made from what the stage began with, now it learns what it knew. */
+static dmc_status go_on(run *r)
+{
+    dmc__align *a = r->a;
+    const dmc__pause *p = a->pause;
+    DMC_TRY(r->stage->load(r->stage->self, p->state, p->n_state));
+    DMC_TRY(dmc__learner_set(r->stage->learner, p->now));
+    DMC_TRY(dmc__learner_set_state(r->stage->learner, p->moments, NULL, p->step));
+    memcpy(r->best, p->best, r->n * sizeof *r->best);
+    memcpy(r->best_metric, p->best_metric, sizeof r->best_metric);
+    DMC_TRY(dmc__scores_copy(a->alloc, &p->best_scores, &r->best_scores));
+    take_note(r, p);
+    r->watch = p->watch;
+    *r->result = p->result;
+    r->update = p->update;
+    r->began -= (int64_t)(p->seconds * 1e9);
+    a->draws = p->draws;
+    a->lr_scale = p->lr_scale;
+    r->d = dmc__control_decide(&r->control, a->rows, a->n_rows);
+    r->d.end = DMC__END_NOT;
+    return DMC_OK;
 }
 
 static dmc_status begin(run *r)
@@ -277,8 +339,70 @@ static dmc_status begin(run *r)
                                 .reward = NAN, .norm = NAN, .lr_scale = 1};
     for (int32_t i = 0; i < DMC__METRICS; i++) r->note.metric[i] = NAN;
     DMC_TRY(allocate(r));
-    return start(r);
+    if (!r->a->resuming) return start(r);
+    DMC_TRY(check_pause(r));
+    r->a->resuming = 0;
+    r->resumed = 1;
+    return r->a->pause->update > 0 ? go_on(r) : start(r);
 }
+
+/* ---- a stop ----------------------------------------------------------------------------------------- */
+
+/* The middle of the stage: what the driver and the method know. */
+static dmc_status take_middle(const run *r, dmc__pause *p)
+{
+    const dmc__align *a = r->a;
+    p->n = r->n;
+    p->n_state = r->stage->state_size ? r->stage->state_size(r->stage->self) : 0;
+    DMC_TRY(DMC_NEW(a->alloc, r->n, &p->now));
+    DMC_TRY(DMC_NEW(a->alloc, r->n, &p->best));
+    DMC_TRY(DMC_NEW(a->alloc, 2 * r->n, &p->moments));
+    DMC_TRY(DMC_NEW(a->alloc, p->n_state, &p->state));
+    DMC_TRY(r->stage->save(r->stage->self, p->state));
+    DMC_TRY(dmc__learner_get(r->stage->learner, p->now));
+    DMC_TRY(dmc__learner_get_state(r->stage->learner, p->moments, NULL, &p->step));
+    memcpy(p->best, r->best, r->n * sizeof *p->best);
+    memcpy(p->metric, r->note.metric, sizeof p->metric);
+    memcpy(p->best_metric, r->best_metric, sizeof p->best_metric);
+    p->update = r->update;
+    p->draws = a->draws;
+    p->seconds = seconds_since(r->began);
+    p->lr_scale = a->lr_scale;
+    p->loss = r->note.loss;
+    p->kl = r->note.kl;
+    p->reward = r->note.reward;
+    p->norm = r->note.norm;
+    p->score = r->note.score;
+    p->watch = r->watch;
+    p->result = *r->result;
+    p->result.stopped = 0;
+    return dmc__scores_copy(a->alloc, &r->best_scores, &p->best_scores);
+}
+
+static dmc_status take_pause(const run *r, dmc__pause *p)
+{
+    const dmc__align *a = r->a;
+    snprintf(p->method, sizeof p->method, "%s", r->stage->name);
+    p->pass = a->pass;
+    p->place = a->place;
+    p->updates = r->stage->updates;
+    p->total = a->total;
+    p->entry = a->entry_draws;
+    p->n_start = r->n_start;
+    DMC_TRY(DMC_NEW(a->alloc, r->n_start, &p->start));
+    memcpy(p->start, r->start, r->n_start * sizeof *p->start);
+    return r->stage->save && r->stage->learner == a->learner ? take_middle(r, p) : DMC_OK;
+}
+
+dmc_status dmc__stage_pause(dmc__align *a)
+{
+    if (!a->pause) DMC_TRY(DMC_NEW(a->alloc, 1, &a->pause));
+    else if (!a->running) return DMC_OK;
+    dmc__pause_free(a->alloc, a->pause);
+    return a->running ? take_pause(a->running, a->pause) : DMC_OK;
+}
+
+/* ---- the end of a stage ----------------------------------------------------------------------------- */
 
 /* The last row: what the stage leaves. */
 static dmc_status conclude(run *r)
@@ -321,7 +445,7 @@ static dmc_status train(run *r)
         DMC_TRY(advance(r));
         if (report(r) == 0) continue;
         r->result->stopped = 1;
-        break;
+        return dmc__stage_pause(r->a);
     }
     return DMC_OK;
 }
@@ -332,7 +456,9 @@ dmc_status dmc__stage_run(dmc__align *a, const dmc__stage *s, dmc__align_result 
     *result = (dmc__align_result){.next = -1};
     dmc_status status = begin(&r);
     a->moved = 1;
+    a->running = &r;
     if (status >= 0) status = train(&r);
+    a->running = NULL;
     if (status >= 0) status = finish(&r);
     else if (r.best && dmc__learner_set(s->learner, r.best) < 0)
         dmc__log_line(a->log, DMC__LOG_ERROR, "%s: the starting weights could not be restored", s->name);

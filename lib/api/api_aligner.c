@@ -6,6 +6,7 @@
 #include "../align/metrics.h"
 #include "../train/adapter_file.h"
 #include "../train/ledger.h"
+#include "../train/pause_file.h"
 #include "align_options.h"
 #include "handles.h"
 #include "reward_callback.h"
@@ -329,4 +330,18 @@ dmc_status dmc_aligner_load(dmc_aligner *a, const char *path)
     DMC_NEED("dmc_aligner_load", a);
     DMC_NEED("dmc_aligner_load", path);
     return dmc__adapter_load(a->run, path);
+}
+
+dmc_status dmc_aligner_checkpoint(dmc_aligner *a, const char *path)
+{
+    DMC_NEED("dmc_aligner_checkpoint", a);
+    DMC_NEED("dmc_aligner_checkpoint", path);
+    return dmc__pause_save(a->run, path);
+}
+
+dmc_status dmc_aligner_resume(dmc_aligner *a, const char *path)
+{
+    DMC_NEED("dmc_aligner_resume", a);
+    DMC_NEED("dmc_aligner_resume", path);
+    return dmc__pause_load(a->run, path);
 }

@@ -151,6 +151,8 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "dmc_align_sequence": (STATUS, HANDLE, *5 * [OPTIONS], POINTER(rec.AlignReport)),
     "dmc_aligner_reset": (STATUS, HANDLE),
     "dmc_aligner_publish": (STATUS, HANDLE, OUT),
+    "dmc_aligner_checkpoint": (STATUS, HANDLE, TEXT),
+    "dmc_aligner_resume": (STATUS, HANDLE, TEXT),
     "dmc_aligner_save": (STATUS, HANDLE, TEXT),
     "dmc_aligner_load": (STATUS, HANDLE, TEXT),
     # env.h

@@ -219,3 +219,11 @@ class Aligner(Handle):
     def load(self, file: Path) -> None:
         """Read an adapter made for the same foundation."""
         self._call(lib.dmc_aligner_load, path(file))
+
+    def checkpoint(self, file: Path) -> None:
+        """Write all that a run needs to go on, after a stop or between two methods."""
+        self._call(lib.dmc_aligner_checkpoint, path(file))
+
+    def resume(self, file: Path) -> None:
+        """Read a checkpoint; the next call, of the same method, goes on where it was taken."""
+        self._call(lib.dmc_aligner_resume, path(file))
