@@ -105,6 +105,7 @@ void dmc__align_destroy(dmc__align *a)
     forget_pause(a);
     dmc__cascade_destroy(a->alloc, a->cascade);
     dmc__rollout_destroy(a->sample);
+    if (a->learner) DMC_FREE(a->alloc, a->entry, dmc__learner_elems(a->learner));
     dmc__learner_destroy(a->learner);
     DMC_FREE(a->alloc, a->cond, n * (size_t)dmc__view_cond(&a->view));
     DMC_FREE(a->alloc, a->mask, n * e);
@@ -144,6 +145,9 @@ dmc_status dmc__align_need_reward(dmc__align *a)
 {
     if (!a->resuming) forget_pause(a);
     a->entry_draws = a->draws;
+    a->parts = 0;
+    if (!a->entry) DMC_TRY(DMC_NEW(a->alloc, dmc__learner_elems(a->learner), &a->entry));
+    DMC_TRY(dmc__learner_get(a->learner, a->entry));
     return a->judge.self ? DMC_OK : a->hooks.make_reward(a->hooks.user, a->config.batch, 0, &a->judge);
 }
 

@@ -94,14 +94,16 @@ typedef struct dmc__align {
     struct dmc__cascade *cascade;/* NULL until trained */
     struct dmc__metrics *metrics;/* NULL until measured */
     int32_t moved;               /* 1: the weights may differ from the foundation's */
-    int32_t place;               /* of the running stage in a sequence's order */
+    int32_t place, turn;         /* of the running stage in a sequence's order; stages before it */
     dmc__control control;        /* stages, passes, automatic: of the running sequence, else 1, 1, 0 */
     dmc__scores foundation_scores, pass_scores; /* by the present score; at the start of the pass */
     int32_t has_foundation;      /* the former is known */
     dmc__ledger_row *rows;       /* (room) of the running sequence or method */
     size_t n_rows, room;
     struct dmc__stage_run *running; /* the driver's, while a stage runs; else NULL */
-    uint64_t entry_draws;        /* when the running method was entered */
+    uint64_t entry_draws;        /* when the running method was entered, with: */
+    float *entry;                /* the adapter then */
+    int32_t entry_updates, parts;/* updates of the first run of its stage; runs so far */
     dmc__align_result total;     /* of the running sequence, before the running stage */
     struct dmc__pause *pause;    /* where the last run was stopped, or resumed from; NULL = nowhere */
     int32_t resuming;            /* 1: the next method goes on from there */
@@ -152,6 +154,8 @@ typedef struct dmc__stage {
     dmc_status (*update)(void *self, int32_t u, dmc__align_note *note);
     /* After a roll-back: tighten the constraint. May be NULL. */
     void (*tighten)(void *self);
+    /* Two evaluations in a row had no new best (then they are counted anew): let more of the model learn. May be NULL. */
+    void (*plateau)(void *self);
     /* What learns in this stage (the aligner's adapter, or the cascade's weights). */
     dmc__learner *learner;
     /* A warning: constraint x 1.5. May be NULL. */

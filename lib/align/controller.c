@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-enum { STRIKES = 3, BAD_SCORES = 2, LOUD_UPDATES = 2, WINDOW = 5, NO_BEST = 3, LEAST_EVALUATIONS = 3 };
+enum { STRIKES = 3, BAD_SCORES = 2, LOUD_UPDATES = 2, WINDOW = 5, NO_BEST = 3, FLAT = 2, LEAST_EVALUATIONS = 3 };
 
 static const double loud_loss = 8, loud_norm = 20, kl_factor = 5, spread_least = 0.05,
                     disagreement_most = 3, lr_least = 1.0 / 16;
@@ -16,7 +16,7 @@ typedef struct trace {
     double last, lr_scale;       /* score before; rate */
     int32_t scores, since_best;  /* in a row: evaluations since then, without a new best */
     int32_t bad, loud, loud_at;  /* in a row: fallen scores, loud losses; update of the last of those */
-    int32_t strikes;
+    int32_t strikes, flat;       /* in a row: evaluations without a new best since the last plateau */
 } trace;
 
 static trace begin(const dmc__ledger_row *start)
@@ -74,7 +74,7 @@ static int32_t warning(const dmc__control *c, const dmc__ledger_row *r)
 
 static void strike(trace *t, dmc__decision *d, int32_t why, int32_t last)
 {
-    t->bad = t->loud = t->scores = t->since_best = 0;
+    t->bad = t->loud = t->scores = t->since_best = t->flat = 0;
     t->strikes++;
     t->lr_scale = fmax(t->lr_scale / 2, lr_least);
     t->last = t->best;
@@ -143,6 +143,9 @@ static dmc__decision on_score(const dmc__control *c, trace *t, const dmc__ledger
     d.warn = d.why != DMC__WHY_NOTHING;
     if (d.best) t->best = r->score;
     t->since_best = d.best ? 0 : t->since_best + 1;
+    t->flat = d.best ? 0 : t->flat + 1;
+    d.plateau = t->flat >= FLAT;
+    if (d.plateau) t->flat = 0;
     remember(t, r->score);
     if (r->update >= r->updates) d.end = DMC__END_BUDGET;
     if (c->converge && has_converged(t, r)) d.end = DMC__END_CONVERGED;
@@ -159,13 +162,25 @@ static size_t start_of(const dmc__ledger_row *row, size_t i)
 
 /* ---- what comes after a stage ----------------------------------------------------------------------- */
 
-/* Gain per second of the last run of a stage; *when: its row. */
+/* Gain per second of the turn that ends in row `end`, all its parts. */
+static double rate_of_turn(const dmc__ledger_row *row, size_t end)
+{
+    double seconds = 0;
+    size_t first = end;
+    for (size_t i = end + 1; i-- > 0 && row[i].turn == row[end].turn;) {
+        if (row[i].event == DMC__EVENT_END) seconds += row[i].seconds;
+        first = i;
+    }
+    return (row[end].score - row[first].score) / fmax(seconds, 1e-6);
+}
+
+/* Of the last turn of a stage; *when: its row. */
 static double rate_of(const dmc__ledger_row *row, size_t n, int32_t stage, size_t *when)
 {
     for (size_t i = n; i-- > 0;) {
         if (row[i].event != DMC__EVENT_END || row[i].stage != stage) continue;
         *when = i;
-        return (row[i].score - row[start_of(row, i)].score) / fmax(row[i].seconds, 1e-6);
+        return rate_of_turn(row, i);
     }
     *when = 0;
     return 0;
@@ -192,10 +207,15 @@ static int32_t best_arm(const dmc__control *c, const dmc__ledger_row *row, size_
     return most > 0 ? fastest : oldest;
 }
 
+/* Turns of a pass that came to an end. */
 static int32_t ends_in_pass(const dmc__ledger_row *row, size_t n, int32_t pass)
 {
-    int32_t count = 0;
-    for (size_t i = 0; i < n; i++) count += row[i].event == DMC__EVENT_END && row[i].pass == pass;
+    int32_t count = 0, last = -1;
+    for (size_t i = 0; i < n; i++) {
+        if (row[i].event != DMC__EVENT_END || row[i].pass != pass) continue;
+        count += row[i].turn != last;
+        last = row[i].turn;
+    }
     return count;
 }
 

@@ -37,6 +37,7 @@ typedef struct dmc__ledger_row {
     int32_t pass;              /* from 1; 0 of a method alone                                            */
     int32_t update, updates;   /* done, at most                                                          */
     int32_t finite;            /* 0: the update or the score was not                                     */
+    int32_t turn;              /* number of the stage in its sequence, however often it was run in parts */
     double score, se;          /* J; NaN of an update                                                    */
     double foundation;         /* J of the foundation                                                    */
     double diff, diff_se;      /* EVALUATION: J - J of the best, paired. END: J - J at the start of the pass */
@@ -81,6 +82,7 @@ typedef struct dmc__decision {
     int32_t strikes;           /* of this stage so far                                                   */
     int32_t end;               /* DMC__END_* of the stage                                                */
     int32_t accept;            /* with end: the present weights stay; else the best ones come back       */
+    int32_t plateau;           /* two evaluations in a row had no new best: let more of the model learn  */
     int32_t next;              /* after END: the stage to run; -1 = stop                                 */
     int32_t pass;              /* of that                                                                */
     double lr_scale;           /* from now on                                                            */

@@ -89,7 +89,7 @@ static void put_result(tape *t, dmc__align_result *r)
 
 static void put_row(tape *t, dmc__ledger_row *r)
 {
-    int32_t *const whole[] = {&r->event, &r->stage, &r->pass, &r->update, &r->updates, &r->finite};
+    int32_t *const whole[] = {&r->event, &r->stage, &r->turn, &r->pass, &r->update, &r->updates, &r->finite};
     double *const real[] = {&r->score, &r->se, &r->foundation, &r->diff, &r->diff_se, &r->seconds};
     put_ints(t, whole, sizeof whole / sizeof *whole);
     for (size_t i = 0; i < sizeof real / sizeof *real; i++) put_real(t, real[i]);
@@ -150,7 +150,7 @@ static void put_method(tape *t, char method[16])
 
 static void put_pause(tape *t, dmc__pause *p)
 {
-    int32_t *const whole[] = {&p->pass, &p->place, &p->updates, &p->update};
+    int32_t *const whole[] = {&p->pass, &p->place, &p->turn, &p->updates, &p->update};
     double *const real[] = {&p->seconds, &p->lr_scale, &p->loss, &p->kl, &p->reward, &p->norm, &p->score, &p->watch.seen};
     uint64_t step = (uint64_t)p->step;
     put_method(t, p->method);

@@ -8,7 +8,7 @@
 
 typedef struct dmc__pause {
     char method[16];             /* the stage that was running; "" = none was */
-    int32_t pass, place, updates;
+    int32_t pass, place, turn, updates;
     int32_t update;              /* updates begun; 0 = the stage is begun anew */
     uint64_t entry, draws;       /* draws when the method was entered, and at the stop */
     int64_t step;                /* of the optimiser */
@@ -19,7 +19,7 @@ typedef struct dmc__pause {
     dmc__align_result result, total; /* of the stage; of the sequence before it */
     dmc__scores best_scores;
     size_t n_start, n, n_state;  /* of the adapter; of what learns and of the method's own, 0 where the stage is begun anew */
-    float *start;                /* (n_start) the adapter the stage began with */
+    float *start;                /* (n_start) the adapter the method began with */
     float *now, *best, *moments; /* (n) (n) (2n) */
     double *state;               /* (n_state) */
 } dmc__pause;

@@ -80,10 +80,12 @@ static dmc_status run_stages(dmc__align *a, const dmc__sequence_config *c, const
 {
     const dmc__pause *p = a->resuming ? a->pause : NULL;
     dmc__align_result r = {.next = p ? p->place : 0, .next_pass = p ? p->pass : 1};
+    a->turn = p ? p->turn - 1 : 0;
     for (int32_t first = !p || p->total.seconds == 0; r.next >= 0 && !total->stopped; first = 0) {
         a->place = r.next;
         a->pass = r.next_pass;
         a->total = *total;
+        a->turn++;
         const dmc_status status = list[a->place](a, c, &r);
         if (status < 0 && status != DMC_EDIVERGED) return status;
         add_stage(total, &r, first);
@@ -107,7 +109,7 @@ dmc_status dmc__sequence_run(dmc__align *a, const dmc__sequence_config *c, dmc__
     a->control = (dmc__control){.stages = n, .passes = c->passes, .automatic = is_automatic(c->order)};
     dmc_status status = stopped_in_cascade(a) ? DMC_OK : run_stages(a, c, list, result);
     a->control = (dmc__control){.stages = 1, .passes = 1};
-    a->place = 0;
+    a->place = a->turn = 0;
     a->total = *result;
     a->pass = 0;
     if (status >= 0 && c->cascade && !result->stopped) {

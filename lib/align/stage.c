@@ -19,8 +19,7 @@ typedef struct dmc__stage_run {
     dmc__align_result *result;
     dmc__control control;
     float *best, *now;           /* what learns: at the best score; staging */
-    float *start;                /* (n_start) the adapter as it was when the stage began */
-    size_t n, n_start;
+    size_t n;
     dmc__scores best_scores, scores;
     double best_metric[DMC__METRICS];
     dmc__watch watch;
@@ -54,8 +53,8 @@ static dmc_status make_room(dmc__align *a)
 static dmc__ledger_row new_row(const run *r, int32_t event)
 {
     const dmc__align *a = r->a;
-    dmc__ledger_row row = {.event = event, .stage = a->place, .pass = a->pass, .update = r->update, .updates = r->stage->updates,
-                           .finite = 1, .score = NAN, .se = NAN, .diff = NAN, .diff_se = NAN,
+    dmc__ledger_row row = {.event = event, .stage = a->place, .turn = a->turn, .pass = a->pass, .update = r->update,
+                           .updates = r->stage->updates, .finite = 1, .score = NAN, .se = NAN, .diff = NAN, .diff_se = NAN,
                            .foundation = a->foundation_scores.mean, .seconds = seconds_since(r->began), .seed = a->config.seed,
                            .draws = a->draws};
     for (int32_t i = 0; i < DMC__METRICS; i++) row.metric[i] = NAN;
@@ -111,6 +110,7 @@ static dmc_status carry_out(run *r)
 {
     if (r->d.best) DMC_TRY(keep_best(r));
     if (r->d.warn) warn(r);
+    if (r->d.plateau && r->stage->plateau) r->stage->plateau(r->stage->self);
     if (r->d.roll_back) DMC_TRY(roll_back(r));
     return r->d.end && r->d.accept && !r->d.best ? accept(r) : DMC_OK;
 }
@@ -214,19 +214,15 @@ static int32_t report(run *r)
 static dmc_status allocate(run *r)
 {
     r->n = dmc__learner_elems(r->stage->learner);
-    r->n_start = dmc__learner_elems(r->a->learner);
     DMC_TRY(DMC_NEW(r->a->alloc, r->n, &r->best));
     DMC_TRY(DMC_NEW(r->a->alloc, r->n, &r->now));
-    DMC_TRY(DMC_NEW(r->a->alloc, r->n_start, &r->start));
-    DMC_TRY(dmc__learner_get(r->stage->learner, r->best));
-    return dmc__learner_get(r->a->learner, r->start);
+    return dmc__learner_get(r->stage->learner, r->best);
 }
 
 static void run_free(run *r)
 {
     DMC_FREE(r->a->alloc, r->best, r->n);
     DMC_FREE(r->a->alloc, r->now, r->n);
-    DMC_FREE(r->a->alloc, r->start, r->n_start);
     dmc__scores_free(r->a->alloc, &r->best_scores);
     dmc__scores_free(r->a->alloc, &r->scores);
 }
@@ -258,10 +254,10 @@ static int32_t begins_pass(const dmc__align *a)
     return a->n_rows == 0 || a->rows[a->n_rows - 1].pass != a->pass;
 }
 
-/* The rows of a stage that is begun anew. */
-static void drop_stage(dmc__align *a)
+/* The rows of a stage that is begun anew, in all its parts. */
+static void drop_turn(dmc__align *a)
 {
-    while (a->n_rows > 0 && a->rows[--a->n_rows].event != DMC__EVENT_START) {}
+    while (a->n_rows > 0 && a->rows[a->n_rows - 1].turn == a->turn) a->n_rows--;
 }
 
 static dmc_status start(run *r)
@@ -272,7 +268,7 @@ static dmc_status start(run *r)
     DMC_TRY(know_foundation(r));
     r->row.foundation = a->foundation_scores.mean;
     if (a->pass == 0) a->n_rows = 0;
-    if (r->resumed) drop_stage(a);
+    if (r->resumed) drop_turn(a);
     if (begins_pass(a)) DMC_TRY(dmc__scores_copy(a->alloc, &r->scores, &a->pass_scores));
     DMC_TRY(dmc__scores_copy(a->alloc, &r->scores, &r->best_scores));
     memcpy(r->best_metric, r->row.metric, sizeof r->best_metric);
@@ -339,6 +335,7 @@ static dmc_status begin(run *r)
                                 .reward = NAN, .norm = NAN, .lr_scale = 1};
     for (int32_t i = 0; i < DMC__METRICS; i++) r->note.metric[i] = NAN;
     DMC_TRY(allocate(r));
+    if (r->a->parts++ == 0) r->a->entry_updates = r->stage->updates;
     if (!r->a->resuming) return start(r);
     DMC_TRY(check_pause(r));
     r->a->resuming = 0;
@@ -385,13 +382,14 @@ static dmc_status take_pause(const run *r, dmc__pause *p)
     snprintf(p->method, sizeof p->method, "%s", r->stage->name);
     p->pass = a->pass;
     p->place = a->place;
-    p->updates = r->stage->updates;
+    p->turn = a->turn;
+    p->updates = a->entry_updates;
     p->total = a->total;
     p->entry = a->entry_draws;
-    p->n_start = r->n_start;
-    DMC_TRY(DMC_NEW(a->alloc, r->n_start, &p->start));
-    memcpy(p->start, r->start, r->n_start * sizeof *p->start);
-    return r->stage->save && r->stage->learner == a->learner ? take_middle(r, p) : DMC_OK;
+    p->n_start = dmc__learner_elems(a->learner);
+    DMC_TRY(DMC_NEW(a->alloc, p->n_start, &p->start));
+    memcpy(p->start, a->entry, p->n_start * sizeof *p->start);
+    return r->stage->save && r->stage->learner == a->learner && a->parts == 1 ? take_middle(r, p) : DMC_OK;
 }
 
 dmc_status dmc__stage_pause(dmc__align *a)

@@ -25,7 +25,7 @@ static const field row_fields[] = {
     F(dmc__ledger_row, updates, WHOLE), F(dmc__ledger_row, finite, WHOLE),     F(dmc__ledger_row, score, REAL),
     F(dmc__ledger_row, se, REAL),       F(dmc__ledger_row, foundation, REAL),  F(dmc__ledger_row, diff, REAL),
     F(dmc__ledger_row, diff_se, REAL),  F(dmc__ledger_row, seconds, REAL),     F(dmc__ledger_row, seed, HASH),
-    F(dmc__ledger_row, draws, HASH),    F(dmc__ledger_row, weights, HASH),
+    F(dmc__ledger_row, draws, HASH),    F(dmc__ledger_row, weights, HASH),     F(dmc__ledger_row, turn, WHOLE),
 };
 static const field control_fields[] = {
     F(dmc__control, converge, WHOLE),  F(dmc__control, accept, WHOLE),  F(dmc__control, stages, WHOLE),
@@ -37,7 +37,7 @@ static const field decision_fields[] = {
     F(dmc__decision, best, WHOLE),    F(dmc__decision, warn, WHOLE), F(dmc__decision, roll_back, WHOLE),
     F(dmc__decision, why, WHOLE),     F(dmc__decision, strikes, WHOLE), F(dmc__decision, end, WHOLE),
     F(dmc__decision, accept, WHOLE),  F(dmc__decision, next, WHOLE), F(dmc__decision, pass, WHOLE),
-    F(dmc__decision, lr_scale, REAL),
+    F(dmc__decision, plateau, WHOLE), F(dmc__decision, lr_scale, REAL),
 };
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))

@@ -1,4 +1,4 @@
-/* pause_file.c — an adapter file (adapter_file.h) with more tensors: "pause.start" the adapter the stage began with,
+/* pause_file.c — an adapter file (adapter_file.h) with more tensors: "pause.start" the adapter the method began with,
  * "pause.numbers"; in the middle of a stage "pause.now" "pause.best" "pause.moments" and the method's own "pause.state". */
 #include "pause_file.h"
 

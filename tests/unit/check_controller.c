@@ -26,6 +26,7 @@ static dmc__ledger_row *add(story *s, int32_t event)
         r->update = r[-1].update;
         r->pass = r[-1].pass;
         r->stage = r[-1].stage;
+        r->turn = r[-1].turn;
     }
     return r;
 }
@@ -334,6 +335,7 @@ static void play_stage(story *s, int32_t pass, int32_t stage, double score, doub
         dmc__ledger_row *r = add(s, event);
         r->pass = pass;
         r->stage = stage;
+        if (event == DMC__EVENT_START) r->turn++;
         r->score = event == DMC__EVENT_START ? score : after;
         r->diff = diff;
         r->seconds = seconds;
@@ -406,6 +408,36 @@ START_TEST(automatic_order)
 }
 END_TEST
 
+/* A stage that is run in parts (two tried, the better goes on) has one turn; its gain per second is over all of them. */
+START_TEST(parts_of_a_turn)
+{
+    story s = sequence(9, 1);
+    play_stage(&s, 1, 0, 1, 1.5, 0.5, 1);
+    play_stage(&s, 1, 0, 1, 2, 1, 1);
+    for (size_t i = 0; i < s.n; i++) s.row[i].turn = 1;
+    decide(&s);
+    ck_assert_int_eq(s.d.next, 1);
+    play_stage(&s, 1, 1, 2, 2.45, 1.45, 1); /* 0.45 per second, the parts 0.5 */
+    ck_assert_int_eq(s.d.next, 2);
+    play_stage(&s, 1, 2, 2.45, 2.46, 1.46, 1);
+    ck_assert_int_eq(s.d.next, 0);
+    ck_assert_int_eq(s.d.pass, 2);
+}
+END_TEST
+
+/* Two evaluations without a new best, then counted anew; a best in between begins it again. */
+START_TEST(plateaus)
+{
+    story s = begin(1);
+    static const double score[] = {2, 2, 3, 3, 3, 3, 3};
+    static const int32_t expected[] = {0, 0, 0, 0, 1, 0, 1};
+    for (size_t i = 0; i < 7; i++) {
+        evaluate(&s, score[i]);
+        ck_assert_int_eq(s.d.plateau, expected[i]);
+    }
+}
+END_TEST
+
 /* Row by row or all at once, in any run: what was decided depends on the rows alone. */
 START_TEST(a_stage_does_not_see_the_one_before)
 {
@@ -456,6 +488,8 @@ Suite *dmc_suite_controller(void)
     tcase_add_test(t, a_gain_within_its_error_is_none);
     tcase_add_test(t, the_last_pass);
     tcase_add_test(t, automatic_order);
+    tcase_add_test(t, parts_of_a_turn);
+    tcase_add_test(t, plateaus);
     tcase_add_test(t, a_stage_does_not_see_the_one_before);
     tcase_add_test(t, everything_has_a_name);
     suite_add_tcase(s, t);

@@ -26,7 +26,8 @@ static inline void replay_read(const bandit *b, const char *path, replay *r)
 static inline void same_decision(const dmc__decision *x, const dmc__decision *y, size_t i)
 {
     ck_assert_msg(x->best == y->best && x->warn == y->warn && x->roll_back == y->roll_back && x->why == y->why &&
-                      x->strikes == y->strikes && x->end == y->end && x->accept == y->accept && x->next == y->next &&
+                      x->strikes == y->strikes &&
+                      x->plateau == y->plateau && x->end == y->end && x->accept == y->accept && x->next == y->next &&
                       x->pass == y->pass && x->lr_scale == y->lr_scale,
                   "line %zu: another decision", i + 1);
 }
