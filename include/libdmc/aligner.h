@@ -40,6 +40,11 @@ typedef struct dmc_align_options {
      * need noise in every step: in place of a deterministic sampler they take ddpm. Not heun, dpmpp_2m, sde_dpmpp_2m. */
     int32_t sampler;
     int32_t steps;          /* denoising steps, at most the model's; default 0 = the model's               */
+    int32_t converge;       /* 1: a stage ends when its score no longer rises, before its updates are done; default 0 */
+    int32_t accept;         /* 1: a stage leaves its last weights where they score within 1 standard error (paired) of the best
+                               and no lower than those it began with; default 0 = always the best          */
+    double kl_limit;        /* nats per dimension of the whole chain to the foundation: beyond it a warning, beyond 5 of it a
+                               collapse; default 0 = none                                                  */
 } dmc_align_options;
 
 enum { DMC_RL_PPO = 0, DMC_RL_REINFORCE = 1, DMC_RL_QVPG = 2, DMC_RL_AUTO = 3 };
@@ -177,7 +182,8 @@ typedef struct dmc_sequence_options {
     int32_t passes;         /* P, 1..10; default 2                                                         */
     int32_t cascade;        /* 1: train the cascade at the end; default 0                                  */
     int32_t reserved0;
-    const char *order;      /* comma-separated stages; default "rl,dpo,sft"                                */
+    const char *order;      /* comma-separated stages; default "rl,dpo,sft". "auto": that in the first pass, from the second on
+                               each time the stage that gained most per second when it ran last            */
 } dmc_sequence_options;
 
 /* One line of a running alignment. */
@@ -190,7 +196,20 @@ typedef struct dmc_align_progress {
     double best;               /* best evaluation so far                              */
     double loss, kl, reward;   /* of the last update; NaN where the method has none   */
     double seconds;
+    double grad_norm;          /* of the last update, before clipping                 */
+    double loss_z;             /* its loss from the median of the 50 before, in median absolute deviations; NaN early on */
+    double norm_ratio;         /* grad_norm over the median of the 50 before; NaN early on */
+    double lr_scale;           /* 1, halved by every collapse of the stage            */
+    /* Of the last evaluation, on 64 samples under held-out conditions; NaN of a cascade, and where nobody can tell: */
+    double kl_foundation;      /* nats per dimension of the whole chain               */
+    double unlikely;           /* share below the foundation's 10 % quantile of likelihood of data */
+    double spread;             /* standard deviation of candidates over the foundation's */
+    double entropy;            /* of candidates, by nearest neighbours, in nats up to a constant */
+    double coherency;          /* mean of the callback's                              */
+    double disagreement;       /* |Q1 - Q2| over that on data; with a critic          */
 } dmc_align_progress;
+
+enum { DMC_ALIGN_DONE = 1, DMC_ALIGN_CONVERGED = 2, DMC_ALIGN_COLLAPSED = 3 };
 
 /* What a call achieved. */
 typedef struct dmc_align_report {
@@ -202,6 +221,9 @@ typedef struct dmc_align_report {
     double before_se, after_se;
     double kl;                 /* per dimension, to the foundation, at the end        */
     double seconds;
+    int32_t warnings;          /* evaluations after which the constraint was tightened, without a collapse */
+    int32_t end;               /* DMC_ALIGN_*: why the last stage ended; 0 = it was stopped */
+    double unlikely, spread, entropy, coherency, disagreement; /* as in dmc_align_progress, of what was kept */
 } dmc_align_report;
 
 /* Rewards of n samples z (n,horizon,cols) in dataset units under conditions obs (n,n_obs*obs_dim; planners: the first
@@ -216,6 +238,10 @@ typedef int32_t (*dmc_score_fn)(void *user, const dmc_model *m, double *mean, do
  * overwritten by others, write samples win and lose (n,horizon,cols), the better and the worse, all in dataset units. The first
  * state of a planner's samples is taken from obs. Nonzero = failure. */
 typedef int32_t (*dmc_pairs_fn)(void *user, size_t n, float *obs, float *win, float *lose);
+
+/* Scores of a model in n episodes (higher is better), the same ones in every call, in the same order: score (n). Two models are
+ * then compared episode by episode, which is much surer than by their means. Nonzero = failure. */
+typedef int32_t (*dmc_scores_fn)(void *user, const dmc_model *m, int32_t n, double *score);
 
 /* Return nonzero to stop; the call then returns DMC_STOPPED with the best weights so far. */
 typedef int32_t (*dmc_progress_fn)(void *user, const dmc_align_progress *p);
@@ -238,7 +264,15 @@ DMC_API void dmc_aligner_destroy(dmc_aligner *a);
 DMC_API dmc_status dmc_aligner_set_reward(dmc_aligner *a, dmc_reward_fn fn, void *user, int32_t has_gradient);
 /* NULL fn: the reward of samples on a fixed bank of conditions. */
 DMC_API dmc_status dmc_aligner_set_score(dmc_aligner *a, dmc_score_fn fn, void *user);
+/* Coherency of samples: r (n) of fn is taken, grad is always NULL; every evaluation reports its mean. NULL fn: none. */
+DMC_API dmc_status dmc_aligner_set_coherency(dmc_aligner *a, dmc_reward_fn fn, void *user);
+/* In place of dmc_aligner_set_score; n = episodes, at least 2. NULL fn: as if there were none. */
+DMC_API dmc_status dmc_aligner_set_scores(dmc_aligner *a, dmc_scores_fn fn, void *user, int32_t n);
 DMC_API dmc_status dmc_aligner_set_progress(dmc_aligner *a, dmc_progress_fn fn, void *user);
+
+/* From now on every evaluation, every decision and why is appended to this file, a JSON object per line (docs/formats.md). NULL: no
+ * more. A line that cannot be written ends the method. */
+DMC_API dmc_status dmc_aligner_set_ledger(dmc_aligner *a, const char *path);
 
 /* The methods; options NULL = defaults, report may be NULL (else set report->struct_size). Each starts from the
  * aligner's present adapter. Errors: DMC_ERANGE / DMC_EINVAL (options), DMC_ESTATE (no reward), DMC_ENUMERIC,
@@ -270,6 +304,15 @@ DMC_API dmc_status dmc_aligner_set_judge(dmc_aligner *a, const dmc_critic *judge
 /* Whose pairs dmc_align_dpo with pairs = callback learns from, asked at every refresh; NULL: nobody's. The stage is scored, as
  * ever, by the reward or the score. */
 DMC_API dmc_status dmc_aligner_set_pairs(dmc_aligner *a, dmc_pairs_fn fn, void *user);
+
+/* All that a run needs to go on: adapter, optimiser, draws, best weights and scores, position in stage, pass and ledger. To be
+ * called from a progress callback, after a call that returned DMC_STOPPED, or between two calls. */
+DMC_API DMC_NODISCARD dmc_status dmc_aligner_checkpoint(dmc_aligner *a, const char *path);
+/* Into an aligner made with the same arguments and callbacks. If a method was running, the next call must be of the same method
+ * with the same options; it goes on where the checkpoint was taken, to the same weights, bit for bit, as if it had not been
+ * interrupted. A method that keeps no record of what it holds in the middle of a stage is taken up at the start of that stage,
+ * which comes to the same weights; a cascade too, and one that was there before it is then not part of the checkpoint. */
+DMC_API DMC_NODISCARD dmc_status dmc_aligner_resume(dmc_aligner *a, const char *path);
 
 #ifdef __cplusplus
 }

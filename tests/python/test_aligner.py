@@ -1,6 +1,7 @@
 """Alignment with Python functions as reward, score and progress; what happens when they fail."""
 
 import ctypes
+import json
 import signal
 import threading
 
@@ -220,6 +221,42 @@ def test_progress(aligner):
     ] + [("sft", u, 4, 1) for u in range(1, 5)]
     assert "stage='dpo'" in repr(lines[0]) and lines[-1].asdict()["pass"] == 1
     assert report.updates == 10 and not report.stopped
+
+
+def test_scores_by_episode(aligner, model):
+    asked = []
+
+    def scores(m):
+        asked.append(m)
+        return np.linspace(-1, 1, 6) + mean_action(m)
+
+    aligner.set_reward(towards(0.8), gradient=True)
+    aligner.set_scores(scores, episodes=6)
+    report = aligner.rl(method="qvpg", updates=10, kl=0.0)
+    assert len(asked) == 3  # the start and every 5 updates
+    assert report.before == pytest.approx(mean_action(model), abs=1e-6)
+    aligner.set_scores(lambda m: np.zeros(5), episodes=6)
+    with pytest.raises(dmc.DmcShapeError, match="scores"):
+        aligner.rl(method="qvpg", updates=1)
+    with pytest.raises(dmc.DmcRangeError, match="at least 2"):
+        aligner.set_scores(lambda m: np.zeros(1), episodes=1)
+    aligner.set_scores(None)
+    assert aligner.rl(method="qvpg", updates=1).updates == 1
+
+
+def test_ledger(aligner, tmp_path):
+    file = tmp_path / "ledger.jsonl"
+    aligner.set_reward(towards(0.8), gradient=True)
+    aligner.set_coherency(lambda z, obs: np.full(len(z), 0.25))
+    aligner.set_ledger(file)
+    report = aligner.rl(method="qvpg", updates=10, kl=0.0)
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["start", "evaluation", "evaluation", "end"]
+    assert lines[-1]["score"] == report.after and lines[-1]["method"] == "rl"
+    assert report.coherency == 0.25 == lines[1]["coherency"]
+    aligner.set_ledger(None)
+    aligner.rl(method="qvpg", updates=1)
+    assert len(file.read_text().splitlines()) == 4
 
 
 def test_progress_stops(aligner):

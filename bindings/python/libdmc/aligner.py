@@ -11,7 +11,7 @@ from ._callbacks import Guard, copy_in, copy_out
 from ._check import STOPPED
 from ._handle import Handle, used, used_or_null
 from ._lib import lib
-from ._records import PAIRS_FN, PROGRESS_FN, REWARD_FN, SCORE_FN, AlignProgress, AlignReport
+from ._records import PAIRS_FN, PROGRESS_FN, REWARD_FN, SCORE_FN, SCORES_FN, AlignProgress, AlignReport
 from .context import Context, where
 from .critic import Critic
 from .dataset import Dataset
@@ -21,6 +21,7 @@ from .options import Options, Value
 Reward = Callable[[Floats, Floats, bool], Union[Floats, tuple[Floats, Floats]]]
 Score = Callable[[Model], Union[float, tuple[float, float]]]
 Pairs = Callable[[Floats], Union[tuple[Floats, Floats], tuple[Floats, Floats, Floats]]]
+Scores = Callable[[Model], Floats]
 Progress = Callable[[AlignProgress], Any]
 Settings = Optional[Mapping[str, Value]]
 
@@ -77,6 +78,16 @@ class Aligner(Handle):
         call = None if function is None else self._reward(function)
         self._set("reward", lib.dmc_aligner_set_reward, REWARD_FN, call, int(gradient))
 
+    def set_coherency(self, function: Optional[Callable[[Floats, Floats], Floats]]) -> None:
+        """function(z, obs) -> coherency (n,) of samples, whose mean every evaluation reports.
+
+        z and obs are as in set_reward. None: none.
+        """
+        call = None
+        if function is not None:
+            call = self._reward(lambda z, obs, want_grad: function(z, obs))
+        self._set("coherency", lib.dmc_aligner_set_coherency, REWARD_FN, call)
+
     def _reward(self, function: Reward) -> Callable[..., None]:
         s = self._sizes
         condition = s.obs_dim if self._planner else s.n_obs * s.obs_dim
@@ -130,6 +141,22 @@ class Aligner(Handle):
             if conditions:
                 copy_out(obs, "the conditions", conditions[0], n, width)
 
+    def set_scores(self, function: Optional[Scores], episodes: int = 0) -> None:
+        """function(model) -> scores (episodes,), of the same episodes every time.
+
+        In place of set_score: differences are then taken episode by episode. None: as if there
+        were no such function.
+        """
+        call = None if function is None else self._scores(function)
+        self._set("scores", lib.dmc_aligner_set_scores, SCORES_FN, call, episodes)
+
+    def _scores(self, function: Scores) -> Callable[..., None]:
+        context = self._context
+
+        def call(_: Any, borrowed: int, n: int, scores: Any) -> None:
+            model = Model._in(context, lib.dmc_model_clone, c_void_p(borrowed))
+            copy_out(scores, "the scores", function(model), n)
+
         return call
 
     def set_progress(self, function: Optional[Progress]) -> None:
@@ -152,6 +179,10 @@ class Aligner(Handle):
         resource = used_or_null("judge", judge, Critic)
         self._call(lib.dmc_aligner_set_judge, resource)
         self._use().need(*self._made_with, *([] if resource is None else [resource]))
+
+    def set_ledger(self, file: Optional[Path]) -> None:
+        """Append every evaluation and decision to this file, a JSON object per line; None: no more."""
+        self._call(lib.dmc_aligner_set_ledger, None if file is None else path(file))
 
     def _set(self, name: str, setter: Any, prototype: Any, call: Any, *more: int) -> None:
         """Give C a callback, or NULL for None; then let go of the one before."""
@@ -221,3 +252,11 @@ class Aligner(Handle):
     def load(self, file: Path) -> None:
         """Read an adapter made for the same foundation."""
         self._call(lib.dmc_aligner_load, path(file))
+
+    def checkpoint(self, file: Path) -> None:
+        """Write all that a run needs to go on, after a stop or between two methods."""
+        self._call(lib.dmc_aligner_checkpoint, path(file))
+
+    def resume(self, file: Path) -> None:
+        """Read a checkpoint; the next call, of the same method, goes on where it was taken."""
+        self._call(lib.dmc_aligner_resume, path(file))
