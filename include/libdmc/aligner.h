@@ -43,6 +43,12 @@ typedef struct dmc_align_options {
     int32_t converge;       /* 1: a stage ends when its score no longer rises, before its updates are done; default 0 */
     int32_t accept;         /* 1: a stage leaves its last weights where they score within 1 standard error (paired) of the best
                                and no lower than those it began with; default 0 = always the best          */
+    /* 0: an update that is not finite, or scores that fell in two evaluations, are a collapse: the best weights come back, the
+     * learning rate is halved, the constraint doubled, and the third ends the stage. 1: so are a loss 8 median deviations above the
+     * 50 before it, twice; a gradient of 20 times their median; half of the samples unlikely under the foundation (where a quarter
+     * of its own are not); candidates all alike while scores fall; critics that disagree 3 times as much as on data. Default 0 */
+    int32_t guard;
+    int32_t reserved0;      /* 0                                                                           */
     double kl_limit;        /* nats per dimension of the whole chain to the foundation: beyond it a warning, beyond 5 of it a
                                collapse; default 0 = none                                                  */
 } dmc_align_options;

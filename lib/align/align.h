@@ -22,7 +22,7 @@ typedef struct dmc__align_config {
     double lora_alpha, lr, weight_decay, grad_clip, std_floor;
     uint64_t seed;
     const char *lora_targets;
-    int32_t converge, accept;    /* dmc__control */
+    int32_t converge, accept, guard; /* dmc__control */
     double kl_limit;
 } dmc__align_config;
 

@@ -35,9 +35,10 @@ static int32_t is_loud(trace *t, const dmc__ledger_row *r)
     return t->loud >= LOUD_UPDATES;
 }
 
-static int32_t collapse_of_update(trace *t, const dmc__ledger_row *r)
+static int32_t collapse_of_update(const dmc__control *c, trace *t, const dmc__ledger_row *r)
 {
     if (!r->finite) return DMC__WHY_NOT_FINITE;
+    if (!c->guard) return DMC__WHY_NOTHING;
     if (is_loud(t, r)) return DMC__WHY_LOSS;
     return r->metric[DMC__METRIC_NORM] > loud_norm ? DMC__WHY_NORM : DMC__WHY_NOTHING;
 }
@@ -61,6 +62,7 @@ static int32_t collapse_of_score(const dmc__control *c, trace *t, const dmc__led
     if (!r->finite) return DMC__WHY_NOT_FINITE;
     if (has_fallen(t, r)) return DMC__WHY_SCORE;
     if (c->kl_limit > 0 && passed(t, r, DMC__METRIC_KL, kl_factor * c->kl_limit)) return DMC__WHY_KL;
+    if (!c->guard) return DMC__WHY_NOTHING;
     if (passed(t, r, DMC__METRIC_UNLIKELY, c->unlikely_limit)) return DMC__WHY_UNLIKELY;
     if (r->metric[DMC__METRIC_SPREAD] < spread_least && r->score < t->last) return DMC__WHY_SPREAD;
     return passed(t, r, DMC__METRIC_DISAGREEMENT, disagreement_most) ? DMC__WHY_DISAGREEMENT : DMC__WHY_NOTHING;
@@ -69,7 +71,7 @@ static int32_t collapse_of_score(const dmc__control *c, trace *t, const dmc__led
 static int32_t warning(const dmc__control *c, const dmc__ledger_row *r)
 {
     if (c->kl_limit > 0 && r->metric[DMC__METRIC_KL] > c->kl_limit) return DMC__WHY_KL_HIGH;
-    return r->metric[DMC__METRIC_UNLIKELY] > c->unlikely_warn ? DMC__WHY_UNLIKELY_HIGH : DMC__WHY_NOTHING;
+    return c->guard && r->metric[DMC__METRIC_UNLIKELY] > c->unlikely_warn ? DMC__WHY_UNLIKELY_HIGH : DMC__WHY_NOTHING;
 }
 
 static void strike(trace *t, dmc__decision *d, int32_t why, int32_t last)
@@ -122,10 +124,10 @@ static int32_t may_stay(const dmc__control *c, const trace *t, const dmc__ledger
 
 /* ---- the decisions ---------------------------------------------------------------------------------- */
 
-static dmc__decision on_update(trace *t, const dmc__ledger_row *r)
+static dmc__decision on_update(const dmc__control *c, trace *t, const dmc__ledger_row *r)
 {
     dmc__decision d = {.next = -1};
-    const int32_t why = collapse_of_update(t, r);
+    const int32_t why = collapse_of_update(c, t, r);
     if (why) strike(t, &d, why, r->update >= r->updates);
     return d;
 }
@@ -243,7 +245,7 @@ dmc__decision dmc__control_decide(const dmc__control *c, const dmc__ledger_row *
     trace t = begin(row + first);
     dmc__decision d = {.next = -1};
     for (size_t i = first + 1; i < n; i++)
-        d = row[i].event == DMC__EVENT_UPDATE ? on_update(&t, row + i) : on_score(c, &t, row + i);
+        d = row[i].event == DMC__EVENT_UPDATE ? on_update(c, &t, row + i) : on_score(c, &t, row + i);
     d.strikes = t.strikes;
     d.lr_scale = t.lr_scale;
     return d;

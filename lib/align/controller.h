@@ -52,7 +52,7 @@ typedef struct dmc__control {
     int32_t accept;            /* 1: a stage leaves its last weights if they are within 1 SE of the best */
     int32_t stages, passes;    /* of a sequence; 1, 1 of a method alone                                  */
     int32_t automatic;         /* 1: from the second pass on, the stage that gained most per second      */
-    int32_t reserved0;
+    int32_t guard;             /* 1: beyond scores, loss, norm and samples are judged, too               */
     double kl_limit;           /* delta of m1; 0 = none                                                  */
     double unlikely_warn, unlikely_limit; /* of m2; what chance alone gives is below the former          */
 } dmc__control;

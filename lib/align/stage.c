@@ -232,6 +232,7 @@ static dmc__control control_of(const dmc__align *a)
     dmc__control c = a->control;
     c.converge = a->config.converge;
     c.accept = a->config.accept;
+    c.guard = a->config.guard;
     c.kl_limit = a->config.kl_limit;
     c.unlikely_warn = c.unlikely_limit = INFINITY;
     return c;
@@ -242,7 +243,7 @@ static dmc_status know_foundation(run *r)
 {
     dmc__align *a = r->a;
     if (a->has_foundation) return DMC_OK;
-    if (a->moved || a->cascade) DMC_TRY(dmc__align_foundation_scores(a, &a->foundation_scores));
+    if (a->moved) DMC_TRY(dmc__align_foundation_scores(a, &a->foundation_scores));
     else DMC_TRY(dmc__scores_copy(a->alloc, &r->scores, &a->foundation_scores));
     a->has_foundation = 1;
     return DMC_OK;

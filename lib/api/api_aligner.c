@@ -114,7 +114,7 @@ static dmc_status make_run(dmc_aligner *a, const dmc_align_options *o)
                                  .lr = o->lr, .weight_decay = o->weight_decay, .grad_clip = o->grad_clip,
                                  .std_floor = o->std_floor, .seed = o->seed, .lora_targets = o->lora_targets,
                                  .noised_known = a->model->spec.inpaint, .sampler = o->sampler, .steps = o->steps,
-                                 .converge = o->converge, .accept = o->accept, .kl_limit = o->kl_limit};
+                                 .converge = o->converge, .accept = o->accept, .kl_limit = o->kl_limit, .guard = o->guard};
     const dmc__align_hooks hooks = {.user = a, .make_reward = make_reward, .free_reward = free_reward, .progress = progress_hook,
                                     .make_judge = make_judge};
     const dmc__view view = dmc__model_view(a->model, a->data->data);

@@ -29,7 +29,8 @@ static const field row_fields[] = {
 };
 static const field control_fields[] = {
     F(dmc__control, converge, WHOLE),  F(dmc__control, accept, WHOLE),  F(dmc__control, stages, WHOLE),
-    F(dmc__control, passes, WHOLE),    F(dmc__control, automatic, WHOLE), F(dmc__control, kl_limit, REAL),
+    F(dmc__control, passes, WHOLE),    F(dmc__control, automatic, WHOLE),
+    F(dmc__control, guard, WHOLE),     F(dmc__control, kl_limit, REAL),
     {"unlikely_warn", offsetof(dmc__control, unlikely_warn), REAL, INFINITY},
     {"unlikely_limit", offsetof(dmc__control, unlikely_limit), REAL, INFINITY},
 };

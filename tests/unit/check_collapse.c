@@ -47,6 +47,7 @@ static dmc_align_options options(void)
     o.eval_every = EVERY;
     o.eval_conditions = 32;
     o.lr = 1e-3;
+    o.guard = 1;
     return o;
 }
 
@@ -258,7 +259,7 @@ START_TEST(a_stage_that_collapses_does_not_end_the_sequence)
     for (size_t i = 0; i < p.n; i++) strikes[p.line[i].row.stage] += p.line[i].decision.roll_back;
     ck_assert_int_eq(strikes[0], 3);
     ck_assert_int_lt(strikes[1], 3);
-    ck_assert_int_eq(r.updates, 60);
+    ck_assert_int_ge(r.updates, 60 - strikes[1]);
     ck_assert_int_eq(p.ends, 2);
     ck_assert_double_gt(r.after, r.before);
     bandit_close(&f.b);

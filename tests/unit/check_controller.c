@@ -38,7 +38,7 @@ static void decide(story *s)
 
 static story begin(double score)
 {
-    story s = {.c = {.stages = 1, .passes = 1, .kl_limit = 0.05, .unlikely_warn = 0.1, .unlikely_limit = 0.5}};
+    story s = {.c = {.stages = 1, .passes = 1, .guard = 1, .kl_limit = 0.05, .unlikely_warn = 0.1, .unlikely_limit = 0.5}};
     add(&s, DMC__EVENT_START)->score = score;
     return s;
 }
@@ -297,6 +297,30 @@ START_TEST(warnings)
 }
 END_TEST
 
+/* Without the guard only what is not finite and what scores less are collapses. */
+START_TEST(without_the_guard)
+{
+    story s = begin(1);
+    s.c.guard = 0;
+    dmc__ledger_row *r = evaluate(&s, 2);
+    r->metric[DMC__METRIC_UNLIKELY] = 1;
+    r->metric[DMC__METRIC_DISAGREEMENT] = 10;
+    decide(&s);
+    expect_calm(&s);
+    evaluate(&s, 1.999)->metric[DMC__METRIC_SPREAD] = 0;
+    decide(&s);
+    expect_calm(&s);
+    update(&s, 100, 100, 1);
+    update(&s, 100, 100, 1);
+    expect_calm(&s);
+    evaluate(&s, 1);
+    evaluate(&s, 1);
+    expect_roll_back(&s, DMC__WHY_SCORE, 1);
+    update(&s, NAN, NAN, 0);
+    expect_roll_back(&s, DMC__WHY_NOT_FINITE, 2);
+}
+END_TEST
+
 /* No limit of the KL divergence: it neither warns nor ends anything. */
 START_TEST(without_a_limit_kl_is_only_told)
 {
@@ -482,6 +506,7 @@ Suite *dmc_suite_controller(void)
     tcase_add_test(t, limits_of_what_is_measured);
     tcase_add_test(t, a_spread_that_is_gone);
     tcase_add_test(t, warnings);
+    tcase_add_test(t, without_the_guard);
     tcase_add_test(t, without_a_limit_kl_is_only_told);
     tcase_add_test(t, three_strikes);
     tcase_add_test(t, a_pass_without_gain_is_the_last);

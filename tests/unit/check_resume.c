@@ -39,7 +39,7 @@ static dmc_align_options options(void)
 {
     dmc_align_options o = bandit_options();
     o.eval_every = 4;
-    o.lr = 3e-3;
+    o.lr = 5e-4;
     return o;
 }
 
