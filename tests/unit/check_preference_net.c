@@ -1,7 +1,9 @@
 /* check_preference_net.c — a score from comparisons: its scale is that of the odds, candidates are ranked by it, and it teaches. */
 #include "dpo_fixture.h"
 
+#include "../../lib/align/dpo.h"
 #include "../../lib/align/pairs.h"
+#include "failing_alloc.h"
 
 Suite *dmc_suite_preference_net(void);
 
@@ -216,6 +218,34 @@ START_TEST(bad_options_are_named)
 }
 END_TEST
 
+/* All that a stage takes, given back wherever memory ends; a stage that has all of it needs no more. */
+START_TEST(memory_that_ends_is_given_back)
+{
+    const dmc__dpo_config c = {.updates = 2, .refresh = 1, .pool = 8, .pairs = DMC__PAIRS_DATASET, .radius = .5, .discount = 1,
+                               .bradley_terry = 1, .preference_updates = 2, .gamma = 5, .reference_every = 1};
+    bandit b;
+    int32_t ended = 0;
+    const dmc_align_options align = bandit_options();
+    bandit_open(&b, "cpu", 0, &align);
+    dmc__align *a = b.aligner->run;
+    const dmc__allocator *own = a->alloc, *devices = a->device->alloc;
+    ck_assert_int_eq(dmc__align_need_reward(a), DMC_OK);
+    for (int64_t n = 1; !ended; n++) {
+        failing_alloc f = {.fail_at = n};
+        const dmc__allocator few = failing_allocator(&f);
+        dmc__align_result r;
+        a->alloc = a->device->alloc = &few;
+        const dmc_status status = dmc__dpo_run(a, &c, &r);
+        a->alloc = own;
+        a->device->alloc = devices;
+        ended = status == DMC_OK;
+        ck_assert_msg(ended || status == DMC_ENOMEM, "request %d: %s", (int)n, dmc_last_error());
+        ck_assert_int_eq(f.live, 0);
+    }
+    bandit_close(&b);
+}
+END_TEST
+
 Suite *dmc_suite_preference_net(void)
 {
     Suite *s = suite_create("preference_net");
@@ -226,6 +256,7 @@ Suite *dmc_suite_preference_net(void)
     tcase_add_test(t, candidates_are_ranked_by_it);
     tcase_add_loop_test(t, a_learnt_score_teaches, 0, 2);
     tcase_add_test(t, bad_options_are_named);
+    tcase_add_test(t, memory_that_ends_is_given_back);
     suite_add_tcase(s, t);
     return s;
 }
