@@ -42,6 +42,7 @@ static const cli_key keys[] = {
     {"run", "model", "model.dmc", "model that align, sample and eval start from"},
     {"run", "critic", "", "critic of align (critic.dmc unless set) and, if set, of sample"},
     {"run", "value", "value.dmc", "value model of sample and eval with sampler.guide = value"},
+    {"run", "inverse", "", "inverse model of sample and align with a model of states_only"},
     {"run", "adapter", "",
      "align: also keep the adapter alone in this file; with resume it is read first"},
     {"run", "metrics", "",
@@ -113,6 +114,7 @@ static int read_own_keys(cli_settings *s)
     s->model_path = run_text(s, "model");
     s->critic_path = run_text(s, "critic");
     s->value_path = run_text(s, "value");
+    s->inverse_path = run_text(s, "inverse");
     s->adapter = run_text(s, "adapter");
     s->metrics = run_text(s, "metrics");
     CLI_TRY(run_number(s, "resume", 0, 0, 1, &s->resume));

@@ -46,6 +46,7 @@ struct dmc_aligner {
     void *score_user;
     dmc_progress_fn progress;
     void *progress_user;
+    const dmc_model *inverse;    /* of a planner of states only; NULL: none yet */
 };
 
 /* The affine map rewards go through before a critic sees them. */

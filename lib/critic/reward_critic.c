@@ -1,9 +1,11 @@
 /* reward_critic.c — twin Q as a reward of samples, and its gradient with respect to them.
  *
  * The critic is evaluated on `rows` rows of every sample: a policy's first action beside the newest observation of its
- * condition, or rows [state | action] of a plan. COLS moves columns there with the critic's scaling, and gradients back.
+ * condition, or rows [state | action] of a plan. COLS moves columns there with the critic's scaling, and gradients back. Of a plan
+ * of states only a row is a pair of states and the action between them, which the inverse pass made.
  */
 #include "../backend/block.h"
+#include "inverse_pass.h"
 #include "reward.h"
 
 /* A rectangle of columns: `n` columns from `from` of tensors with `width` columns. */
@@ -15,6 +17,7 @@ typedef struct source {
 typedef struct reward_critic {
     dmc__device *device;
     dmc__qeval *eval;
+    dmc__inverse_pass *inverse; /* NULL: plans have actions of their own */
     int32_t planner, batch, rows, want_gradient; /* rows: evaluated per sample */
     size_t elems;          /* of one sample */
     source obs, act;
@@ -50,9 +53,10 @@ static dmc_status gather(const reward_critic *s, const source *c, const void *fr
     return dmc__dev_run(s->device, DMC_OP_COLS, &k);
 }
 
-static dmc_status scatter_gradient(const reward_critic *s, const source *c, const void *dout, void *din)
+static dmc_status scatter_gradient(const reward_critic *s, const source *c, const void *dout, void *din, uint32_t acc)
 {
     dmc_kargs k = columns_args(s, c);
+    k.acc = acc;
     k.dout = dout;
     k.din[0] = din;
     return dmc__dev_run_bwd(s->device, DMC_OP_COLS, &k);
@@ -61,8 +65,15 @@ static dmc_status scatter_gradient(const reward_critic *s, const source *c, cons
 static dmc_status run_twins(const reward_critic *s, const void *z, const void *cond)
 {
     if (!s->planner && !cond) return dmc__fail(DMC_EINVAL, "critic reward: a policy's condition is NULL");
-    DMC_TRY(gather(s, &s->obs, s->planner ? z : cond, dmc__qeval_obs(s->eval)));
-    DMC_TRY(gather(s, &s->act, z, dmc__qeval_act(s->eval)));
+    const void *states = s->planner ? z : cond, *actions = z;
+    if (s->inverse) {
+        DMC_TRY(dmc__inverse_pass_gather(s->inverse, z));
+        DMC_TRY(dmc__inverse_pass_run(s->inverse));
+        states = dmc__inverse_pass_states(s->inverse);
+        actions = dmc__inverse_pass_actions(s->inverse);
+    }
+    DMC_TRY(gather(s, &s->obs, states, dmc__qeval_obs(s->eval)));
+    DMC_TRY(gather(s, &s->act, actions, dmc__qeval_act(s->eval)));
     return dmc__qeval_run(s->eval);
 }
 
@@ -87,6 +98,15 @@ static void add_up_rows(const reward_critic *s, int32_t pessimistic, float *r)
     }
 }
 
+/* dQ/da goes on to both states of the pair, dQ/ds to the first. */
+static dmc_status backward_inverse(const reward_critic *s, void *dz)
+{
+    DMC_TRY(scatter_gradient(s, &s->act, dmc__qeval_dact(s->eval), dmc__inverse_pass_dactions(s->inverse), 0));
+    DMC_TRY(dmc__inverse_pass_backward(s->inverse));
+    DMC_TRY(scatter_gradient(s, &s->obs, dmc__qeval_dobs(s->eval), dmc__inverse_pass_dstates(s->inverse), 1));
+    return dmc__inverse_pass_scatter(s->inverse, dz);
+}
+
 static dmc_status backward(const reward_critic *s, void *dz)
 {
     dmc_kargs zero = {.out = dz, .dim = {(int32_t)((size_t)s->batch * s->elems)}};
@@ -94,8 +114,9 @@ static dmc_status backward(const reward_critic *s, void *dz)
         DMC_TRY(dmc__dev_copy(s->device, dmc__qeval_dq(s->eval, twin), s->seed, eval_rows(s)));
     DMC_TRY(dmc__qeval_backward(s->eval));
     DMC_TRY(dmc__dev_run(s->device, DMC_OP_FILL, &zero));
-    if (s->planner) DMC_TRY(scatter_gradient(s, &s->obs, dmc__qeval_dobs(s->eval), dz));
-    return scatter_gradient(s, &s->act, dmc__qeval_dact(s->eval), dz);
+    if (s->inverse) return backward_inverse(s, dz);
+    if (s->planner) DMC_TRY(scatter_gradient(s, &s->obs, dmc__qeval_dobs(s->eval), dz, 0));
+    return scatter_gradient(s, &s->act, dmc__qeval_dact(s->eval), dz, 0);
 }
 
 static dmc_status eval(void *self, const void *z, const void *cond, int32_t pessimistic, float *r, void *dz)
@@ -135,6 +156,9 @@ static dmc_status check_map(const dmc__iql *q, const dmc__critic_map *m, int32_t
     if (!(discount >= 0 && discount <= 1))
         return dmc__fail(DMC_ERANGE, "critic reward: discount = %g, must be 0..1", discount);
     if (batch < 1) return dmc__fail(DMC_ERANGE, "critic reward: batch = %d, must be at least 1", batch);
+    if (m->inverse && (!m->planner || m->horizon < 2))
+        return dmc__fail(DMC_ERANGE, "critic reward: an inverse model with horizon = %d, takes plans of at least 2 states",
+                         m->horizon);
     /* 64 bits hold each product of two counts; the third factor is bounded before it is multiplied in. */
     const int64_t row = (int64_t)m->obs_dim + m->act_dim, sample = (int64_t)m->horizon * row;
     const int64_t observed = (int64_t)m->n_obs * m->obs_dim, cond = m->planner ? 0 : m->cond ? m->cond : observed;
@@ -150,11 +174,16 @@ static dmc_status check_map(const dmc__iql *q, const dmc__critic_map *m, int32_t
 /* Rows are taken one by one where all count; row 0 alone is the front of the flattened sample. */
 static void set_shape(reward_critic *s, const dmc__critic_map *m, int32_t batch, double discount)
 {
-    const int32_t cols = m->act_dim + (m->planner ? m->obs_dim : 0);
+    const int32_t cols = (m->inverse ? 0 : m->act_dim) + (m->planner ? m->obs_dim : 0);
     s->planner = m->planner;
     s->batch = batch;
-    s->rows = m->planner && discount > 0 ? m->horizon : 1;
+    s->rows = m->planner && discount > 0 ? m->horizon - (m->inverse != NULL) : 1;
     s->elems = (size_t)m->horizon * (size_t)cols;
+    if (m->inverse) { /* of what the inverse pass holds: pairs of states, actions */
+        s->obs = (source){.width = 2 * m->obs_dim, .n = m->obs_dim};
+        s->act = (source){.width = m->act_dim, .n = m->act_dim};
+        return;
+    }
     const int32_t width = s->rows > 1 ? cols : (int32_t)s->elems;
     s->act = (source){.width = width, .from = m->planner ? m->obs_dim : 0, .n = m->act_dim};
     s->obs = m->planner ? (source){.width = width, .n = m->obs_dim}
@@ -197,6 +226,7 @@ static void destroy(reward_critic *s)
     DMC_FREE(s->device->alloc, s->weight, s->rows);
     dmc__block_free(s->device, &s->memory);
     dmc__qeval_destroy(s->eval);
+    dmc__inverse_pass_destroy(s->inverse);
     DMC_FREE(s->device->alloc, s, 1);
 }
 
@@ -212,6 +242,9 @@ dmc_status dmc__reward_critic_create(const dmc__iql *q, dmc__device *d, const dm
     s->want_gradient = want_gradient;
     set_shape(s, map, batch, discount);
     DMC_TRY_GOTO(status, dmc__qeval_create(q, d, (int32_t)eval_rows(s), want_gradient, &s->eval), fail);
+    if (map->inverse)
+        DMC_TRY_GOTO(status, dmc__inverse_pass_create(map->inverse, map->inverse_weights, d, batch, map->horizon, s->rows,
+                                                      want_gradient, &s->inverse), fail);
     DMC_TRY_GOTO(status, take_memory(s, map), fail);
     DMC_TRY_GOTO(status, set_weights(s, discount), fail);
     *out = (dmc__reward){.self = s, .batch = batch, .has_gradient = want_gradient, .eval = eval};
@@ -232,5 +265,5 @@ size_t dmc__reward_critic_bytes(const dmc__reward *r)
 {
     const reward_critic *s = r->self;
     return sizeof *s + dmc__block_bytes(s->device, &s->memory) + (size_t)s->rows * sizeof *s->weight +
-           2 * q_bytes(s) + dmc__qeval_bytes(s->eval);
+           2 * q_bytes(s) + dmc__qeval_bytes(s->eval) + (s->inverse ? dmc__inverse_pass_bytes(s->inverse) : 0);
 }

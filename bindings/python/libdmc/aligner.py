@@ -54,6 +54,7 @@ class Aligner(Handle):
             used_or_null("critic", critic, Critic),
             Options("align", options),
         )
+        self._made_with = self._use().needs
         self._context = model._context
         self._sizes, self._planner = model.sizes, model.describe()["role"] == "planner"
         self._guard = Guard()
@@ -123,6 +124,12 @@ class Aligner(Handle):
         callback = prototype() if call is None else self._guard.wrap(prototype, call)
         self._call(setter, callback, None, *more)
         self._callbacks[name] = callback
+
+    def set_inverse(self, inverse: Optional[Model]) -> None:
+        """The model of role inverse through which the critic judges a planner with states_only."""
+        resource = used_or_null("inverse", inverse, Model)
+        self._call(lib.dmc_aligner_set_inverse, resource)
+        self._use().need(*self._made_with, *([] if resource is None else [resource]))
 
     # ---- methods
 
