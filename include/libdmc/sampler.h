@@ -140,8 +140,8 @@ typedef struct dmc_sampler_parts {
     uint32_t reserved0;       /* 0 */
     const dmc_critic *critic; /* for select and guide; must have the model's widths                          */
     const dmc_model *value;   /* for guide = value: role value, with the model's data widths and horizon     */
-    const dmc_model *inverse; /* of planners with states_only, which need it, and of no other model: role inverse, trained with the */
-                              /* model's normalisation. Its action between two states of a plan is the plan's action             */
+    const dmc_model *inverse; /* of planners with states_only, which need it, and of no other model: role inverse, trained with  */
+                              /* the model's normalisation. A plan's actions are its actions between the plan's states    */
 } dmc_sampler_parts;
 
 /* The same with more parts; parts NULL: none. All parts must outlive the sampler. */

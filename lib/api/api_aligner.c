@@ -277,7 +277,7 @@ dmc_status dmc_aligner_set_inverse(dmc_aligner *a, const dmc_model *inverse)
     if (inverse && !dmc__device_shares(inverse->ref.ctx->device, a->ref.ctx->device))
         return dmc__fail(DMC_EINVAL, "dmc_aligner_set_inverse: the inverse model lives on %s, the aligner's device is %s",
                          inverse->ref.ctx->name, a->ref.ctx->name);
-    if (inverse) DMC_TRY(dmc__dev_sync(inverse->ref.ctx->device)); /* its weights may have been made a moment ago, in another queue */
+    if (inverse) DMC_TRY(dmc__dev_sync(inverse->ref.ctx->device)); /* its weights may have been made in another queue */
     dmc__align_drop_reward(a->run);
     a->inverse = inverse;
     dmc__critic_map_inverse(inverse, &a->critic_map);

@@ -54,7 +54,8 @@ static double seen_scale(const dmc_model_options *o)
 /* By itself a bound is set only where the data have one. */
 static double clip_of(const dmc_model_options *o)
 {
-    const int32_t bounded = (o->states_only || o->act_norm == DMC_NORM_MINMAX) && (o->role != DMC_ROLE_PLANNER || o->obs_norm == DMC_NORM_MINMAX);
+    const int32_t acts = o->states_only || o->act_norm == DMC_NORM_MINMAX;
+    const int32_t bounded = acts && (o->role != DMC_ROLE_PLANNER || o->obs_norm == DMC_NORM_MINMAX);
     return o->clip < 0 ? bounded : o->clip;
 }
 

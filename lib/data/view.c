@@ -180,7 +180,7 @@ void dmc__view_causal_mask(const dmc__view *v, int32_t most, const dmc__stream *
 {
     if (v->horizon < 2) return;
     const uint64_t bound = (uint64_t)(most > 0 && most < v->horizon ? most : v->horizon - 1);
-    const size_t rows = 1 + (size_t)dmc__rng_below(s, 0, bound), state = v->planner ? (size_t)v->obs->n : 0;
+    const size_t rows = 1 + (size_t)dmc__rng_below(s, 0, bound), state = v->planner && !v->states_only ? (size_t)v->obs->n : 0;
     know(mask, weight, 0, rows * (size_t)dmc__view_cols(v) + state); /* rows before, and this row's state */
 }
 

@@ -45,8 +45,8 @@ void dmc__view_see(const dmc__view *v, const uint8_t *frames, float *cond);
 /* Dataset units (T,cols) -> normalised z, which may be the same; and back. */
 void dmc__view_normalise(const dmc__view *v, const float *raw, float *z);
 void dmc__view_denormalise(const dmc__view *v, const float *z, float *out);
-/* Random masks (methods.md 7), added to mask and weight of one sample. Causal: rows < h are known, of a planner the state of row h
- * as well; h uniform in 1..most, at most T-1 (most 0: T-1); nothing where T = 1. Numbers 0 of the stream. */
+/* Random masks (methods.md 7), added to mask and weight of one sample. Causal: rows < h are known, of a planner with actions the
+ * state of row h as well; h uniform in 1..most, at most T-1 (most 0: T-1); nothing where T = 1. Numbers 0 of the stream. */
 void dmc__view_causal_mask(const dmc__view *v, int32_t most, const dmc__stream *s, float *mask, float *weight);
 /* Window: rows a..b are unknown (but for what is known anyway), all others known; a and b are the smaller and the larger of two
  * rows drawn alike. Numbers 2 and 3. */

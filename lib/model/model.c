@@ -93,8 +93,8 @@ dmc_status dmc__model_inverse_fits(const dmc__model *m, const dmc__model *invers
     if (!m->spec.states_only)
         return dmc__fail(DMC_EINVAL, "%s: inverse gives the actions of a planner of states only; this model has its own", who);
     if (!inverse)
-        return dmc__fail(DMC_EINVAL, "%s: a planner of states only needs a model of role = inverse for its actions, inverse is NULL",
-                         who);
+        return dmc__fail(DMC_EINVAL, "%s: a planner of states only needs a model of role = inverse for its actions, inverse is "
+                         "NULL", who);
     if (inverse->spec.role != DMC__ROLE_INVERSE)
         return dmc__fail(DMC_EINVAL, "%s: inverse must be a model of role = inverse, role = %s", who, roles[inverse->spec.role]);
     if (inverse->obs.n != m->obs.n || inverse->act.n != m->act.n)
@@ -211,7 +211,8 @@ dmc__view dmc__model_view(const dmc__model *m, const dmc__trajectories *data)
     const dmc__net_config *const n = &m->spec.net;
     dmc__view v = {.data = data, .obs = &m->obs, .act = &m->act,
                    .planner = m->spec.role == DMC__ROLE_PLANNER || m->spec.role == DMC__ROLE_VALUE,
-                   .states_only = m->spec.states_only, .horizon = n->horizon, .n_obs = m->spec.n_obs, .memory = m->spec.memory, .returns = m->spec.returns,
+                   .states_only = m->spec.states_only, .horizon = n->horizon, .n_obs = m->spec.n_obs,
+                   .memory = m->spec.memory, .returns = m->spec.returns,
                    .discount = m->spec.discount, .return_min = m->spec.return_min, .return_max = m->spec.return_max};
     if (!dmc__net_sees(n)) return v;
     v.cameras = n->cameras;

@@ -354,5 +354,6 @@ size_t dmc__sampler_bytes(const dmc__sampler *s)
     return sizeof *s + s->host_bytes + (halves + copies) * s->ref.ctx->device->backend->elem + dmc__net_bytes(s->net) +
            dmc__net_bytes(s->cascade_net) + dmc__rollout_bytes(s->rollout) +
            (s->cascade ? dmc__rollout_bytes(s->cascade) : 0) + (s->judge.self ? dmc__reward_critic_bytes(&s->judge) : 0) +
-           (s->inverse ? dmc__inverse_pass_bytes(s->inverse) : 0) + dmc__sampler_guide_bytes(&s->guide) + dmc__context_bytes(&s->ref) + dmc__context_bytes(&s->base);
+           (s->inverse ? dmc__inverse_pass_bytes(s->inverse) : 0) + dmc__sampler_guide_bytes(&s->guide) +
+           dmc__context_bytes(&s->ref) + dmc__context_bytes(&s->base);
 }

@@ -1,3 +1,4 @@
+#include "../../lib/critic/inverse_pass.h"
 #include "../../lib/critic/reward.h"
 #include "failing_alloc.h"
 #include "small_critic.h"
@@ -14,8 +15,8 @@ static const dmc__critic_map policy_map = {.planner = 0, .horizon = HORIZON, .n_
                                            .obs_scale = obs_scale, .obs_shift = obs_shift, .act_scale = act_scale,
                                            .act_shift = act_shift};
 
-/* policy; planner over all rows; planner, row 0 only */
-enum { POLICY, PLANNER, PLANNER_FIRST, VARIANTS };
+/* policy; planner over all rows; planner, row 0 only; planner of states alone, all actions and the first */
+enum { POLICY, PLANNER, PLANNER_FIRST, STATES, STATES_FIRST, VARIANTS };
 
 typedef struct lab {
     small_critic s;
@@ -25,15 +26,32 @@ typedef struct lab {
     int32_t cols;
     size_t total;
     dmc__qeval *one; /* a single row, for the host's own arithmetic */
+    dmc__net *net;   /* inverse dynamics and weights of it; a single pair of states */
+    void *weights;
+    dmc__inverse_pass *pair;
 } lab;
+
+static void open_inverse(lab *l)
+{
+    const dmc__net_config c = {.kind = DMC__NET_INVERSE_MLP, .horizon = 2, .cols = OBS, .hidden = 6, .emb_dim = 2, .outputs = ACT};
+    ok(dmc__net_create(&dmc__default_allocator, &c, &l->net));
+    ok(dmc__dev_alloc(l->s.device, dmc__graph_param_elems(l->net->graph), &l->weights));
+    ok(dmc__params_init(l->net->graph, l->s.device, 5, l->weights));
+    ok(dmc__inverse_pass_create(l->net, l->weights, l->s.device, 1, 2, 1, 0, &l->pair));
+}
 
 static void open_lab(lab *l, int variant, int32_t want_gradient)
 {
     small_critic_open(&l->s, "ref64", &config);
     l->map = policy_map;
     l->map.planner = variant != POLICY;
-    l->discount = variant == PLANNER_FIRST ? 0 : .9;
-    l->cols = ACT + (l->map.planner ? OBS : 0);
+    l->discount = variant == PLANNER_FIRST || variant == STATES_FIRST ? 0 : .9;
+    open_inverse(l);
+    if (variant >= STATES) {
+        l->map.inverse = l->net;
+        l->map.inverse_weights = l->weights;
+    }
+    l->cols = (variant >= STATES ? 0 : ACT) + (l->map.planner ? OBS : 0);
     l->total = (size_t)(BATCH * HORIZON * l->cols);
     l->z = some_device_floats(l->s.device, l->total, 1, 1);
     l->cond = some_device_floats(l->s.device, BATCH * N_OBS * OBS, 2, 1);
@@ -46,6 +64,9 @@ static void close_lab(lab *l)
     dmc__qeval_destroy(l->one);
     dmc__reward_critic_free(&l->reward);
     ck_assert_ptr_null(l->reward.self);
+    dmc__inverse_pass_destroy(l->pair);
+    dmc__dev_free(l->s.device, l->weights, dmc__graph_param_elems(l->net->graph));
+    dmc__net_destroy(l->net);
     dmc__dev_free(l->s.device, l->z, l->total);
     dmc__dev_free(l->s.device, l->cond, BATCH * N_OBS * OBS);
     small_critic_close(&l->s);
@@ -67,15 +88,25 @@ static double row_value(const lab *l, const double *obs, const double *act, int3
     return pessimistic ? fmin(q1, q2) : (q1 + q2) / 2;
 }
 
+/* The action of row h of a plan: in it, or between this row and the next. */
+static const double *action_of(const lab *l, const double *z, int h)
+{
+    if (!l->map.inverse) return z + h * l->cols + OBS;
+    memcpy(dmc__inverse_pass_states(l->pair), z + h * OBS, 2 * OBS * sizeof *z);
+    ok(dmc__inverse_pass_run(l->pair));
+    return dmc__inverse_pass_actions(l->pair);
+}
+
 /* The reward of sample b as reward.h words it. */
 static double host_reward(const lab *l, int b, int32_t pessimistic)
 {
     const double *z = l->z + b * HORIZON * l->cols;
     if (!l->map.planner) return row_value(l, l->cond + b * N_OBS * OBS + (N_OBS - 1) * OBS, z, pessimistic);
     double sum = 0, weights = 0;
-    for (int h = 0; h < (l->discount > 0 ? HORIZON : 1); h++) {
+    const int rows = l->discount > 0 ? HORIZON - (l->map.inverse != NULL) : 1;
+    for (int h = 0; h < rows; h++) {
         const double w = pow(l->discount, h);
-        sum += w * row_value(l, z + h * l->cols, z + h * l->cols + OBS, pessimistic);
+        sum += w * row_value(l, z + h * l->cols, action_of(l, z, h), pessimistic);
         weights += w;
     }
     return sum / weights;
@@ -148,8 +179,8 @@ END_TEST
 START_TEST(first_row_alone_is_smaller)
 {
     lab all, first;
-    open_lab(&all, PLANNER, 0);
-    open_lab(&first, PLANNER_FIRST, 0);
+    open_lab(&all, _i ? STATES : PLANNER, 0);
+    open_lab(&first, _i ? STATES_FIRST : PLANNER_FIRST, 0);
     ck_assert_uint_lt(dmc__reward_critic_bytes(&first.reward), dmc__reward_critic_bytes(&all.reward));
     close_lab(&all);
     close_lab(&first);
@@ -208,7 +239,7 @@ END_TEST
 START_TEST(create_survives_lack_of_memory)
 {
     lab l;
-    open_lab(&l, POLICY, 0);
+    open_lab(&l, _i, 0);
     dmc_status status = DMC_ENOMEM;
     for (int64_t n = 1; status == DMC_ENOMEM; n++) {
         failing_alloc f = {0};
@@ -218,7 +249,7 @@ START_TEST(create_survives_lack_of_memory)
         ok(dmc__device_open(&a, "ref64", NULL, &d));
         const int64_t before = f.live;
         f.fail_at = f.calls + n;
-        status = dmc__reward_critic_create(l.s.q, d, &policy_map, BATCH, .9, 1, &r);
+        status = dmc__reward_critic_create(l.s.q, d, &l.map, BATCH, .9, 1, &r);
         ck_assert((status == DMC_OK) == (r.self != NULL));
         dmc__reward_critic_free(&r);
         ck_assert_int_eq(f.live, before);
@@ -250,6 +281,11 @@ START_TEST(refusals)
     assert_refused(&l, &m, BATCH, .9, DMC_ESHAPE);
     m = policy_map;
     m.n_obs = 0;
+    assert_refused(&l, &m, BATCH, .9, DMC_ERANGE);
+    m = policy_map; /* a policy has actions, a plan of one state has none */
+    m.inverse = l.net;
+    assert_refused(&l, &m, BATCH, .9, DMC_ERANGE);
+    m.planner = m.horizon = 1;
     assert_refused(&l, &m, BATCH, .9, DMC_ERANGE);
     m = policy_map;
     m.horizon = 0;
@@ -295,10 +331,10 @@ Suite *dmc_suite_reward_critic(void)
     tcase_add_loop_test(t, rewards_are_critic_values, POLICY, VARIANTS);
     tcase_add_loop_test(t, asked_first_and_told_later, POLICY, VARIANTS);
     tcase_add_loop_test(t, gradient_by_differences, POLICY, VARIANTS);
-    tcase_add_test(t, first_row_alone_is_smaller);
+    tcase_add_loop_test(t, first_row_alone_is_smaller, 0, 2);
     tcase_add_test(t, map_without_scales);
     tcase_add_test(t, evaluation_allocates_nothing);
-    tcase_add_test(t, create_survives_lack_of_memory);
+    tcase_add_loop_test(t, create_survives_lack_of_memory, POLICY, VARIANTS);
     tcase_add_test(t, refusals);
     tcase_add_test(t, values_are_asked_for_where_the_critic_lives);
     suite_add_tcase(s, t);
