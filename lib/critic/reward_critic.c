@@ -1,8 +1,8 @@
 /* reward_critic.c — twin Q as a reward of samples, and its gradient with respect to them.
  *
  * The critic is evaluated on `rows` rows of every sample: a policy's first action beside the newest observation of its
- * condition, or rows [state | action] of a plan. COLS moves columns there with the critic's scaling, and gradients back. Of a plan
- * of states only a row is a pair of states and the action between them, which the inverse pass made.
+ * condition, or rows [state | action] of a plan. COLS moves columns there with the critic's scaling, and gradients back. A plan of
+ * states only is completed by an inverse model first, and is then one row shorter.
  */
 #include "../backend/block.h"
 #include "inverse_pass.h"
@@ -17,7 +17,6 @@ typedef struct source {
 typedef struct reward_critic {
     dmc__device *device;
     dmc__qeval *eval;
-    dmc__inverse_pass *inverse; /* NULL: plans have actions of their own */
     int32_t planner, batch, rows, want_gradient; /* rows: evaluated per sample */
     size_t elems;          /* of one sample */
     source obs, act;
@@ -25,6 +24,7 @@ typedef struct reward_critic {
     void *seed;            /* (batch*rows) dR/dq of either twin: w_h / 2 */
     double *weight;        /* (rows), sum 1 */
     float *q[2];           /* host (batch*rows), which recordings may name */
+    dmc__inverse_pass *inverse; /* NULL: plans have actions of their own */
 } reward_critic;
 
 static size_t eval_rows(const reward_critic *s)
@@ -53,10 +53,9 @@ static dmc_status gather(const reward_critic *s, const source *c, const void *fr
     return dmc__dev_run(s->device, DMC_OP_COLS, &k);
 }
 
-static dmc_status scatter_gradient(const reward_critic *s, const source *c, const void *dout, void *din, uint32_t acc)
+static dmc_status scatter_gradient(const reward_critic *s, const source *c, const void *dout, void *din)
 {
     dmc_kargs k = columns_args(s, c);
-    k.acc = acc;
     k.dout = dout;
     k.din[0] = din;
     return dmc__dev_run_bwd(s->device, DMC_OP_COLS, &k);
@@ -65,15 +64,9 @@ static dmc_status scatter_gradient(const reward_critic *s, const source *c, cons
 static dmc_status run_twins(const reward_critic *s, const void *z, const void *cond)
 {
     if (!s->planner && !cond) return dmc__fail(DMC_EINVAL, "critic reward: a policy's condition is NULL");
-    const void *states = s->planner ? z : cond, *actions = z;
-    if (s->inverse) {
-        DMC_TRY(dmc__inverse_pass_gather(s->inverse, z));
-        DMC_TRY(dmc__inverse_pass_run(s->inverse));
-        states = dmc__inverse_pass_states(s->inverse);
-        actions = dmc__inverse_pass_actions(s->inverse);
-    }
-    DMC_TRY(gather(s, &s->obs, states, dmc__qeval_obs(s->eval)));
-    DMC_TRY(gather(s, &s->act, actions, dmc__qeval_act(s->eval)));
+    if (s->inverse) DMC_TRY(dmc__inverse_pass_complete(s->inverse, z, &z));
+    DMC_TRY(gather(s, &s->obs, s->planner ? z : cond, dmc__qeval_obs(s->eval)));
+    DMC_TRY(gather(s, &s->act, z, dmc__qeval_act(s->eval)));
     return dmc__qeval_run(s->eval);
 }
 
@@ -98,25 +91,22 @@ static void add_up_rows(const reward_critic *s, int32_t pessimistic, float *r)
     }
 }
 
-/* dQ/da goes on to both states of the pair, dQ/ds to the first. */
-static dmc_status backward_inverse(const reward_critic *s, void *dz)
-{
-    DMC_TRY(scatter_gradient(s, &s->act, dmc__qeval_dact(s->eval), dmc__inverse_pass_dactions(s->inverse), 0));
-    DMC_TRY(dmc__inverse_pass_backward(s->inverse));
-    DMC_TRY(scatter_gradient(s, &s->obs, dmc__qeval_dobs(s->eval), dmc__inverse_pass_dstates(s->inverse), 1));
-    return dmc__inverse_pass_scatter(s->inverse, dz);
-}
-
-static dmc_status backward(const reward_critic *s, void *dz)
+static dmc_status backward_of_plan(const reward_critic *s, void *dz)
 {
     dmc_kargs zero = {.out = dz, .dim = {(int32_t)((size_t)s->batch * s->elems)}};
     for (int32_t twin = 0; twin < 2; twin++)
         DMC_TRY(dmc__dev_copy(s->device, dmc__qeval_dq(s->eval, twin), s->seed, eval_rows(s)));
     DMC_TRY(dmc__qeval_backward(s->eval));
     DMC_TRY(dmc__dev_run(s->device, DMC_OP_FILL, &zero));
-    if (s->inverse) return backward_inverse(s, dz);
-    if (s->planner) DMC_TRY(scatter_gradient(s, &s->obs, dmc__qeval_dobs(s->eval), dz, 0));
-    return scatter_gradient(s, &s->act, dmc__qeval_dact(s->eval), dz, 0);
+    if (s->planner) DMC_TRY(scatter_gradient(s, &s->obs, dmc__qeval_dobs(s->eval), dz));
+    return scatter_gradient(s, &s->act, dmc__qeval_dact(s->eval), dz);
+}
+
+static dmc_status backward(const reward_critic *s, void *dz)
+{
+    if (!s->inverse) return backward_of_plan(s, dz);
+    DMC_TRY(backward_of_plan(s, dmc__inverse_pass_dplans(s->inverse)));
+    return dmc__inverse_pass_backward(s->inverse, dz);
 }
 
 static dmc_status eval(void *self, const void *z, const void *cond, int32_t pessimistic, float *r, void *dz)
@@ -156,9 +146,6 @@ static dmc_status check_map(const dmc__iql *q, const dmc__critic_map *m, int32_t
     if (!(discount >= 0 && discount <= 1))
         return dmc__fail(DMC_ERANGE, "critic reward: discount = %g, must be 0..1", discount);
     if (batch < 1) return dmc__fail(DMC_ERANGE, "critic reward: batch = %d, must be at least 1", batch);
-    if (m->inverse && (!m->planner || m->horizon < 2))
-        return dmc__fail(DMC_ERANGE, "critic reward: an inverse model with horizon = %d, takes plans of at least 2 states",
-                         m->horizon);
     /* 64 bits hold each product of two counts; the third factor is bounded before it is multiplied in. */
     const int64_t row = (int64_t)m->obs_dim + m->act_dim, sample = (int64_t)m->horizon * row;
     const int64_t observed = (int64_t)m->n_obs * m->obs_dim, cond = m->planner ? 0 : m->cond ? m->cond : observed;
@@ -174,16 +161,11 @@ static dmc_status check_map(const dmc__iql *q, const dmc__critic_map *m, int32_t
 /* Rows are taken one by one where all count; row 0 alone is the front of the flattened sample. */
 static void set_shape(reward_critic *s, const dmc__critic_map *m, int32_t batch, double discount)
 {
-    const int32_t cols = (m->inverse ? 0 : m->act_dim) + (m->planner ? m->obs_dim : 0);
+    const int32_t cols = m->act_dim + (m->planner ? m->obs_dim : 0);
     s->planner = m->planner;
     s->batch = batch;
-    s->rows = m->planner && discount > 0 ? m->horizon - (m->inverse != NULL) : 1;
+    s->rows = m->planner && discount > 0 ? m->horizon : 1;
     s->elems = (size_t)m->horizon * (size_t)cols;
-    if (m->inverse) { /* of what the inverse pass holds: pairs of states, actions */
-        s->obs = (source){.width = 2 * m->obs_dim, .n = m->obs_dim};
-        s->act = (source){.width = m->act_dim, .n = m->act_dim};
-        return;
-    }
     const int32_t width = s->rows > 1 ? cols : (int32_t)s->elems;
     s->act = (source){.width = width, .from = m->planner ? m->obs_dim : 0, .n = m->act_dim};
     s->obs = m->planner ? (source){.width = width, .n = m->obs_dim}
@@ -230,21 +212,42 @@ static void destroy(reward_critic *s)
     DMC_FREE(s->device->alloc, s, 1);
 }
 
-dmc_status dmc__reward_critic_create(const dmc__iql *q, dmc__device *d, const dmc__critic_map *map, int32_t batch,
+/* The plans that an inverse model completes: as many rows as have actions, or are asked for. */
+static dmc_status shorten(dmc__critic_map *m, double discount)
+{
+    const int32_t most = m->horizon - 1;
+    if (!m->inverse) return DMC_OK;
+    if (!m->planner || most < 1)
+        return dmc__fail(DMC_ERANGE, "critic reward: an inverse model with horizon = %d, takes plans of at least 2 states",
+                         m->horizon);
+    m->horizon = discount > 0 ? most : 1;
+    return DMC_OK;
+}
+
+static dmc_status make_inverse(reward_critic *s, const dmc__critic_map *full, const dmc__critic_map *m)
+{
+    const int32_t purpose = s->want_gradient ? DMC__INVERSE_GRADIENTS : DMC__INVERSE_PLANS;
+    if (!m->inverse) return DMC_OK;
+    return dmc__inverse_pass_create(m->inverse, m->inverse_weights, s->device, s->batch, full->horizon, m->horizon, purpose,
+                                    &s->inverse);
+}
+
+dmc_status dmc__reward_critic_create(const dmc__iql *q, dmc__device *d, const dmc__critic_map *full, int32_t batch,
                                      double discount, int32_t want_gradient, dmc__reward *out)
 {
     *out = (dmc__reward){0};
     dmc_status status;
     reward_critic *s = NULL;
+    dmc__critic_map completed = *full;
+    const dmc__critic_map *const map = &completed;
+    DMC_TRY(shorten(&completed, discount));
     DMC_TRY(check_map(q, map, batch, discount));
     DMC_TRY(DMC_NEW(d->alloc, 1, &s));
     s->device = d;
     s->want_gradient = want_gradient;
     set_shape(s, map, batch, discount);
     DMC_TRY_GOTO(status, dmc__qeval_create(q, d, (int32_t)eval_rows(s), want_gradient, &s->eval), fail);
-    if (map->inverse)
-        DMC_TRY_GOTO(status, dmc__inverse_pass_create(map->inverse, map->inverse_weights, d, batch, map->horizon, s->rows,
-                                                      want_gradient, &s->inverse), fail);
+    DMC_TRY_GOTO(status, make_inverse(s, full, map), fail);
     DMC_TRY_GOTO(status, take_memory(s, map), fail);
     DMC_TRY_GOTO(status, set_weights(s, discount), fail);
     *out = (dmc__reward){.self = s, .batch = batch, .has_gradient = want_gradient, .eval = eval};

@@ -40,7 +40,7 @@ dmc_status dmc__sampler_make_inverse(dmc__sampler *s, const dmc__model *inverse)
                          inverse->ref.ctx->name);
     DMC_TRY(dmc__dev_sync(inverse->ref.ctx->device)); /* its weights may have been made a moment ago, in another queue */
     return dmc__inverse_pass_create(inverse->net, inverse->weights, s->ref.ctx->device, s->config.batch, s->view.horizon,
-                                    s->view.horizon - 1, 0, &s->inverse);
+                                    s->view.horizon - 1, DMC__INVERSE_ACTIONS, &s->inverse);
 }
 
 /* Neighbouring rows of the chosen plans, normalised. */

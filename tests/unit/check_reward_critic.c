@@ -37,7 +37,7 @@ static void open_inverse(lab *l)
     ok(dmc__net_create(&dmc__default_allocator, &c, &l->net));
     ok(dmc__dev_alloc(l->s.device, dmc__graph_param_elems(l->net->graph), &l->weights));
     ok(dmc__params_init(l->net->graph, l->s.device, 5, l->weights));
-    ok(dmc__inverse_pass_create(l->net, l->weights, l->s.device, 1, 2, 1, 0, &l->pair));
+    ok(dmc__inverse_pass_create(l->net, l->weights, l->s.device, 1, 2, 1, DMC__INVERSE_ACTIONS, &l->pair));
 }
 
 static void open_lab(lab *l, int variant, int32_t want_gradient)
