@@ -42,23 +42,62 @@ typedef struct dmc_align_options {
     int32_t steps;          /* denoising steps, at most the model's; default 0 = the model's               */
 } dmc_align_options;
 
-enum { DMC_RL_PPO = 0, DMC_RL_REINFORCE = 1, DMC_RL_QVPG = 2 };
+enum { DMC_RL_PPO = 0, DMC_RL_REINFORCE = 1, DMC_RL_QVPG = 2, DMC_RL_AUTO = 3 };
 enum { DMC_KL_EPSILON = 0, DMC_KL_EXACT = 1 };
-enum { DMC_KAPPA_GEOM = 0, DMC_KAPPA_LINEAR = 1, DMC_KAPPA_CONST = 2, DMC_KAPPA_PROJ = 3 };
+enum { DMC_LAST_K_FIXED = 0, DMC_LAST_K_RANDOM = 1, DMC_LAST_K_CURRICULUM = 2 };
+enum { DMC_GRANULARITY_SAMPLE = 0, DMC_GRANULARITY_ROW = 1 };
+enum { DMC_REDUCE_MEAN = 0, DMC_REDUCE_SUM = 1 };
+enum { DMC_STD_BATCH = 0, DMC_STD_GROUP = 1 };
+enum {
+    DMC_KAPPA_GEOM = 0,
+    DMC_KAPPA_LINEAR = 1,
+    DMC_KAPPA_CONST = 2,
+    DMC_KAPPA_PROJ = 3,   /* for each sample: the step's share of the way from z_T to z_0 */
+    DMC_KAPPA_COS = 4,    /* the angle between the step and that way                      */
+    DMC_KAPPA_PAIRCOS = 5 /* the angle between (z_t, z_{t-1}) and (z_T, z_0)              */
+};
 
 typedef struct dmc_rl_options {
     uint32_t struct_size;
-    int32_t method;         /* DMC_RL_*; default qvpg                                                      */
+    /* DMC_RL_*; default qvpg. auto: ppo and qvpg from the same weights, each for a quarter of the updates, then the one with the
+     * better score for the rest (ppo alone where the reward has no gradient); progress counts updates of each part. */
+    int32_t method;
     int32_t updates;        /* default 300                                                                 */
     int32_t last_k;         /* K: denoising steps that learn, 1..T; 0 = T; default 3                       */
-    int32_t kappa;          /* DMC_KAPPA_*: credit over denoising steps; default geom                      */
+    int32_t kappa;          /* DMC_KAPPA_*: credit over denoising steps; default geom. From proj on not for qvpg */
     int32_t epochs;         /* PPO: passes over a batch of chains; default 2                               */
     int32_t kl_kind;        /* DMC_KL_*: |eps - eps_ref|^2 per step (evenly conditioned), or the exact KL; default epsilon */
     int32_t reserved0;      /* 0                                                                           */
     double kappa_gamma;     /* geom: kappa_t = gamma^(t-1); default 0.99                                   */
     double clip;            /* PPO: ratio clip epsilon; default 0.02 (log-probability is a mean over dims) */
-    double kl;              /* beta of the divergence to the model at the start of the call; default 0.1   */
+    /* beta of the divergence to the model at the start of the call, a mean over the entries of a sample; default 0.1. Over the
+     * learning steps it is reduced as what it stands beside: summed for qvpg and reinforce, a mean for ppo, so that beta weighs
+     * one step's divergence against one step's advantage there. Progress reports the KL in nats per dimension, summed over the
+     * steps, whatever kl_kind. */
+    double kl;
     double advantage_clip;  /* default 5                                                                   */
+    /* DMC_REDUCE_*: log-probabilities, and the divergence beside them, over the entries of a sample; default mean. The sum is the
+     * exact density and wants a wider clip, say 0.1, and few entries. Not for qvpg, which has a mean. */
+    int32_t reduce;
+    int32_t advantage_std;  /* DMC_STD_*: advantages are over the deviation of the batch, or of each group; default batch */
+    double clip_base;       /* PPO: clip at the noisiest learning step, rising to `clip` at the last; default 0 = clip */
+    /* PPO: an epoch is dropped, and those after it, once the mean of (rho-1) - ln rho is above this; 0 = off; default 1 */
+    double target_kl;
+    /* Where above 0, `kl` is where the weight starts: after an update whose KL (nats per dimension, summed over the learning steps)
+     * was above 1.5 kl_target it is 1.5 times as large, below kl_target/1.5 as small. Default 0 */
+    double kl_target;
+    /* DMC_LAST_K_*: last_k steps learn in every update; or as many from 1 to last_k as are drawn for it; or a curriculum of 1, 2, 4
+     * .. last_k, doubled where the stage finds no new best in two evaluations, halved where it collapses. Default fixed */
+    int32_t last_k_kind;
+    /* DMC_GRANULARITY_*: PPO and REINFORCE judge a sample; or each row of a plan by its own Q against the same row of the other
+     * candidates: planners with the critic's reward and row_discount above 0. Default sample */
+    int32_t granularity;
+    /* alpha_H, weight of the entropy of the candidates of a condition (nearest neighbours, nats) against rewards of deviation 1:
+     * what a policy loses otherwise is the best of many candidates. Draws `candidates` per condition for qvpg, too. Default 0 */
+    double entropy;
+    /* Where above 0, `entropy` is the least weight: it rises by half in an update that finds the median deviation of the candidates
+     * below this share of what it was in the first, and falls by a third, to no less, above 1.5 times that. Default 0 */
+    double entropy_target;
 } dmc_rl_options;
 
 typedef struct dmc_dpo_options {
@@ -175,6 +214,12 @@ DMC_API DMC_NODISCARD dmc_status dmc_aligner_publish(const dmc_aligner *a, dmc_m
 /* The adapter alone (LoRA factors, cascade weights), for the same foundation. */
 DMC_API DMC_NODISCARD dmc_status dmc_aligner_save(const dmc_aligner *a, const char *path);
 DMC_API DMC_NODISCARD dmc_status dmc_aligner_load(dmc_aligner *a, const char *path);
+
+/* Another critic, which the score is of from now on: one that has not seen the episodes of the critic that trains
+ * (dmc_critic_options.split), so that its errors are not rewarded. A score callback goes before it; NULL: the score is of the
+ * reward. Whether a cascade's sample is taken is decided by the reward, as a sampler decides. judge must outlive the aligner.
+ * Errors: DMC_ESHAPE (it is for other widths). */
+DMC_API dmc_status dmc_aligner_set_judge(dmc_aligner *a, const dmc_critic *judge);
 
 /* A planner with states_only has no actions for the critic to judge: `inverse`, a model of role inverse trained with the planner's
  * normalisation, gives them, and gradients of the reward (QV-PG) pass through it. Needed before the first method that asks the

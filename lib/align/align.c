@@ -31,6 +31,7 @@ static dmc_status make_buffers(dmc__align *a)
     }
     DMC_TRY(DMC_NEW(a->alloc, n, &a->rewards));
     DMC_TRY(DMC_NEW(a->alloc, n, &a->gated));
+    DMC_TRY(DMC_NEW(a->alloc, 2 * n, &a->scores));
     return DMC_NEW(a->alloc, n * e, &a->host);
 }
 
@@ -90,6 +91,7 @@ void dmc__align_destroy(dmc__align *a)
     DMC_FREE(a->alloc, a->host, n * e);
     DMC_FREE(a->alloc, a->rewards, n);
     DMC_FREE(a->alloc, a->gated, n);
+    DMC_FREE(a->alloc, a->scores, 2 * n);
     dmc__str_free(a->alloc, a->lora_targets);
     DMC_FREE(a->alloc, a, 1);
 }
@@ -120,13 +122,17 @@ dmc__adamw_config dmc__align_adamw(const dmc__align *a)
 
 dmc_status dmc__align_need_reward(dmc__align *a)
 {
-    return a->judge.self ? DMC_OK : a->hooks.make_reward(a->hooks.user, a->config.batch, 0, &a->judge);
+    if (!a->judge.self) DMC_TRY(a->hooks.make_reward(a->hooks.user, a->config.batch, 0, &a->judge));
+    return a->held_out.self || !a->hooks.make_judge ? DMC_OK
+                                                     : a->hooks.make_judge(a->hooks.user, a->config.batch, &a->held_out);
 }
 
 void dmc__align_drop_reward(dmc__align *a)
 {
     if (a->judge.self) a->hooks.free_reward(a->hooks.user, &a->judge);
+    if (a->held_out.self) a->hooks.free_reward(a->hooks.user, &a->held_out);
     memset(&a->judge, 0, sizeof a->judge);
+    memset(&a->held_out, 0, sizeof a->held_out);
 }
 
 dmc_status dmc__align_forget(dmc__align *a)

@@ -27,6 +27,9 @@ typedef struct dmc__align_note {
     const char *stage;
     int32_t update, updates, pass;
     double score, best, loss, kl, reward, seconds;
+    /* of the last update by likelihood ratios: share of transitions whose ratio was clipped, and the largest ratio */
+    double clip_share, ratio_max;
+    double entropy, spread; /* of the candidates of a condition: nearest-neighbour entropy and median deviation */
 } dmc__align_note;
 
 typedef struct dmc__align_result {
@@ -40,6 +43,8 @@ typedef struct dmc__align_hooks {
     /* A reward for `batch` samples; freed with free_reward. */
     dmc_status (*make_reward)(void *user, int32_t batch, int32_t want_gradient, dmc__reward *out);
     void (*free_reward)(void *user, dmc__reward *r);
+    /* Another reward to score by, out->self NULL if there is none; may be NULL itself. */
+    dmc_status (*make_judge)(void *user, int32_t batch, dmc__reward *out);
     /* Score of the present weights; NULL = mean reward of a fixed bank of samples. */
     dmc_status (*score)(void *user, double *mean, double *se);
     /* Nonzero stops; NULL = none. */
@@ -63,9 +68,11 @@ typedef struct dmc__align {
     int32_t pass;                /* of a running sequence, else 0 */
     dmc__rollout *sample;        /* `batch` samples with the evaluation table */
     dmc__reward judge;           /* of `batch` samples, no gradient */
+    dmc__reward held_out;        /* likewise, which the score is of; self NULL: the judge */
     float *cond, *mask, *known;  /* host staging: batch conditions */
     float *host;                 /* (batch, elems) */
     float *rewards, *gated;      /* (batch): of samples, and after a cascade pass */
+    float *scores;               /* (2,batch): the same by the one that scores    */
     struct dmc__cascade *cascade;/* NULL until trained */
 } dmc__align;
 
@@ -113,6 +120,8 @@ typedef struct dmc__stage {
     dmc_status (*update)(void *self, int32_t u, dmc__align_note *note);
     /* After a roll-back: tighten the constraint. May be NULL. */
     void (*tighten)(void *self);
+    /* Two evaluations in a row had no new best (then they are counted anew): let more of the model learn. May be NULL. */
+    void (*plateau)(void *self);
     /* What learns in this stage (the aligner's adapter, or the cascade's weights). */
     dmc__learner *learner;
 } dmc__stage;

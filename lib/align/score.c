@@ -3,30 +3,35 @@
 #include "cascade.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Bank draws live above every number dmc__align_draw can reach; roll-outs have 28 bits for the draw. */
 static const uint64_t bank_draw = UINT64_C(1) << 26;
 
-/* Judge the samples of r: rewards (batch) on the host. */
-static dmc_status judge(dmc__align *a, const dmc__rollout *r, float *reward)
+/* The samples of r: rewards (batch) on the host, and what they score: the rewards, unless someone else judges. */
+static dmc_status judge(dmc__align *a, const dmc__rollout *r, float *reward, float *score)
 {
     const void *z0 = dmc__rollout_latent((dmc__rollout *)(uintptr_t)r, dmc__rollout_rows(r));
-    return a->judge.eval(a->judge.self, z0, dmc__rollout_cond(r), 1, reward, NULL);
+    DMC_TRY(a->judge.eval(a->judge.self, z0, dmc__rollout_cond(r), 1, reward, NULL));
+    if (a->held_out.self) return a->held_out.eval(a->held_out.self, z0, dmc__rollout_cond(r), 1, score, NULL);
+    memcpy(score, reward, (size_t)a->config.batch * sizeof *score);
+    return DMC_OK;
 }
 
-/* One batch of the bank: rewards of batch/candidates conditions into r (batch). A cascade is applied where it gains. */
+/* One batch of the bank: scores of batch/candidates conditions into r (batch). A cascade is applied where the reward gains. */
 static dmc_status score_batch(dmc__align *a, uint64_t batch, float *r)
 {
     const int32_t groups = a->config.batch / a->config.candidates;
     const int32_t held = a->view.data->n_held > 0;
     DMC_TRY(dmc__align_condition(a, a->sample, groups, a->config.candidates, bank_draw + batch, held));
     DMC_TRY(dmc__rollout_run(a->sample, a->config.seed, bank_draw + batch, 0, 1));
-    DMC_TRY(judge(a, a->sample, r));
+    float *const reward = a->scores, *const score = a->scores + a->config.batch;
+    DMC_TRY(judge(a, a->sample, reward, r));
     if (!a->cascade) return DMC_OK;
-    float *gated = a->gated;
     DMC_TRY(dmc__cascade_sample(a, a->cascade, bank_draw + batch));
-    DMC_TRY(judge(a, a->cascade->sample, gated));
-    for (int32_t b = 0; b < a->config.batch; b++) r[b] = fmaxf(r[b], gated[b]);
+    DMC_TRY(judge(a, a->cascade->sample, a->gated, score));
+    for (int32_t b = 0; b < a->config.batch; b++)
+        if (a->gated[b] > reward[b]) r[b] = score[b];
     return DMC_OK;
 }
 

@@ -9,7 +9,11 @@ dmc_status dmc__take_rl(const dmc_rl_options *o, dmc__rl_config *c)
     DMC_TRY(dmc__field_take(DMC_OPTIONS_RL, o, &t));
     *c = (dmc__rl_config){.method = t.method, .updates = t.updates, .last_k = t.last_k, .kappa = t.kappa, .epochs = t.epochs,
                           .kl_exact = t.kl_kind == DMC_KL_EXACT, .kappa_gamma = t.kappa_gamma, .clip = t.clip, .kl = t.kl,
-                                  .advantage_clip = t.advantage_clip};
+                          .advantage_clip = t.advantage_clip, .reduce_sum = t.reduce == DMC_REDUCE_SUM,
+                          .group_std = t.advantage_std == DMC_STD_GROUP, .clip_base = t.clip_base, .target_kl = t.target_kl,
+                          .kl_target = t.kl_target, .last_k_kind = t.last_k_kind,
+                          .by_row = t.granularity == DMC_GRANULARITY_ROW, .entropy = t.entropy,
+                          .entropy_target = t.entropy_target};
     return DMC_OK;
 }
 

@@ -31,6 +31,15 @@ static dmc_status make_reward(void *user, int32_t batch, int32_t want_gradient, 
     return dmc__fail(DMC_ESTATE, "dmc_align: there is no reward; give dmc_aligner_create a critic or call dmc_aligner_set_reward");
 }
 
+static dmc_status make_judge(void *user, int32_t batch, dmc__reward *out)
+{
+    dmc_aligner *a = user;
+    *out = (dmc__reward){0};
+    if (!a->judge) return DMC_OK;
+    DMC_TRY(need_inverse(a));
+    return dmc__reward_critic_create(a->judge->iql, a->ref.ctx->device, &a->judge_map, batch, a->row_discount, 0, out);
+}
+
 static void free_reward(void *user, dmc__reward *r)
 {
     (void)user;
@@ -59,15 +68,19 @@ static int32_t progress_hook(void *user, const dmc__align_note *n)
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
+static dmc_status check_critic(const dmc_aligner *a, const dmc_critic *c, const char *function)
+{
+    if (c->obs.n == a->model->obs.n && c->act.n == a->model->act.n) return DMC_OK;
+    return dmc__fail(DMC_ESHAPE, "%s: the critic is for observations of %d and actions of %d, the model for %d and %d", function,
+                     c->obs.n, c->act.n, a->model->obs.n, a->model->act.n);
+}
+
 static dmc_status use_critic(dmc_aligner *a)
 {
     const dmc_critic *c = a->critic;
+    a->map_elems = 2 * ((size_t)a->model->obs.n + (size_t)a->model->act.n);
     if (!c) return DMC_OK;
-    if (c->obs.n != a->model->obs.n || c->act.n != a->model->act.n)
-        return dmc__fail(DMC_ESHAPE,
-                         "dmc_aligner_create: the critic is for observations of %d and actions of %d, the model for %d and %d",
-                         c->obs.n, c->act.n, a->model->obs.n, a->model->act.n);
-    a->map_elems = 2 * ((size_t)c->obs.n + (size_t)c->act.n);
+    DMC_TRY(check_critic(a, c, "dmc_aligner_create"));
     DMC_TRY(DMC_NEW(&a->ref.ctx->alloc, a->map_elems, &a->map));
     dmc__critic_make_map(c, a->model, a->map, &a->critic_map);
     return DMC_OK;
@@ -80,7 +93,8 @@ static dmc_status make_run(dmc_aligner *a, const dmc_align_options *o)
                                  .lr = o->lr, .weight_decay = o->weight_decay, .grad_clip = o->grad_clip,
                                  .std_floor = o->std_floor, .seed = o->seed, .lora_targets = o->lora_targets,
                                  .noised_known = a->model->spec.inpaint, .sampler = o->sampler, .steps = o->steps};
-    const dmc__align_hooks hooks = {.user = a, .make_reward = make_reward, .free_reward = free_reward, .progress = progress_hook};
+    const dmc__align_hooks hooks = {.user = a, .make_reward = make_reward, .free_reward = free_reward, .progress = progress_hook,
+                                  .make_judge = make_judge};
     const dmc__view view = dmc__model_view(a->model, a->data->data);
     DMC_TRY(use_critic(a));
     return dmc__align_create(&a->ref.ctx->alloc, a->ref.ctx->device, &a->ref.ctx->log, a->model->net, &a->model->process,
@@ -125,6 +139,7 @@ void dmc_aligner_destroy(dmc_aligner *a)
     if (!a) return;
     dmc__context_ref ref = a->ref;
     dmc__align_destroy(a->run);
+    DMC_FREE(&ref.ctx->alloc, a->judge_store, a->map_elems);
     DMC_FREE(&ref.ctx->alloc, a->map, a->map_elems);
     DMC_FREE(&ref.ctx->alloc, a, 1);
     dmc__context_release(&ref);
@@ -270,6 +285,20 @@ dmc_status dmc_aligner_load(dmc_aligner *a, const char *path)
     return dmc__adapter_load(a->run, path);
 }
 
+/* ---- who judges ------------------------------------------------------------------------------------- */
+
+dmc_status dmc_aligner_set_judge(dmc_aligner *a, const dmc_critic *judge)
+{
+    DMC_NEED("dmc_aligner_set_judge", a);
+    if (judge) DMC_TRY(check_critic(a, judge, "dmc_aligner_set_judge"));
+    if (judge && !a->judge_store) DMC_TRY(DMC_NEW(&a->ref.ctx->alloc, a->map_elems, &a->judge_store));
+    dmc__align_drop_reward(a->run);
+    a->judge = judge;
+    if (judge) dmc__critic_make_map(judge, a->model, a->judge_store, &a->judge_map);
+    dmc__critic_map_inverse(a->inverse, &a->judge_map);
+    return DMC_OK;
+}
+
 dmc_status dmc_aligner_set_inverse(dmc_aligner *a, const dmc_model *inverse)
 {
     DMC_NEED("dmc_aligner_set_inverse", a);
@@ -281,5 +310,6 @@ dmc_status dmc_aligner_set_inverse(dmc_aligner *a, const dmc_model *inverse)
     dmc__align_drop_reward(a->run);
     a->inverse = inverse;
     dmc__critic_map_inverse(inverse, &a->critic_map);
+    dmc__critic_map_inverse(inverse, &a->judge_map);
     return DMC_OK;
 }

@@ -46,6 +46,9 @@ struct dmc_aligner {
     void *score_user;
     dmc_progress_fn progress;
     void *progress_user;
+    const dmc_critic *judge;    /* of the score; NULL: the reward */
+    float *judge_store;
+    dmc__critic_map judge_map;
     const dmc_model *inverse;    /* of a planner of states only; NULL: none yet */
 };
 

@@ -241,6 +241,22 @@ def test_score(aligner):
     assert aligner.dpo(updates=5).updates == 5
 
 
+def test_judge(aligner, dataset):
+    """Its score; it lives as long as the aligner, which a closed handle does not end."""
+    aligner.set_reward(towards(0.5))
+    reward = aligner.dpo(updates=5).before
+    aligner.reset()
+    judge = dmc.Critic.create(dataset, hidden=8, split="second_half")
+    aligner.set_judge(judge)
+    judge.close()
+    judged = aligner.dpo(updates=5).before
+    aligner.reset()
+    aligner.set_judge(None)
+    assert aligner.dpo(updates=5).before == reward != judged
+    with pytest.raises(TypeError):
+        aligner.set_judge(dataset)
+
+
 @pytest.mark.parametrize("name", ["reward", "progress"])
 def test_control_c(aligner, name):
     handler, calls = signal.getsignal(signal.SIGINT), []

@@ -87,6 +87,18 @@ def test_critic_values_and_gradient(critic, dataset, arrays, obs):
             critic.q(*bad)
 
 
+def test_critic_of_chunks(dataset, obs):
+    with dmc.Critic.create(dataset, hidden=8, chunk=3) as critic:
+        act = np.linspace(-0.8, 0.8, 15, dtype=np.float32).reshape(5, 3, 1)
+        assert critic.action_gradient(obs, act).shape == act.shape
+        critic.step(2)
+        late = act.copy()
+        late[:, 2] += 0.5
+        assert np.all(critic.q(obs, act).q1 != critic.q(obs, late).q1)
+        with pytest.raises(dmc.DmcShapeError):
+            critic.q(obs, act[:, 0].copy())
+
+
 def test_critic_file(critic, dataset, obs, tmp_path):
     critic.save(tmp_path / "critic.dmc")
     with dmc.Critic.load(tmp_path / "critic.dmc") as read:

@@ -15,20 +15,22 @@ static const dmc__critic_map policy_map = {.planner = 0, .horizon = HORIZON, .n_
                                            .obs_scale = obs_scale, .obs_shift = obs_shift, .act_scale = act_scale,
                                            .act_shift = act_shift};
 
-/* policy; planner over all rows; planner, row 0 only; planner of states alone, all actions and the first */
-enum { POLICY, PLANNER, PLANNER_FIRST, STATES, STATES_FIRST, VARIANTS };
+/* policy; planner over all rows; planner, row 0 only; planner of states alone, all actions and the first; the same with actions of
+ * two rows */
+enum { POLICY, PLANNER, PLANNER_FIRST, STATES, STATES_FIRST, CHUNKS, VARIANTS = 2 * CHUNKS };
 
 typedef struct lab {
     small_critic s;
     dmc__reward reward;
     dmc__critic_map map;
     double discount, *z, *cond; /* device, ref64 */
-    int32_t cols;
+    int32_t cols, chunk;
     size_t total;
     dmc__qeval *one; /* a single row, for the host's own arithmetic */
     dmc__net *net;   /* inverse dynamics and weights of it; a single pair of states */
     void *weights;
     dmc__inverse_pass *pair;
+    double actions[2 * (OBS + ACT)];
 } lab;
 
 static void open_inverse(lab *l)
@@ -42,16 +44,21 @@ static void open_inverse(lab *l)
 
 static void open_lab(lab *l, int variant, int32_t want_gradient)
 {
-    small_critic_open(&l->s, "ref64", &config);
+    dmc__iql_config c = config;
+    l->chunk = variant < CHUNKS ? 1 : 2;
+    c.act_dim *= l->chunk;
+    small_critic_open(&l->s, "ref64", &c);
     l->map = policy_map;
-    l->map.planner = variant != POLICY;
-    l->discount = variant == PLANNER_FIRST || variant == STATES_FIRST ? 0 : .9;
+    const int kind = variant % CHUNKS;
+    l->map.planner = kind != POLICY;
+    l->map.chunk = variant < CHUNKS ? 0 : l->chunk;
+    l->discount = kind == PLANNER_FIRST || kind == STATES_FIRST ? 0 : .9;
     open_inverse(l);
-    if (variant >= STATES) {
+    if (kind >= STATES) {
         l->map.inverse = l->net;
         l->map.inverse_weights = l->weights;
     }
-    l->cols = (variant >= STATES ? 0 : ACT) + (l->map.planner ? OBS : 0);
+    l->cols = (kind >= STATES ? 0 : ACT) + (l->map.planner ? OBS : 0);
     l->total = (size_t)(BATCH * HORIZON * l->cols);
     l->z = some_device_floats(l->s.device, l->total, 1, 1);
     l->cond = some_device_floats(l->s.device, BATCH * N_OBS * OBS, 2, 1);
@@ -77,33 +84,37 @@ static dmc_status evaluate(lab *l, int32_t pessimistic, float *r, void *dz)
     return l->reward.eval(l->reward.self, l->z, l->map.planner ? NULL : l->cond, pessimistic, r, dz);
 }
 
-/* Q of one row in double, from model units; 0 the mean of the twins, 1 their minimum. */
+/* Q of one row in double, from model units; 0 the mean of the twins, 1 their minimum. A chunk's next row is l->cols further. */
 static double row_value(const lab *l, const double *obs, const double *act, int32_t pessimistic)
 {
     double *o = dmc__qeval_obs(l->one), *a = dmc__qeval_act(l->one);
     for (int j = 0; j < OBS; j++) o[j] = obs[j] * (double)obs_scale[j] + (double)obs_shift[j];
-    for (int j = 0; j < ACT; j++) a[j] = act[j] * (double)act_scale[j] + (double)act_shift[j];
+    for (int i = 0; i < l->chunk; i++)
+        for (int j = 0; j < ACT; j++) a[i * ACT + j] = act[i * l->cols + j] * (double)act_scale[j] + (double)act_shift[j];
     ok(dmc__qeval_run(l->one));
     const double q1 = *(const double *)dmc__qeval_q(l->one, 0), q2 = *(const double *)dmc__qeval_q(l->one, 1);
     return pessimistic ? fmin(q1, q2) : (q1 + q2) / 2;
 }
 
-/* The action of row h of a plan: in it, or between this row and the next. */
-static const double *action_of(const lab *l, const double *z, int h)
+/* The action of row h of a plan, and of the chunk's others l->cols further: in it, or between these rows and the next. */
+static const double *action_of(lab *l, const double *z, int h)
 {
     if (!l->map.inverse) return z + h * l->cols + OBS;
-    memcpy(dmc__inverse_pass_states(l->pair), z + h * OBS, 2 * OBS * sizeof *z);
-    ok(dmc__inverse_pass_run(l->pair));
-    return dmc__inverse_pass_actions(l->pair);
+    for (int i = 0; i < l->chunk; i++) {
+        memcpy(dmc__inverse_pass_states(l->pair), z + (h + i) * OBS, 2 * OBS * sizeof *z);
+        ok(dmc__inverse_pass_run(l->pair));
+        memcpy(l->actions + i * l->cols, dmc__inverse_pass_actions(l->pair), ACT * sizeof *z);
+    }
+    return l->actions;
 }
 
 /* The reward of sample b as reward.h words it. */
-static double host_reward(const lab *l, int b, int32_t pessimistic)
+static double host_reward(lab *l, int b, int32_t pessimistic)
 {
     const double *z = l->z + b * HORIZON * l->cols;
     if (!l->map.planner) return row_value(l, l->cond + b * N_OBS * OBS + (N_OBS - 1) * OBS, z, pessimistic);
     double sum = 0, weights = 0;
-    const int rows = l->discount > 0 ? HORIZON - (l->map.inverse != NULL) : 1;
+    const int rows = l->discount > 0 ? HORIZON - l->chunk + 1 - (l->map.inverse != NULL) : 1;
     for (int h = 0; h < rows; h++) {
         const double w = pow(l->discount, h);
         sum += w * row_value(l, z + h * l->cols, action_of(l, z, h), pessimistic);
@@ -141,6 +152,33 @@ START_TEST(asked_first_and_told_later)
         for (int b = 0; b < BATCH; b++) ck_assert_double_eq_tol(r[b], want[b], 1e-6);
     }
     if (!l.map.planner) ck_assert_int_eq(dmc__reward_critic_ask(&l.reward, l.z, NULL), DMC_EINVAL);
+    close_lab(&l);
+}
+END_TEST
+
+/* Row by row: rows w_h Q(s_h, a_h) over the sum of the weights, whose mean is the reward. */
+START_TEST(rows_are_critic_values)
+{
+    float r[BATCH * HORIZON], whole[BATCH];
+    lab l;
+    open_lab(&l, _i, 0);
+    const int kind = _i % CHUNKS, states = kind >= STATES;
+    const int rows = kind == PLANNER || kind == STATES ? HORIZON - states - l.chunk + 1 : 1;
+    ck_assert_int_eq(l.reward.rows, rows);
+    for (int32_t pessimistic = 0; pessimistic < 2; pessimistic++) {
+        ok(l.reward.eval_rows(l.reward.self, l.z, l.map.planner ? NULL : l.cond, pessimistic, r));
+        ok(evaluate(&l, pessimistic, whole, NULL));
+        for (int i = 0; i < BATCH * rows; i++) {
+            const double *z = l.z + (i / rows * HORIZON + i % rows) * l.cols;
+            const double *obs = l.map.planner ? z : l.cond + i * N_OBS * OBS + (N_OBS - 1) * OBS;
+            double weights = 0;
+            for (int h = 0; h < rows; h++) weights += pow(.9, h);
+            const double share = rows * pow(.9, i % rows) / weights;
+            ck_assert_double_eq_tol(r[i], share * row_value(&l, obs, l.map.planner ? action_of(&l, z, 0) : z, pessimistic), 1e-5);
+            whole[i / rows] -= r[i] / (float)rows;
+        }
+        for (int b = 0; b < BATCH; b++) ck_assert_double_eq_tol(whole[b], 0, 1e-5);
+    }
     close_lab(&l);
 }
 END_TEST
@@ -290,6 +328,9 @@ START_TEST(refusals)
     m = policy_map;
     m.horizon = 0;
     assert_refused(&l, &m, BATCH, .9, DMC_ERANGE);
+    m = policy_map;
+    m.chunk = 2; /* the critic's actions have one row */
+    assert_refused(&l, &m, BATCH, .9, DMC_ESHAPE);
     ck_assert_int_eq(evaluate(&l, 0, r, l.z), DMC_ESTATE); /* made without a gradient */
     ck_assert_int_eq(l.reward.eval(l.reward.self, l.z, NULL, 0, r, NULL), DMC_EINVAL);
     close_lab(&l);
@@ -298,6 +339,12 @@ START_TEST(refusals)
     ck_assert_int_eq(evaluate(&l, 1, r, dz), DMC_EINVAL); /* a gradient of the minimum */
     dmc__dev_free(l.s.device, dz, l.total);
     dmc__reward_critic_free(NULL);
+    close_lab(&l);
+    open_lab(&l, CHUNKS, 0);
+    m = l.map;
+    m.horizon = 1; /* and its actions two */
+    assert_refused(&l, &m, BATCH, .9, DMC_ESHAPE);
+    ck_assert_ptr_nonnull(strstr(dmc_last_error(), "2 rows, samples only 1"));
     close_lab(&l);
 }
 END_TEST
@@ -330,6 +377,7 @@ Suite *dmc_suite_reward_critic(void)
     TCase *const t = tcase_create("reward_critic");
     tcase_add_loop_test(t, rewards_are_critic_values, POLICY, VARIANTS);
     tcase_add_loop_test(t, asked_first_and_told_later, POLICY, VARIANTS);
+    tcase_add_loop_test(t, rows_are_critic_values, POLICY, VARIANTS);
     tcase_add_loop_test(t, gradient_by_differences, POLICY, VARIANTS);
     tcase_add_loop_test(t, first_row_alone_is_smaller, 0, 2);
     tcase_add_test(t, map_without_scales);

@@ -150,6 +150,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "dmc_aligner_publish": (STATUS, HANDLE, OUT),
     "dmc_aligner_save": (STATUS, HANDLE, TEXT),
     "dmc_aligner_load": (STATUS, HANDLE, TEXT),
+    "dmc_aligner_set_judge": (STATUS, HANDLE, HANDLE),
     "dmc_aligner_set_inverse": (STATUS, HANDLE, HANDLE),
     # env.h
     "dmc_evaluate": (STATUS, HANDLE, POINTER(rec.Env), INT, INT, U64, U64, DOUBLES),

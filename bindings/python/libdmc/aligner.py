@@ -12,6 +12,7 @@ from ._check import STOPPED
 from ._handle import Handle, used, used_or_null
 from ._lib import lib
 from ._records import PROGRESS_FN, REWARD_FN, SCORE_FN, AlignProgress, AlignReport
+from ._resource import Resource
 from .context import Context, where
 from .critic import Critic
 from .dataset import Dataset
@@ -55,6 +56,7 @@ class Aligner(Handle):
             Options("align", options),
         )
         self._made_with = self._use().needs
+        self._more: dict[str, list[Resource]] = {}
         self._context = model._context
         self._sizes, self._planner = model.sizes, model.describe()["role"] == "planner"
         self._guard = Guard()
@@ -119,6 +121,16 @@ class Aligner(Handle):
 
         self._set("progress", lib.dmc_aligner_set_progress, PROGRESS_FN, call)
 
+    def set_judge(self, judge: Optional[Critic]) -> None:
+        """A critic that has not seen the other's episodes, which the score is then of.
+
+        split="first_half" makes one that trains, split="second_half" one that judges. A score
+        callback goes before it; None: the score is of the reward.
+        """
+        resource = used_or_null("judge", judge, Critic)
+        self._call(lib.dmc_aligner_set_judge, resource)
+        self._need("judge", resource)
+
     def _set(self, name: str, setter: Any, prototype: Any, call: Any, *more: int) -> None:
         """Give C a callback, or NULL for None; then let go of the one before."""
         callback = prototype() if call is None else self._guard.wrap(prototype, call)
@@ -129,7 +141,12 @@ class Aligner(Handle):
         """The model of role inverse through which the critic judges a planner with states_only."""
         resource = used_or_null("inverse", inverse, Model)
         self._call(lib.dmc_aligner_set_inverse, resource)
-        self._use().need(*self._made_with, *([] if resource is None else [resource]))
+        self._need("inverse", resource)
+
+    def _need(self, role: str, resource: Optional[Resource]) -> None:
+        """Another object that must outlive this one, in place of the one before in that role."""
+        self._more[role] = [] if resource is None else [resource]
+        self._use().need(*self._made_with, *(r for one in self._more.values() for r in one))
 
     # ---- methods
 
