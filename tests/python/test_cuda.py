@@ -386,7 +386,7 @@ INVERSE = {"role": "inverse", "network": "inverse_mlp", "horizon": 2, "hidden": 
 
 
 def test_a_plan_of_states_is_two_launches(twins, critics, cpu, cuda, obs):
-    """One of the answer, one of what the inverse model makes of the plan that was chosen; the critic looks and guides through it."""
+    """One of the answer, one of what the inverse model makes of the plan that was chosen; the critic looks through it."""
     results = []
     for model, inverse, critic, context in zip(twins(**STATES), twins(**INVERSE), critics, (cpu, cuda)):
         with sampler(model, context, critic, inverse=inverse, candidates=4, select="greedy", guide="critic", warm_start=0.5) as s:
