@@ -250,6 +250,28 @@ START_TEST(a_call_allocates_nothing_and_every_byte_is_counted)
 }
 END_TEST
 
+static dmc_status create_in(void *arg, void **out)
+{
+    const dmc_sampler_options o = world_sampling(BATCH, CANDIDATES, DMC_SELECT_GREEDY);
+    const dmc_sampler_parts parts = {.struct_size = sizeof parts, .critic = critic, .inverse = inverse};
+    return dmc_sampler_create_with(arg, planner, &parts, &o, (dmc_sampler **)out);
+}
+
+static void destroy(void *s)
+{
+    dmc_sampler_destroy(s);
+}
+
+START_TEST(creating_without_memory)
+{
+    failing_alloc f = {0};
+    dmc_context *own = world_context(&f, "cpu");
+    world_without_memory(&f, own, create_in, destroy);
+    dmc_context_destroy(own);
+    ck_assert_int_eq(f.live, 0);
+}
+END_TEST
+
 /* ---- files ------------------------------------------------------------------------------------------ */
 
 START_TEST(a_file_says_what_it_holds)
@@ -459,6 +481,7 @@ Suite *dmc_suite_states_only(void)
     tcase_add_test(t, the_critic_sees_the_inverse_models_action);
     tcase_add_test(t, the_critic_guides);
     tcase_add_test(t, a_call_allocates_nothing_and_every_byte_is_counted);
+    tcase_add_test(t, creating_without_memory);
     tcase_add_test(t, a_file_says_what_it_holds);
     tcase_add_test(t, alignment_through_the_inverse_model);
     tcase_add_test(t, the_next_state_is_weighed);
