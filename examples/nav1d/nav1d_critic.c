@@ -17,15 +17,22 @@ typedef struct decision {
     float obs[NAV1D_CRITIC_ACTIONS * NAV1D_OBS], act[NAV1D_CRITIC_ACTIONS], q1[NAV1D_CRITIC_ACTIONS], q2[NAV1D_CRITIC_ACTIONS];
 } decision;
 
-static dmc_status decide(dmc_critic *c, const nav1d_env *e, decision *d, double *action)
+/* All actions in steps of 1/50, or n uniform ones, numbered by episode and time. */
+static void list_actions(const nav1d_env *e, int32_t n, uint64_t episode, decision *d)
 {
-    for (int32_t i = 0; i < NAV1D_CRITIC_ACTIONS; i++) {
+    for (int32_t i = 0; i < n; i++) {
+        double u[2] = {(double)i / (n - 1), 0};
+        if (n < NAV1D_CRITIC_ACTIONS) nav1d_random(1, NAV1D_RANDOM_ACTION, episode, (uint32_t)(e->time * n + i), u);
         nav1d_env_observe(e, d->obs + (size_t)i * NAV1D_OBS);
-        d->act[i] = (float)(2. * i / (NAV1D_CRITIC_ACTIONS - 1) - 1);
+        d->act[i] = (float)(2 * u[0] - 1);
     }
-    const dmc_status status = dmc_critic_q(c, NAV1D_CRITIC_ACTIONS, d->obs, d->act, d->q1, d->q2);
+}
+
+static dmc_status decide(dmc_critic *c, int32_t n, decision *d, double *action)
+{
+    const dmc_status status = dmc_critic_q(c, (size_t)n, d->obs, d->act, d->q1, d->q2);
     float best = -INFINITY;
-    for (int32_t i = 0; i < NAV1D_CRITIC_ACTIONS && status >= 0; i++) {
+    for (int32_t i = 0; i < n && status >= 0; i++) {
         const float q = fminf(d->q1[i], d->q2[i]);
         if (q > best) *action = d->act[i];
         if (q > best) best = q;
@@ -33,13 +40,14 @@ static dmc_status decide(dmc_critic *c, const nav1d_env *e, decision *d, double 
     return status;
 }
 
-static dmc_status run_episode(dmc_critic *c, nav1d_env e, double *sum)
+static dmc_status run_episode(dmc_critic *c, nav1d_env e, int32_t n, uint64_t episode, double *sum)
 {
     decision d;
     int32_t done = 0;
     while (!done) {
         double action = 0, reward = 0;
-        const dmc_status status = decide(c, &e, &d, &action);
+        list_actions(&e, n, episode, &d);
+        const dmc_status status = decide(c, n, &d, &action);
         if (status < 0) return status;
         if (nav1d_env_step(&e, action, &reward, &done) != 0) return DMC_ENUMERIC; /* a Q that is no number */
         *sum += reward;
@@ -50,18 +58,20 @@ static dmc_status run_episode(dmc_critic *c, nav1d_env e, double *sum)
 /* The partial data begin at 0 or below; what is above 0 was never seen. */
 static dmc_status returns(dmc_critic *c, int32_t kind, int32_t preview, const nav1d_expert *exact, nav1d_critic_quality *out)
 {
-    double sum[NAV1D_CRITIC_SEEDS] = {0}, seen[NAV1D_CRITIC_SEEDS], best = 0;
+    double sum[NAV1D_CRITIC_SEEDS] = {0}, few[NAV1D_CRITIC_SEEDS] = {0}, seen[NAV1D_CRITIC_SEEDS], best = 0;
     int32_t n = 0;
     for (int32_t i = 0; i < NAV1D_CRITIC_SEEDS; i++) {
         nav1d_env e;
         nav1d_env_reset(&e, 0, (uint64_t)i, preview);
-        const dmc_status status = run_episode(c, e, &sum[i]);
+        dmc_status status = run_episode(c, e, NAV1D_CRITIC_ACTIONS, (uint64_t)i, &sum[i]);
+        if (status >= 0) status = run_episode(c, e, NAV1D_CRITIC_FEW, (uint64_t)i, &few[i]);
         if (status < 0) return status;
         if (kind == NAV1D_PARTIAL && e.state > 0) continue;
         best += nav1d_expert_value(exact, 0, e.state);
         seen[n++] = sum[i];
     }
     out->all = nav1d_summary(sum, NAV1D_CRITIC_SEEDS);
+    out->few = nav1d_summary(few, NAV1D_CRITIC_SEEDS);
     out->seen = nav1d_summary(seen, n);
     out->optimum = best / n;
     return DMC_OK;
@@ -137,10 +147,10 @@ static dmc_status make_data(int32_t kind, const nav1d_expert *expert, int32_t pr
 
 static void print_row(const request *r, int32_t kind, const dmc_critic_options *o, double seconds, const nav1d_critic_quality *q)
 {
-    printf("| %s%s | %d | %d | %d | %g | %g | %g | %g | %.0f | %.2f ± %.2f | %.2f ± %.2f | %.2f | %+.2f | %.2f |\n",
+    printf("| %s%s | %d | %d | %d | %g | %g | %g | %g | %.0f | %.2f ± %.2f | %.2f ± %.2f | %.2f ± %.2f | %.2f | %+.2f | %.2f |\n",
            kind_name[kind],
            r->preview ? ", preview" : "", o->steps, o->hidden, o->batch, o->lr, o->tau, o->gamma, o->polyak, seconds,
-           q->all.mean, q->all.se, q->seen.mean, q->seen.se, q->optimum, q->bias, q->rms);
+           q->few.mean, q->few.se, q->all.mean, q->all.se, q->seen.mean, q->seen.se, q->optimum, q->bias, q->rms);
     fflush(stdout);
 }
 
@@ -174,9 +184,9 @@ static dmc_status study_all(const char *folder, const request *r, const nav1d_ex
     dmc_status status = dmc_config_load(path, r->setting, r->settings, &config);
     if (status >= 0) status = dmc_config_apply(config, "critic", DMC_OPTIONS_CRITIC, &o);
     if (status >= 0)
-        printf("| data | updates | hidden | batch | lr | tau | gamma | polyak | seconds | greedy | seen starts | optimum | V - V* "
-               "| rms |\n"
-               "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+        printf("| data | updates | hidden | batch | lr | tau | gamma | polyak | seconds | of 8 | of 101 | seen starts | optimum "
+               "| V - V* | rms |\n"
+               "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
     const int32_t all = !(r->wanted[0] || r->wanted[1] || r->wanted[2]);
     for (int32_t k = 0; k < KINDS && status >= 0; k++)
         if (all || r->wanted[k]) status = study(r, k, expert, &o);

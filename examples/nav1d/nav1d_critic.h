@@ -4,10 +4,11 @@
 
 #include "nav1d_bench.h"
 
-enum { NAV1D_CRITIC_ACTIONS = 101, NAV1D_CRITIC_SEEDS = 64 };
+enum { NAV1D_CRITIC_ACTIONS = 101, NAV1D_CRITIC_FEW = 8, NAV1D_CRITIC_SEEDS = 64 };
 
 typedef struct nav1d_critic_quality {
     nav1d_figure all;         /* return of argmax_a min(Q1,Q2)(s,a) over 101 actions in [-1,1]: the ceiling of an aligner */
+    nav1d_figure few;         /* over 8 uniform actions: what a foundation that imitates uniform data returns             */
     nav1d_figure seen;        /* of the episodes that begin where the data do: half of them for the partial data          */
     double optimum;           /* the best of those, within the data's support                                             */
     double bias, rms;         /* of V(s_t) - V*_t(s_t) over states of the data; V* is undiscounted, in the data's support */

@@ -40,6 +40,11 @@ typedef struct dmc_align_options {
      * need noise in every step: in place of a deterministic sampler they take ddpm. Not heun, dpmpp_2m, sde_dpmpp_2m. */
     int32_t sampler;
     int32_t steps;          /* denoising steps, at most the model's; default 0 = the model's               */
+    int32_t converge;       /* 1: a stage ends when its score no longer rises, before its updates are done; default 0 */
+    int32_t accept;         /* 1: a stage leaves its last weights where they score within 1 standard error (paired) of the best
+                               and no lower than those it began with; default 0 = always the best          */
+    double kl_limit;        /* nats per dimension of the whole chain to the foundation: beyond it a warning, beyond 5 of it a
+                               collapse; default 0 = none                                                  */
 } dmc_align_options;
 
 enum { DMC_RL_PPO = 0, DMC_RL_REINFORCE = 1, DMC_RL_QVPG = 2, DMC_RL_AUTO = 3 };
@@ -100,6 +105,10 @@ typedef struct dmc_rl_options {
     double entropy_target;
 } dmc_rl_options;
 
+enum { DMC_PAIRS_CANDIDATES = 0, DMC_PAIRS_DATASET = 1, DMC_PAIRS_CALLBACK = 2 };
+enum { DMC_PREFERENCE_VALUE = 0, DMC_PREFERENCE_BRADLEY_TERRY = 1 };
+enum { DMC_WEIGHTING_CONST = 0, DMC_WEIGHTING_SNR = 1, DMC_WEIGHTING_SIGMOID = 2 };
+
 typedef struct dmc_dpo_options {
     uint32_t struct_size;
     int32_t updates;        /* default 800                                                                 */
@@ -108,6 +117,27 @@ typedef struct dmc_dpo_options {
     double gamma;           /* per summed squared error (scaled by the dimension inside); default 5        */
     double anchor;          /* weight of the winner's denoising loss; default 0.1                          */
     double margin;          /* pairs closer than margin * std(reward) are dropped; default 0.25            */
+    /* Preferences can be won by forgetting both, losers faster than winners. A collapse (best weights back, learning rate halved,
+     * gamma doubled) is where the winners' error is this many times the reference's, over about ten updates; 1 or more, 0 = never;
+     * default 1.5. */
+    double displacement;
+    /* DMC_WEIGHTING_*: what the error of a pair counts by the signal-to-noise ratio l = alpha^2/sigma^2 of its level:
+     * 1, min(l,5)/l, or l/(1+l), the sigmoid of ln l; default const. The anchor is not weighted. */
+    int32_t weighting;
+    int32_t reference_every;/* updates after which the present weights become the reference; default 0: those at the start */
+    /* DMC_PAIRS_*: the best and the worst of `pool` samples of the present weights; of up to `pool` windows of the training data,
+     * of different episodes, whose first states are near each other, by the return from there to the episode's end (the winner's
+     * condition stands for both, and rows past the end of one count for neither); or what dmc_aligner_set_pairs's function
+     * gives, whatever pool and margin. Default candidates. */
+    int32_t pairs;
+    int32_t conditions;     /* pairs made at a refresh, at most, of which updates take others each time; default 0: half of batch */
+    double radius;          /* dataset: root mean square over the columns of normalised states; default 0.1 */
+    double discount;        /* dataset: of the return; 0..1, default 1                                     */
+    /* DMC_PREFERENCE_*: by what candidates are ranked. Value: the reward. Bradley-Terry: a network f(sample, condition), learnt
+     * before the first update from pairs = dataset or callback, which then are not learnt from themselves, so that
+     * sigmoid(f(win) - f(lose)) is the share of such pairs won. Not for models that see images. Default value. */
+    int32_t preference;
+    int32_t preference_updates; /* Bradley-Terry: updates of f, Adam at 1e-3 on half of batch pairs; default 500 */
 } dmc_dpo_options;
 
 typedef struct dmc_sft_options {
@@ -119,16 +149,32 @@ typedef struct dmc_sft_options {
     int32_t reserved0;      /* must be 0                                                                   */
     double likelihood;      /* samples below this quantile of the foundation's likelihood of data are dropped; default 0.1 */
     double replay;          /* share of a batch from the dataset's best windows, 0..1; default 0.25        */
+    double quantile;        /* 0, or in place of top_k: samples that reach this quantile of all rewards of a round are kept;
+                             * default 0, methods.md .9                                                    */
+    double weight_beta;     /* kept samples weigh min(exp(beta A), 100) / mean, A = (r - mean of the condition's candidates) / std
+                             * of all; 0 = alike; default 0                                                */
+    int32_t top_k;          /* best samples kept of each condition, 1..pool; default 1                     */
+    int32_t keep_rounds;    /* rounds whose samples are learnt from; default 3                             */
+    int32_t accept;         /* 1: a round that ends with a lower score than it began with is undone; default 1 */
+    int32_t early_stop;     /* every so many updates: if kept samples that are not learnt from (an eighth) became less likely, the
+                             * next round begins at once; 0 = never; default 0                             */
 } dmc_sft_options;
+
+/* How the samples of a pair are variations of one: they share a latent; a window of rows is drawn anew and the others are
+ * in-painted (for models trained with window_share); not at all; or, from the first refresh on, a sample of the model and the best
+ * that the cascade makes of it, which is fine-tuning of the cascade on its own gains r(x_r) - r(x_cond). */
+enum { DMC_PAIRS_LATENT = 0, DMC_PAIRS_INPAINT = 1, DMC_PAIRS_INDEPENDENT = 2, DMC_PAIRS_OWN = 3 };
 
 typedef struct dmc_cascade_options {
     uint32_t struct_size;
     int32_t updates;        /* default 600                                                                 */
     int32_t conditions;     /* conditions from which pairs are made; default 512                           */
     int32_t pool;           /* re-noised continuations per sample; default 8                               */
-    double fork_min, fork_max; /* latent level shared by a pair, as share of T; default 0.3, 0.7           */
+    double fork_min, fork_max; /* pairs = latent: the level shared, drawn for every batch, as share of T; default 0.3, 0.7 */
     double gain;            /* pairs with a reward gain below gain * std(reward) are dropped; default 0.1  */
     double adherence;       /* weight of |eps_cascade - eps_foundation|^2; default 0.01                    */
+    int32_t pairs;          /* DMC_PAIRS_*; default latent                                                 */
+    int32_t refresh;        /* updates between new pairs; 0 = the first are kept, not for pairs = own; default 0 */
 } dmc_cascade_options;
 
 typedef struct dmc_sequence_options {
@@ -136,7 +182,8 @@ typedef struct dmc_sequence_options {
     int32_t passes;         /* P, 1..10; default 2                                                         */
     int32_t cascade;        /* 1: train the cascade at the end; default 0                                  */
     int32_t reserved0;
-    const char *order;      /* comma-separated stages; default "rl,dpo,sft"                                */
+    const char *order;      /* comma-separated stages; default "rl,dpo,sft". "auto": that in the first pass, from the second on
+                               each time the stage that gained most per second when it ran last            */
 } dmc_sequence_options;
 
 /* One line of a running alignment. */
@@ -149,7 +196,20 @@ typedef struct dmc_align_progress {
     double best;               /* best evaluation so far                              */
     double loss, kl, reward;   /* of the last update; NaN where the method has none   */
     double seconds;
+    double grad_norm;          /* of the last update, before clipping                 */
+    double loss_z;             /* its loss from the median of the 50 before, in median absolute deviations; NaN early on */
+    double norm_ratio;         /* grad_norm over the median of the 50 before; NaN early on */
+    double lr_scale;           /* 1, halved by every collapse of the stage            */
+    /* Of the last evaluation, on 64 samples under held-out conditions; NaN of a cascade, and where nobody can tell: */
+    double kl_foundation;      /* nats per dimension of the whole chain               */
+    double unlikely;           /* share below the foundation's 10 % quantile of likelihood of data */
+    double spread;             /* standard deviation of candidates over the foundation's */
+    double entropy;            /* of candidates, by nearest neighbours, in nats up to a constant */
+    double coherency;          /* mean of the callback's                              */
+    double disagreement;       /* |Q1 - Q2| over that on data; with a critic          */
 } dmc_align_progress;
+
+enum { DMC_ALIGN_DONE = 1, DMC_ALIGN_CONVERGED = 2, DMC_ALIGN_COLLAPSED = 3 };
 
 /* What a call achieved. */
 typedef struct dmc_align_report {
@@ -161,6 +221,9 @@ typedef struct dmc_align_report {
     double before_se, after_se;
     double kl;                 /* per dimension, to the foundation, at the end        */
     double seconds;
+    int32_t warnings;          /* evaluations after which the constraint was tightened, without a collapse */
+    int32_t end;               /* DMC_ALIGN_*: why the last stage ended; 0 = it was stopped */
+    double unlikely, spread, entropy, coherency, disagreement; /* as in dmc_align_progress, of what was kept */
 } dmc_align_report;
 
 /* Rewards of n samples z (n,horizon,cols) in dataset units under conditions obs (n,n_obs*obs_dim; planners: the first
@@ -170,6 +233,15 @@ typedef int32_t (*dmc_reward_fn)(void *user, size_t n, const float *z, const flo
 /* Score of a model (higher is better) as mean and standard error over a fixed bank of episodes, e.g. by dmc_evaluate.
  * `m` is only valid during the call. Nonzero = failure. */
 typedef int32_t (*dmc_score_fn)(void *user, const dmc_model *m, double *mean, double *se);
+
+/* Preference pairs: for n conditions obs (n,n_obs*obs_dim; planners: the first state (n,obs_dim)) of the dataset, which may be
+ * overwritten by others, write samples win and lose (n,horizon,cols), the better and the worse, all in dataset units. The first
+ * state of a planner's samples is taken from obs. Nonzero = failure. */
+typedef int32_t (*dmc_pairs_fn)(void *user, size_t n, float *obs, float *win, float *lose);
+
+/* Scores of a model in n episodes (higher is better), the same ones in every call, in the same order: score (n). Two models are
+ * then compared episode by episode, which is much surer than by their means. Nonzero = failure. */
+typedef int32_t (*dmc_scores_fn)(void *user, const dmc_model *m, int32_t n, double *score);
 
 /* Return nonzero to stop; the call then returns DMC_STOPPED with the best weights so far. */
 typedef int32_t (*dmc_progress_fn)(void *user, const dmc_align_progress *p);
@@ -192,7 +264,15 @@ DMC_API void dmc_aligner_destroy(dmc_aligner *a);
 DMC_API dmc_status dmc_aligner_set_reward(dmc_aligner *a, dmc_reward_fn fn, void *user, int32_t has_gradient);
 /* NULL fn: the reward of samples on a fixed bank of conditions. */
 DMC_API dmc_status dmc_aligner_set_score(dmc_aligner *a, dmc_score_fn fn, void *user);
+/* Coherency of samples: r (n) of fn is taken, grad is always NULL; every evaluation reports its mean. NULL fn: none. */
+DMC_API dmc_status dmc_aligner_set_coherency(dmc_aligner *a, dmc_reward_fn fn, void *user);
+/* In place of dmc_aligner_set_score; n = episodes, at least 2. NULL fn: as if there were none. */
+DMC_API dmc_status dmc_aligner_set_scores(dmc_aligner *a, dmc_scores_fn fn, void *user, int32_t n);
 DMC_API dmc_status dmc_aligner_set_progress(dmc_aligner *a, dmc_progress_fn fn, void *user);
+
+/* From now on every evaluation, every decision and why is appended to this file, a JSON object per line (docs/formats.md). NULL: no
+ * more. A line that cannot be written ends the method. */
+DMC_API dmc_status dmc_aligner_set_ledger(dmc_aligner *a, const char *path);
 
 /* The methods; options NULL = defaults, report may be NULL (else set report->struct_size). Each starts from the
  * aligner's present adapter. Errors: DMC_ERANGE / DMC_EINVAL (options), DMC_ESTATE (no reward), DMC_ENUMERIC,
@@ -220,6 +300,19 @@ DMC_API DMC_NODISCARD dmc_status dmc_aligner_load(dmc_aligner *a, const char *pa
  * reward. Whether a cascade's sample is taken is decided by the reward, as a sampler decides. judge must outlive the aligner.
  * Errors: DMC_ESHAPE (it is for other widths). */
 DMC_API dmc_status dmc_aligner_set_judge(dmc_aligner *a, const dmc_critic *judge);
+
+/* Whose pairs dmc_align_dpo with pairs = callback learns from, asked at every refresh; NULL: nobody's. The stage is scored, as
+ * ever, by the reward or the score. */
+DMC_API dmc_status dmc_aligner_set_pairs(dmc_aligner *a, dmc_pairs_fn fn, void *user);
+
+/* All that a run needs to go on: adapter, optimiser, draws, best weights and scores, position in stage, pass and ledger. To be
+ * called from a progress callback, after a call that returned DMC_STOPPED, or between two calls. */
+DMC_API DMC_NODISCARD dmc_status dmc_aligner_checkpoint(dmc_aligner *a, const char *path);
+/* Into an aligner made with the same arguments and callbacks. If a method was running, the next call must be of the same method
+ * with the same options; it goes on where the checkpoint was taken, to the same weights, bit for bit, as if it had not been
+ * interrupted. A method that keeps no record of what it holds in the middle of a stage is taken up at the start of that stage,
+ * which comes to the same weights; a cascade too, and one that was there before it is then not part of the checkpoint. */
+DMC_API DMC_NODISCARD dmc_status dmc_aligner_resume(dmc_aligner *a, const char *path);
 
 /* A planner with states_only has no actions for the critic to judge: `inverse`, a model of role inverse trained with the planner's
  * normalisation, gives them, and gradients of the reward (QV-PG) pass through it. Needed before the first method that asks the

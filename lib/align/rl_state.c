@@ -101,8 +101,9 @@ static dmc_status check_reward(const dmc__rl *s)
     if (s->rows > 1 && !s->reward.eval_rows)
         return dmc__fail(DMC_EINVAL, "dmc_align_rl: granularity = row needs the critic's reward, a callback's is of whole samples");
     if (s->rows > 1 && s->reward.rows != s->rows)
-        return dmc__fail(DMC_EINVAL, "dmc_align_rl: granularity = row, but row_discount = 0 rewards the first of %d rows alone",
-                         s->rows);
+        return dmc__fail(DMC_EINVAL,
+                         "dmc_align_rl: granularity = row, but the reward is of %d of %d rows (row_discount = 0 or chunks)",
+                         s->reward.rows, s->rows);
     return DMC_OK;
 }
 

@@ -19,6 +19,9 @@
     X##_CHOICE(T, sampler, DMC_SAMPLER_AUTO, "auto", 13,                                          \
                "ddpm ddim euler heun euler_maruyama flow_sde reinflow dpm dpmpp dpmpp_2m sde_dpm sde_dpmpp sde_dpmpp_2m auto", \
                "how the samples that are judged and learnt from come about; auto: ddpm, on edm and flow euler") \
-    X##_INT(T, steps, 0, 0, 1000, "denoising steps, at most the model's; 0 = the model's")
+    X##_INT(T, steps, 0, 0, 1000, "denoising steps, at most the model's; 0 = the model's")        \
+    X##_INT(T, converge, 0, 0, 1, "1: a stage ends when its score no longer rises")               \
+    X##_INT(T, accept, 0, 0, 1, "1: a stage leaves its last weights if they score as well as the best, by 1 SE") \
+    X##_REAL(T, kl_limit, 0, 0, 1e6, "nats per dimension to the foundation: a warning, 5 of it a collapse; 0 = none")
 
 DMC__OPTIONS_TABLE(dmc__options_align, DMC_OPTIONS_ALIGN, dmc_align_options, ALIGN_FIELDS, 0);

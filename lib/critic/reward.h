@@ -19,6 +19,7 @@ typedef struct dmc__reward {
      * sample. */
     dmc_status (*eval_rows)(void *self, const void *z, const void *cond, int32_t pessimistic, float *r);
     int32_t rows;
+    int32_t twins;                      /* 1: two critics, so `pessimistic` makes a difference */
 } dmc__reward;
 
 /* Linear maps from the model's normalised columns to the critic's: critic = model*scale + shift. */

@@ -295,7 +295,7 @@ dmc_status dmc__reward_critic_create(const dmc__iql *q, dmc__device *d, const dm
     DMC_TRY_GOTO(status, take_memory(s, map), fail);
     DMC_TRY_GOTO(status, set_weights(s, discount), fail);
     *out = (dmc__reward){.self = s, .batch = batch, .has_gradient = want_gradient, .eval = eval,
-                         .eval_rows = eval_each_row, .rows = s->rows};
+                         .eval_rows = eval_each_row, .rows = s->rows, .twins = 1};
     return DMC_OK;
 fail:
     destroy(s);

@@ -94,19 +94,14 @@ END_TEST
 /* A cascade's sample is taken where the reward gains, and nowhere if it is the same for all; the judge is not asked. */
 START_TEST(the_reward_decides_for_a_cascade)
 {
-    dmc_cascade_options o;
     dmc_dataset *data;
     dmc_critic *judge = opposite(&data, 1);
-    dmc_cascade_options_init(&o, sizeof o);
-    o.updates = 1;
-    o.conditions = 16;
     ck_assert_int_eq(dmc_aligner_set_judge(b.aligner, judge), DMC_OK);
     b.slope = 0;
     const double alone = one_update(b.aligner, 1).before;
     b.slope = 1;
     ck_assert_int_eq(dmc_aligner_reset(b.aligner), DMC_OK);
-    ck_assert_msg(dmc_align_cascade(b.aligner, &o, NULL) == DMC_OK, "%s", dmc_last_error());
-    ck_assert_ptr_nonnull(b.aligner->run->cascade);
+    ck_assert_int_eq(dmc__cascade_create(b.aligner->run, b.aligner->run->foundation, &b.aligner->run->cascade), DMC_OK);
     b.slope = 0;
     ck_assert_double_eq(one_update(b.aligner, 1).before, alone);
     b.slope = 1; /* now it is often taken: better by the reward, worse by the judge, whose Q is about -action */

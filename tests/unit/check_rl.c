@@ -173,6 +173,68 @@ START_TEST(the_divergence_counts_as_the_policy)
 }
 END_TEST
 
+/* R6: at the reference the divergence is 0 and so is its gradient, of either kind and by either gradient. */
+START_TEST(no_divergence_at_the_reference)
+{
+    trial t;
+    dmc__rl_config c = plain(_i % 2 ? DMC__RL_QVPG : DMC__RL_PPO, 3);
+    c.kl = 1;
+    c.kl_exact = _i / 2;
+    trial_open(&t, "cpu", &c, 0);
+    if (_i % 2) ok(dmc__rl_qvpg_gradient(t.s, &t.note));
+    else ok(dmc__rl_ratio_begin(t.s, &t.note));
+    float *g = calloc(t.n, sizeof *g);
+    if (_i % 2 == 0) ok(dmc__rl_ratio_gradient(t.s, &t.note));
+    ok(dmc__dev_out(t.a->device, g, dmc__learner_grads(t.a->learner), t.n));
+    ck_assert_double_eq(t.note.kl, 0);
+    for (size_t i = 0; i < t.n; i++) ck_assert_float_eq(g[i], 0);
+    free(g);
+    trial_close(&t);
+}
+END_TEST
+
+/* R6: and away from it, on one step, it is the mean of ln pi - ln pi_ref over the steps taken, up to sampling (4 standard errors,
+ * themselves below a tenth of it). */
+START_TEST(divergence_is_the_mean_log_ratio)
+{
+    enum { N = 4096 };
+    linear_world w;
+    dmc__rl *s;
+    dmc__align_note note;
+    dmc__rl_config c = plain(DMC__RL_REINFORCE, 1);
+    float *mu = calloc(2 * N, sizeof *mu), *ref = calloc(2 * N, sizeof *ref), *z = calloc(2 * N, sizeof *z);
+    double sum = 0, square = 0;
+    c.kl = 1;
+    linear_world_open(&w, "cpu", N, 8);
+    ok(dmc__rl_create(w.a, &c, &s));
+    const size_t n = dmc__learner_elems(w.a->learner);
+    float *weights = calloc(n, sizeof *weights);
+    ok(dmc__learner_get(w.a->learner, weights));
+    for (size_t i = 0; i < n; i++) weights[i] *= 1.04f;
+    ok(dmc__learner_set(w.a->learner, weights));
+    ok(dmc__rl_ratio_begin(s, &note));
+    ok(dmc__rl_ratio_gradient(s, &note));
+    ok(dmc__dev_out(w.m.device, mu, s->mu, 2 * N));
+    ok(dmc__dev_out(w.m.device, ref, s->mu_ref, 2 * N));
+    ok(dmc__dev_out(w.m.device, z, dmc__rollout_latent(s->chain, LINEAR_STEPS), 2 * N));
+    const double std = dmc__rollout_row(s->chain, LINEAR_STEPS - 1)->S;
+    for (int i = 1; i < 2 * N; i += 2) {
+        const double now = (z[i] - mu[i]) / std, then = (z[i] - ref[i]) / std, ratio = (then * then - now * now) / 2;
+        sum += ratio / N;
+        square += ratio * ratio / N;
+    }
+    const double se = sqrt((square - sum * sum) / N);
+    ck_assert_msg(fabs(note.kl - sum) < 4 * se, "KL %g, mean log ratio %g, SE %g", note.kl, sum, se);
+    ck_assert_double_lt(se, .1 * note.kl);
+    free(weights);
+    free(mu);
+    free(ref);
+    free(z);
+    dmc__rl_destroy(s);
+    linear_world_close(&w);
+}
+END_TEST
+
 /* ---- options --------------------------------------------------------------------------------------------------- */
 
 /* Of D entries a sum has D times the gradient of the mean, policy and divergence alike; the KL is per dimension in both. */
@@ -330,30 +392,30 @@ START_TEST(kl_weight_follows_the_target)
 }
 END_TEST
 
-static int32_t last_kl(void *user, const dmc_align_progress *p)
+static int32_t late_kl(void *user, const dmc_align_progress *p)
 {
-    *(double *)user = p->kl;
+    if (p->update > 100) *(double *)user += log(p->kl) / 100;
     return 0;
 }
 
-/* The KL of the last update of a run. */
+/* Geometric mean of the KL of the second half of 200 updates: the weight swings about what is asked for. */
 static double kl_of(double kl_target, double slope)
 {
     bandit b;
     dmc_align_options o = bandit_options();
     dmc_rl_options c;
-    double kl = -1;
-    o.lr = 3e-3;
+    double kl = 0;
+    o.lr = 1e-3;
     bandit_open(&b, "cpu", 100, &o);
     b.slope = (float)slope;
     dmc_rl_options_init(&c, sizeof c);
-    c.updates = 150;
+    c.updates = 200;
     c.last_k = 0;
     c.kl_target = kl_target;
-    ok(dmc_aligner_set_progress(b.aligner, last_kl, &kl));
+    ok(dmc_aligner_set_progress(b.aligner, late_kl, &kl));
     ok(dmc_align_rl(b.aligner, &c, NULL));
     bandit_close(&b);
-    return kl;
+    return exp(kl);
 }
 
 /* Whatever the fixed weight would give, the chain ends near the KL asked for. */
@@ -447,13 +509,14 @@ typedef struct entropy_problem {
     double alpha;
 } entropy_problem;
 
-/* -mean r/std - alpha H of the chains of the last draw at the present weights. */
+/* -mean r/std - alpha H of the chains of the last draw, the last K rows with the present weights and those before with the
+ * foundation's. */
 static double entropy_loss(void *self)
 {
     enum { GROUPS = 4, POOL = 4 };
     const entropy_problem *p = self;
     double sum = 0;
-    dmc__rollout_bind(p->s->chain, dmc__learner_weights(p->w->a->learner), NULL, LINEAR_STEPS);
+    dmc__rollout_bind(p->s->chain, dmc__learner_weights(p->w->a->learner), p->w->a->foundation, p->s->k);
     ok(dmc__rollout_run(p->s->chain, 0, p->w->a->draws, 0, 1));
     const double *z = dmc__rollout_latent(p->s->chain, LINEAR_STEPS);
     for (int i = 0; i < GROUPS * POOL; i++) {
@@ -466,28 +529,28 @@ static double entropy_loss(void *self)
     return sum / (GROUPS * POOL);
 }
 
-/* QV-PG with entropy: the slopes' gradient through the whole chain, by differences; candidates share their condition. The
- * samples go to the host as floats, hence the tolerance. */
-START_TEST(entropy_gradient_through_the_chain)
+/* R3, R4: QV-PG by differences, with entropy and without, of the last K rows for K = 1, 2, T: a row before moves the sample, but
+ * not the gradient. Candidates share their condition. The samples go to the host as floats, hence the tolerance. */
+START_TEST(qvpg_by_differences)
 {
     enum { UNITS = 3 * LINEAR_STEPS };
     linear_world w;
     dmc__align_note note;
-    dmc__rl_config c = plain(DMC__RL_QVPG, LINEAR_STEPS);
-    entropy_problem p = {.w = &w, .alpha = .7};
+    dmc__rl_config c = plain(DMC__RL_QVPG, 1 + _i / 2);
+    entropy_problem p = {.w = &w, .alpha = _i % 2 ? .7 : 0};
     double g[LINEAR_STEPS];
     c.entropy = p.alpha;
     linear_world_open(&w, "ref64", 16, 4);
     ok(dmc__rl_create(w.a, &c, &p.s));
-    ck_assert_int_eq(dmc__rollout_group(p.s->chain), 4);
+    ck_assert_int_eq(dmc__rollout_group(p.s->chain), p.alpha > 0 ? 4 : 1);
     ok(dmc__rl_qvpg_gradient(p.s, &note));
     linear_take_gradient(&w, p.s, g);
     ck_assert_double_eq_tol(note.loss, entropy_loss(&p), 1e-5);
     const dmc__graph *graph = w.m.net->graph;
     double *weight = (double *)(uintptr_t)dmc__learner_weights(w.a->learner);
     weight += dmc__graph_param(graph, dmc__graph_find_param(graph, "hinge.weight"))->offset + UNITS;
-    for (int32_t j = 0; j < LINEAR_STEPS; j++) {
-        const int time = (int)dmc__rollout_row(p.s->chain, j)->at.seen;
+    for (int32_t j = 0; j < p.s->k; j++) {
+        const int time = (int)dmc__rollout_row(p.s->chain, dmc__rl_row(p.s, j))->at.seen;
         double *numeric = differences(weight + 3 * time + 1, 1, entropy_loss, &p);
         ck_assert_msg(fabs(g[j] - *numeric) < 1e-4 * fmax(fabs(*numeric), 1), "row %d: %g, differences %g", j, g[j], *numeric);
         free(numeric);
@@ -529,12 +592,12 @@ START_TEST(entropy_keeps_candidates_apart)
     const double alpha = methods[_i] == DMC__RL_QVPG ? .1 : 1;
     double weight, reward;
     const double without = spread_left(methods[_i], 1e-30, 0, &weight, &reward);
-    ck_assert_msg(without < .3, "spread left: %g", without);
+    ck_assert_msg(without < .35, "spread left: %g", without);
     const double with = spread_left(methods[_i], alpha, 0, &weight, &reward);
     ck_assert_double_eq(weight, alpha);
-    ck_assert_msg(with > .5 && reward > 1.8, "spread left: %g, reward %g", with, reward);
+    ck_assert_msg(with > .4 && reward > 1.6, "spread left: %g, reward %g", with, reward);
     const double kept = spread_left(methods[_i], .01, .6, &weight, &reward);
-    ck_assert_msg(kept > .45, "spread left: %g, for a target of 0.6", kept);
+    ck_assert_msg(kept > .42, "spread left: %g, for a target of 0.6", kept);
     ck_assert_double_gt(weight, .01);
 }
 END_TEST
@@ -708,6 +771,8 @@ Suite *dmc_suite_rl(void)
     tcase_add_loop_test(t, reinforce_is_unbiased, 1, LINEAR_STEPS + 1);
     tcase_add_loop_test(t, ppo_starts_as_reinforce, 1, 6);
     tcase_add_loop_test(t, the_divergence_counts_as_the_policy, 1, 6);
+    tcase_add_loop_test(t, no_divergence_at_the_reference, 0, 4);
+    tcase_add_test(t, divergence_is_the_mean_log_ratio);
     tcase_add_test(t, a_sum_over_entries_is_larger);
     tcase_add_test(t, clip_rises_with_the_step);
     tcase_add_test(t, each_row_has_its_clip);
@@ -719,7 +784,7 @@ Suite *dmc_suite_rl(void)
     tcase_add_test(t, last_k_is_drawn);
     tcase_add_loop_test(t, an_update_draws, 0, 2);
     tcase_add_test(t, last_k_grows_on_plateaus);
-    tcase_add_test(t, entropy_gradient_through_the_chain);
+    tcase_add_loop_test(t, qvpg_by_differences, 0, 2 * LINEAR_STEPS);
     tcase_add_loop_test(t, entropy_keeps_candidates_apart, 0, 3);
     tcase_add_test(t, auto_tries_both);
     tcase_add_loop_test(t, auto_can_be_stopped, 1, 3);

@@ -8,6 +8,7 @@ enum { BATCH = 16, POOL = 4, ROWS = 4, COLS = WORLD_S + WORLD_A };
 
 /* A planner, a critic and an aligner; rewards by hand replace the critic's where `judge` says so. */
 typedef struct plan_world {
+    failing_alloc f;
     dmc_context *ctx;
     dmc_dataset *data;
     dmc_model *m;
@@ -20,13 +21,10 @@ typedef struct plan_world {
 
 static void open_world(plan_world *w, const char *device)
 {
-    dmc_context_options co;
     dmc_align_options ao;
     const dmc_model_options mo = world_planner();
     *w = (plan_world){.only = -1};
-    dmc_context_options_init(&co, sizeof co);
-    co.device = device;
-    expect_ok(dmc_context_create(&co, &w->ctx));
+    w->ctx = world_context(&w->f, device);
     w->data = world_data(w->ctx);
     w->m = world_model(w->ctx, w->data, &mo);
     w->critic = world_critic(w->ctx, w->data, 20);
@@ -48,6 +46,7 @@ static void close_world(plan_world *w)
     dmc_model_destroy(w->m);
     dmc_dataset_destroy(w->data);
     dmc_context_destroy(w->ctx);
+    ck_assert_int_eq(w->f.live, 0);
 }
 
 static float reward_of(int32_t sample)
@@ -195,9 +194,39 @@ START_TEST(where_rows_have_no_reward)
     o.method = DMC_RL_PPO;
     w.aligner->row_discount = 0;
     dmc__align_drop_reward(w.a);
-    refused(&w, &o, "row_discount = 0");
+    refused(&w, &o, "is of 1 of 4 rows (row_discount = 0");
     expect_ok(dmc_aligner_set_reward(w.aligner, any_reward, NULL, 0));
     refused(&w, &o, "whole samples");
+    close_world(&w);
+}
+END_TEST
+
+/* Refused any request a run makes: nothing is lost, and the next run is whole. */
+START_TEST(without_memory)
+{
+    static const struct { int32_t method, kappa, granularity; } kinds[] = {
+        {DMC_RL_AUTO, DMC_KAPPA_GEOM, DMC_GRANULARITY_SAMPLE}, {DMC_RL_PPO, DMC_KAPPA_PROJ, DMC_GRANULARITY_ROW}};
+    plan_world w;
+    dmc_rl_options o;
+    open_world(&w, "cpu");
+    dmc_rl_options_init(&o, sizeof o);
+    o.method = kinds[_i].method;
+    o.kappa = kinds[_i].kappa;
+    o.granularity = kinds[_i].granularity;
+    o.updates = 4;
+    o.entropy = .1;
+    expect_ok(dmc_align_rl(w.aligner, &o, NULL));
+    const int64_t live = w.f.live;
+    int64_t refused_so_far = 0;
+    for (int64_t n = 1;; n++, refused_so_far++) {
+        w.f.fail_at = w.f.calls + n;
+        const dmc_status status = dmc_align_rl(w.aligner, &o, NULL);
+        w.f.fail_at = 0;
+        ck_assert_int_eq(w.f.live, live);
+        if (status == DMC_OK) break;
+        ck_assert_int_eq(status, DMC_ENOMEM);
+    }
+    ck_assert_int_gt(refused_so_far, 20);
     close_world(&w);
 }
 END_TEST
@@ -211,6 +240,7 @@ Suite *dmc_suite_rl_rows(void)
     tcase_add_test(t, a_reward_of_one_row_moves_that_row);
     tcase_add_test(t, the_critic_judges_rows);
     tcase_add_test(t, where_rows_have_no_reward);
+    tcase_add_loop_test(t, without_memory, 0, 2);
     suite_add_tcase(s, t);
     return s;
 }
