@@ -143,6 +143,8 @@ class Aligner(Handle):
             if conditions:
                 copy_out(obs, "the conditions", conditions[0], n, width)
 
+        return call
+
     def set_scores(self, function: Optional[Scores], episodes: int = 0) -> None:
         """function(model) -> scores (episodes,), of the same episodes every time.
 
