@@ -97,7 +97,7 @@ typedef struct cli_settings {
     dmc_cascade_options cascade;
     dmc_sequence_options sequence;
     /* keys of the program; strings are NULL where the key is absent */
-    const char *data_path, *out, *model_path, *critic_path, *value_path, *adapter, *metrics, *ledger;
+    const char *data_path, *out, *model_path, *critic_path, *value_path, *inverse_path, *adapter, *metrics, *ledger;
     int32_t resume, save_every, report_every, updates;
 } cli_settings;
 
@@ -123,7 +123,7 @@ typedef struct cli_session {
     dmc_dataset *data;
     dmc_model *model;
     dmc_critic *critic;
-    dmc_model *value;
+    dmc_model *value, *inverse;
 } cli_session;
 
 /* Settings and context. Close with cli_session_close, also after a failure. */
@@ -133,6 +133,8 @@ int cli_session_data(cli_session *s);
 int cli_session_model(cli_session *s);
 /* Loads run.critic. */
 int cli_session_critic(cli_session *s);
+/* Loads run.inverse, if there is one. */
+int cli_session_inverse(cli_session *s);
 /* A sampler of the session's model and critic; what its guide needs is loaded. */
 int cli_session_sampler(cli_session *s, const dmc_sampler_options *o, dmc_sampler **out);
 

@@ -101,6 +101,8 @@ static int prepare(job *j)
     CLI_TRY(cli_session_critic(&j->s));
     CLI_CALL(
         dmc_aligner_create(j->s.ctx, j->s.model, j->s.data, j->s.critic, &set->align, &j->aligner));
+    CLI_TRY(cli_session_inverse(&j->s));
+    if (j->s.inverse) CLI_CALL(dmc_aligner_set_inverse(j->aligner, j->s.inverse));
     if (set->resume && !set->adapter)
         return cli_complain(CLI_USAGE, "align --resume needs --adapter FILE to go on from");
     if (set->resume) CLI_CALL(dmc_aligner_load(j->aligner, set->adapter));

@@ -201,6 +201,9 @@ static int prepare(job *j)
     o.candidates = CANDIDATES;
     o.select = DMC_SELECT_FIRST;
     CLI_TRY(cli_session_sampler(&j->s, &o, &j->sampler));
+    if (j->s.inverse)
+        return cli_complain(CLI_BAD_INPUT, "eval measures actions that were drawn; those of a model with states_only are an "
+                                           "inverse model's");
     CLI_CALL(
         dmc_model_sizes(j->s.model, &j->horizon, &j->cols, &j->n_obs, &j->obs_dim, &j->act_dim));
     if (o.horizon > 0) j->horizon = o.horizon;

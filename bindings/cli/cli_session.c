@@ -20,6 +20,7 @@ int cli_session_open(const cli_args *args, cli_session *s)
 
 void cli_session_close(cli_session *s)
 {
+    dmc_model_destroy(s->inverse);
     dmc_model_destroy(s->value);
     dmc_critic_destroy(s->critic);
     dmc_model_destroy(s->model);
@@ -51,6 +52,13 @@ int cli_session_critic(cli_session *s)
     return CLI_OK;
 }
 
+int cli_session_inverse(cli_session *s)
+{
+    if (!s->set.inverse_path || s->inverse) return CLI_OK;
+    CLI_CALL(dmc_model_load(s->ctx, s->set.inverse_path, &s->inverse));
+    return CLI_OK;
+}
+
 int cli_session_sampler(cli_session *s, const dmc_sampler_options *o, dmc_sampler **out)
 {
     dmc_sampler_parts parts = {.struct_size = sizeof parts};
@@ -58,8 +66,10 @@ int cli_session_sampler(cli_session *s, const dmc_sampler_options *o, dmc_sample
     if (o->guide == DMC_GUIDE_VALUE)
         CLI_CALL(dmc_model_load(s->ctx, s->set.value_path ? s->set.value_path : "value.dmc",
                                 &s->value));
+    CLI_TRY(cli_session_inverse(s));
     parts.critic = s->critic;
     parts.value = s->value;
+    parts.inverse = s->inverse;
     CLI_CALL(dmc_sampler_create_with(s->ctx, s->model, &parts, o, out));
     return CLI_OK;
 }

@@ -42,6 +42,7 @@ static const cli_key keys[] = {
     {"run", "model", "model.dmc", "model that align, sample and eval start from"},
     {"run", "critic", "", "critic of align (critic.dmc unless set) and, if set, of sample"},
     {"run", "value", "value.dmc", "value model of sample and eval with sampler.guide = value"},
+    {"run", "inverse", "", "inverse model of sample and align with a model of states_only"},
     {"run", "ledger", "",
      "align: append evaluations and decisions to this file, a JSON object per line"},
     {"run", "adapter", "",
@@ -115,6 +116,7 @@ static int read_own_keys(cli_settings *s)
     s->model_path = run_text(s, "model");
     s->critic_path = run_text(s, "critic");
     s->value_path = run_text(s, "value");
+    s->inverse_path = run_text(s, "inverse");
     s->adapter = run_text(s, "adapter");
     s->ledger = run_text(s, "ledger");
     s->metrics = run_text(s, "metrics");

@@ -66,14 +66,15 @@ static dmc_sampler_options sampler_options(int32_t selection, int32_t candidates
     return o;
 }
 
-dmc_status nav1d_returns_of(const dmc_model *m, const dmc_critic *critic, const dmc_sampler_options *o, uint64_t first_seed,
-                            double *returns)
+dmc_status nav1d_returns_of(const dmc_model *m, const dmc_critic *critic, const dmc_model *inverse, const dmc_sampler_options *o,
+                            uint64_t first_seed, double *returns)
 {
+    const dmc_sampler_parts parts = {.struct_size = sizeof parts, .critic = critic, .inverse = inverse};
     nav1d_world world;
     dmc_sampler *s;
     dmc_sampler_options mine = *o;
     mine.batch = NAV1D_SEEDS;
-    dmc_status status = dmc_sampler_create(NULL, m, critic, &mine, &s);
+    dmc_status status = dmc_sampler_create_with(NULL, m, &parts, &mine, &s);
     if (status < 0) return status;
     nav1d_world_init(&world);
     status = dmc_evaluate(s, &world.callbacks, NAV1D_SEEDS, 1, first_seed, first_seed, returns);
@@ -85,7 +86,7 @@ dmc_status nav1d_returns(const dmc_model *m, const dmc_critic *critic, int32_t s
                          double *returns)
 {
     const dmc_sampler_options o = sampler_options(selection, candidates);
-    return nav1d_returns_of(m, critic, &o, first_seed, returns);
+    return nav1d_returns_of(m, critic, NULL, &o, first_seed, returns);
 }
 
 /* The environment's callbacks again, noting where each copy is. */

@@ -30,9 +30,9 @@ void nav1d_world_init(nav1d_world *w);
 dmc_status nav1d_returns(const dmc_model *m, const dmc_critic *critic, int32_t selection, int32_t candidates,
                          uint64_t first_seed, double *returns);
 
-/* The same under options of your own, whose batch is set to NAV1D_SEEDS. */
-dmc_status nav1d_returns_of(const dmc_model *m, const dmc_critic *critic, const dmc_sampler_options *o, uint64_t first_seed,
-                            double *returns);
+/* The same under options of your own, whose batch is set to NAV1D_SEEDS. inverse: of planners of states only, else NULL. */
+dmc_status nav1d_returns_of(const dmc_model *m, const dmc_critic *critic, const dmc_model *inverse, const dmc_sampler_options *o,
+                            uint64_t first_seed, double *returns);
 
 /* Where the greedy rule went: states[NAV1D_SEEDS][13]. */
 dmc_status nav1d_paths(const dmc_model *m, const dmc_critic *critic, int32_t candidates, uint64_t first_seed,

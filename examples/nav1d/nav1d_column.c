@@ -13,15 +13,17 @@ const char *const nav1d_kind_name[NAV1D_KINDS] = {"full", "partial", "expert"};
 /* Paper, table of Nav1D: kinds in the order of nav1d_kind_name. */
 const nav1d_column nav1d_columns[NAV1D_COLUMNS] = {
     {"policy", "policy", "policy.yaml", "policy.yaml", "ddpm", {NULL}, 0, 8, 2, {NAV1D_MEAN, NAV1D_GREEDY},
-     {{{1.32, 5.98}, {4.61, 6.24}}, {{1.10, 3.91}, {2.69, 4.42}}, {{5.43, 5.80}, {6.89, 7.06}}}},
+     {{{1.32, 5.98}, {4.61, 6.24}}, {{1.10, 3.91}, {2.69, 4.42}}, {{5.43, 5.80}, {6.89, 7.06}}}, NULL},
     {"ddpm", "planner", "planner.yaml", "planner.yaml", "ddpm", {NULL}, 1, 16, 1, {NAV1D_GREEDY},
-     {{{3.2, 6.9}}, {{2.1, 4.3}}, {{6.2, 7.3}}}},
+     {{{3.2, 6.9}}, {{2.1, 4.3}}, {{6.2, 7.3}}}, NULL},
     {"ddim", "planner", "planner.yaml", "planner.yaml", "ddim", {"align.sampler=ddim"}, 1, 16, 1, {NAV1D_GREEDY},
-     {{{4.3, 7.3}}, {{1.9, 3.3}}, {{5.9, 7.2}}}},
+     {{{4.3, 7.3}}, {{1.9, 3.3}}, {{5.9, 7.2}}}, NULL},
     {"sm", "planner-edm", "planner-edm.yaml", "planner.yaml", "euler", {NULL}, 1, 16, 1, {NAV1D_GREEDY},
-     {{{2.9, 6.9}}, {{2.5, 4.1}}, {{5.9, 7.2}}}},
+     {{{2.9, 6.9}}, {{2.5, 4.1}}, {{5.9, 7.2}}}, NULL},
     {"fm", "planner-flow", "planner-flow.yaml", "planner.yaml", "euler", {NULL}, 1, 16, 1, {NAV1D_GREEDY},
-     {{{3.9, 6.8}}, {{2.3, 5.2}}, {{6.4, 7.1}}}},
+     {{{3.9, 6.8}}, {{2.3, 5.2}}, {{6.4, 7.1}}}, NULL},
+    {"dd", "planner-dd", "planner-dd.yaml", "planner.yaml", "ddpm", {NULL}, 1, 16, 1, {NAV1D_GREEDY},
+     {{{3.3, 6.9}}, {{2.0, 3.9}}, {{6.2, 7.2}}}, "inverse-dd.yaml"},
 };
 
 /* Episodes that score a run while it learns are not those that judge it. */
@@ -79,18 +81,25 @@ dmc_status nav1d_make_critic(const nav1d_stage *s, const nav1d_job *j)
     return status;
 }
 
-dmc_status nav1d_make_foundation(const nav1d_stage *s, const nav1d_job *j)
+static dmc_status make_model(const nav1d_stage *s, const nav1d_job *j, const char *name, const char *file)
 {
     char path[512];
     recipe r;
     dmc_model *m = NULL;
-    name_file(s, j, j->column->foundation, ".dmc", path);
+    name_file(s, j, name, ".dmc", path);
     if (exists(path)) return DMC_OK;
-    make_recipe(s, j, j->column->model, &r);
+    make_recipe(s, j, file, &r);
     dmc_status status = nav1d_recipe_model(&r.r, s->data[j->kind], &m, NULL);
     if (status >= 0) status = dmc_model_save(m, path);
     dmc_model_destroy(m);
     return status;
+}
+
+dmc_status nav1d_make_foundation(const nav1d_stage *s, const nav1d_job *j)
+{
+    const nav1d_column *const c = j->column;
+    const dmc_status status = c->inverse ? make_model(s, j, "inverse", c->inverse) : DMC_OK;
+    return status < 0 ? status : make_model(s, j, c->foundation, c->model);
 }
 
 /* ---- measuring -------------------------------------------------------------------------------------------------------- */
@@ -100,7 +109,7 @@ typedef struct run {
     const nav1d_stage *stage;
     const nav1d_job *job;
     dmc_critic *critic;
-    dmc_model *foundation;
+    dmc_model *foundation, *inverse; /* inverse NULL: the model has actions of its own */
     FILE *curve;
     double seconds;
 } run;
@@ -121,7 +130,7 @@ static dmc_status outcome(const run *r, const dmc_model *m, int32_t rule, nav1d_
     dmc_sampler_options o;
     dmc_status status = sampler_options(r, rule, &o);
     for (uint64_t half = 0; half < 2 && status >= 0; half++)
-        status = nav1d_returns_of(m, r->critic, &o, TEST_SEED + half * NAV1D_SEEDS, x + half * NAV1D_SEEDS);
+        status = nav1d_returns_of(m, r->critic, r->inverse, &o, TEST_SEED + half * NAV1D_SEEDS, x + half * NAV1D_SEEDS);
     if (status < 0) return status;
     const nav1d_figure f = nav1d_summary(x, NAV1D_TRIALS);
     for (int32_t i = 0; i < NAV1D_TRIALS; i++) square += (x[i] - f.mean) * (x[i] - f.mean) / (NAV1D_TRIALS - 1);
@@ -135,7 +144,7 @@ static dmc_status coherency(const run *r, const dmc_model *m, double *c)
     dmc_sampler_options o;
     double rms;
     const dmc_status status = sampler_options(r, NAV1D_SINGLE, &o);
-    return status < 0 ? status : nav1d_measure_coherency(m, r->job->column->planner, &b, &o, c, &rms);
+    return status < 0 ? status : nav1d_measure_coherency(m, r->inverse, r->job->column->planner, &b, &o, c, &rms);
 }
 
 static dmc_status measure(const run *r, const dmc_model *m, nav1d_outcome out[2], double *c)
@@ -156,7 +165,7 @@ static int32_t score(void *user, const dmc_model *m, double *mean, double *se)
     for (int32_t i = 0; i < rules; i++) {
         dmc_sampler_options o;
         if (sampler_options(r, r->job->column->rule[i], &o) < 0) return 1;
-        if (nav1d_returns_of(m, r->critic, &o, SCORE_SEED, x) < 0) return 1;
+        if (nav1d_returns_of(m, r->critic, r->inverse, &o, SCORE_SEED, x) < 0) return 1;
         for (int32_t k = 0; k < NAV1D_SEEDS; k++) sum[k] += x[k] / rules;
     }
     const nav1d_figure f = nav1d_summary(sum, NAV1D_SEEDS);
@@ -187,6 +196,7 @@ static dmc_status align(run *r, dmc_model **aligned, nav1d_result *x)
     dmc_status status = nav1d_recipe_align(&file.r, &t, &c);
     if (status >= 0)
         status = dmc_aligner_create(NULL, r->foundation, r->stage->data[r->job->kind], r->critic, &t.align, &a);
+    if (status >= 0 && r->inverse) status = dmc_aligner_set_inverse(a, r->inverse);
     if (status >= 0) status = dmc_aligner_set_score(a, score, r);
     if (status >= 0) status = dmc_aligner_set_progress(a, progress, r);
     if (status >= 0) status = dmc_align_sequence(a, &t.sequence, &t.rl, &t.dpo, &t.sft, &t.cascade, &report);
@@ -202,7 +212,9 @@ static dmc_status load(run *r)
 {
     char path[512];
     name_file(r->stage, r->job, "critic", ".dmc", path);
-    const dmc_status status = dmc_critic_load(NULL, path, NULL, &r->critic);
+    dmc_status status = dmc_critic_load(NULL, path, NULL, &r->critic);
+    name_file(r->stage, r->job, "inverse", ".dmc", path);
+    if (status >= 0 && r->job->column->inverse) status = dmc_model_load(NULL, path, &r->inverse);
     name_file(r->stage, r->job, r->job->column->foundation, ".dmc", path);
     return status < 0 ? status : dmc_model_load(NULL, path, &r->foundation);
 }
@@ -244,6 +256,7 @@ dmc_status nav1d_make_result(const nav1d_stage *s, const nav1d_job *j)
     dmc_status status = r.curve ? run_all(&r, &x) : DMC_EIO;
     if (r.curve && fclose(r.curve) != 0 && status >= 0) status = DMC_EIO;
     dmc_model_destroy(r.foundation);
+    dmc_model_destroy(r.inverse);
     dmc_critic_destroy(r.critic);
     return status < 0 ? status : write_result(s, j, &x);
 }

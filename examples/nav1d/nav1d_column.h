@@ -5,7 +5,7 @@
 #include "nav1d_bench.h"
 #include "nav1d_recipe.h"
 
-enum { NAV1D_KINDS = 3, NAV1D_COLUMNS = 5, NAV1D_MOST_SETTINGS = 24 };
+enum { NAV1D_KINDS = 3, NAV1D_COLUMNS = 6, NAV1D_MOST_SETTINGS = 24 };
 extern const char *const nav1d_kind_name[NAV1D_KINDS]; /* "full", ... by NAV1D_FULL, ... */
 
 /* Which model, how it is drawn from, and which rules choose among its samples. */
@@ -18,6 +18,7 @@ typedef struct nav1d_column {
     int32_t planner, candidates;
     int32_t rules, rule[2];        /* NAV1D_GREEDY, ... */
     struct { double before, after; } paper[NAV1D_KINDS][2]; /* by kind and rule */
+    const char *inverse;           /* YAML file of the inverse model of a planner of states only, else NULL */
 } nav1d_column;
 
 extern const nav1d_column nav1d_columns[NAV1D_COLUMNS];

@@ -106,7 +106,7 @@ static dmc_status measure_return(const work *w, dmc_sampler_options o, int32_t s
     double returns[NAV1D_SEEDS];
     o.select = select;
     o.candidates = candidates;
-    const dmc_status status = nav1d_returns_of(w->model, w->critic, &o, 0, returns);
+    const dmc_status status = nav1d_returns_of(w->model, w->critic, NULL, &o, 0, returns);
     if (status >= 0) *f = nav1d_summary(returns, NAV1D_SEEDS);
     return status;
 }
@@ -120,7 +120,8 @@ static dmc_status measure(const work *w, nav1d_cell *c, int32_t *fits)
     o.steps = c->steps;
     dmc_status status = dmc_options_set(DMC_OPTIONS_SAMPLER, &o, "sampler", c->sampler);
     if (status >= 0)
-        status = nav1d_measure_coherency(w->model, strcmp(c->role, "planner") == 0, &w->behaviour, &o, &c->coherency, &c->rms);
+        status = nav1d_measure_coherency(w->model, NULL, strcmp(c->role, "planner") == 0, &w->behaviour, &o, &c->coherency,
+                                         &c->rms);
     *fits = status != DMC_EINVAL && status != DMC_ERANGE && status != DMC_ENUMERIC;
     if (!*fits) {
         fprintf(stderr, "%-7s %-7s %-14s %2d steps  %s\n", c->role, c->process, c->sampler, c->steps, dmc_last_error());

@@ -320,6 +320,12 @@ DMC_API DMC_NODISCARD dmc_status dmc_aligner_checkpoint(dmc_aligner *a, const ch
  * which comes to the same weights; a cascade too, and one that was there before it is then not part of the checkpoint. */
 DMC_API DMC_NODISCARD dmc_status dmc_aligner_resume(dmc_aligner *a, const char *path);
 
+/* A planner with states_only has no actions for the critic to judge: `inverse`, a model of role inverse trained with the planner's
+ * normalisation, gives them, and gradients of the reward (QV-PG) pass through it. Needed before the first method that asks the
+ * critic (else DMC_ESTATE); it is not trained. NULL: none. A set_score callback that samples such models needs one itself.
+ * Errors: DMC_EINVAL, DMC_ESHAPE naming what does not fit. Ownership: must outlive the aligner. */
+DMC_API DMC_NODISCARD dmc_status dmc_aligner_set_inverse(dmc_aligner *a, const dmc_model *inverse);
+
 #ifdef __cplusplus
 }
 #endif

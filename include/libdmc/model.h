@@ -1,7 +1,8 @@
 /* model.h — a diffusion model for control: network + noise process + normaliser + feature contract.
  *
  * Two roles are sampled. A *policy* draws actions z (horizon, act_dim) given the last `n_obs` observations. A *planner*
- * draws z (horizon, obs_dim + act_dim), rows of [state | action], with the current state in-painted in row 0.
+ * draws z (horizon, obs_dim + act_dim), rows of [state | action], with the current state in-painted in row 0; with
+ * states_only z (horizon, obs_dim).
  * Two roles help a planner and are only trained and evaluated (dmc_model_forward): *value* regresses the discounted return
  * of a noised plan (a classifier for guidance; network unet1d_half or dit1d_half), *inverse* the action between two states
  * (Decision Diffuser's inverse dynamics; network inverse_mlp, horizon 2).
@@ -107,7 +108,8 @@ typedef struct dmc_model_options {
                            /* guidance; 0..<1; refused for a model without a condition; default 0     */
     int32_t returns;       /* planner: 1 = its condition is (return, 1), the discounted return of the rest of the episode scaled */
                            /* to 0..1 over the data, or (0, 0) where it is left out; default 0        */
-    int32_t reserved0;     /* 0 */
+    int32_t states_only;   /* planner, value: 1 = rows of z are states alone (Decision Diffuser), horizon >= 2; the actions of a */
+                           /* planner's answers come from a model of role inverse (dmc_sampler_parts); default 0 */
 } dmc_model_options;
 
 /* Defaults. size = sizeof *o. */

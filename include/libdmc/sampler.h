@@ -140,6 +140,8 @@ typedef struct dmc_sampler_parts {
     uint32_t reserved0;       /* 0 */
     const dmc_critic *critic; /* for select and guide; must have the model's widths                          */
     const dmc_model *value;   /* for guide = value: role value, with the model's data widths and horizon     */
+    const dmc_model *inverse; /* of planners with states_only, which need it, and of no other model: role inverse, trained with  */
+                              /* the model's normalisation. A plan's actions are its actions between the plan's states    */
 } dmc_sampler_parts;
 
 /* The same with more parts; parts NULL: none. All parts must outlive the sampler. */
@@ -182,7 +184,8 @@ DMC_API DMC_NODISCARD dmc_status dmc_sampler_set_known(dmc_sampler *s, const uin
 
 /* One control step: obs (batch,obs_dim) in dataset units is the newest observation; a policy's older ones are
  * kept inside (the first is replicated). out receives the actions (batch,horizon,act_dim) in dataset units,
- * clamped to the model's action limits; a controller executes the first rows of it.
+ * clamped to the model's action limits; a controller executes the first rows of it. A plan of states only has an action between
+ * two states, horizon-1 in all: the last row repeats the one before, and is not meant to be executed.
  * Returns DMC_OK, or DMC_CLAMPED (success) if an entry was clamped. DMC_ESHAPE if a count is wrong.
  * DMC_ESTATE if a camera's image is missing, DMC_ENUMERIC if an observation is not finite or a result became so: out then
  * holds the last good actions (zeros clamped to the limits before the first) and is safe to send. REAL-TIME. Ownership:
@@ -219,7 +222,8 @@ DMC_API DMC_NODISCARD dmc_status dmc_sampler_finish(dmc_sampler *s, float *out, 
 /* Details of the last answer; set info->struct_size first (that of an earlier version will do). REAL-TIME. */
 DMC_API dmc_status dmc_sampler_get_info(const dmc_sampler *s, dmc_sampler_info *info);
 
-/* The chosen z of condition b in dataset units: policy (horizon,act_dim), planner (horizon,obs_dim+act_dim).
+/* The chosen z of condition b in dataset units: policy (horizon,act_dim), planner (horizon,obs_dim+act_dim), with states_only
+ * (horizon,obs_dim).
  * REAL-TIME. */
 DMC_API DMC_NODISCARD dmc_status dmc_sampler_plan(const dmc_sampler *s, int32_t b, float *out, size_t n);
 /* All candidates of the last call, (batch*candidates, horizon, cols), in dataset units. DMC_ESTATE between begin and finish.

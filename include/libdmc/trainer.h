@@ -23,10 +23,11 @@ typedef struct dmc_train_options {
     double weight_decay;   /* decoupled; default 1e-5                                                   */
     double grad_clip;      /* global norm, 0 = off; default 1                                           */
     double ema;            /* p_ema <- ema p_ema + (1-ema) p; default 0.995                             */
-    double action_weight;  /* planner: loss weight of row 0's action; default 10 (Diffuser)             */
-    double mask_share;     /* share of samples that learn with known first rows, uniformly 1..mask_rows of them, of a planner */
-                           /* also the state of the row behind them (section 3.5); the others know a planner's first state,   */
-                           /* and a policy's nothing; default 0                                         */
+    double action_weight;  /* planner: loss weight of row 0's action (Diffuser), with states_only of row 1's state (Decision */
+                           /* Diffuser); default 10                                                    */
+    double mask_share;     /* share of samples that learn with known first rows, uniformly 1..mask_rows of them, of a planner  */
+                           /* with actions also the state of the row behind them (section 3.5); the others know a planner's */
+                           /* first state, and a policy's nothing; default 0                            */
     uint64_t seed;         /* default 0                                                                 */
     double window_share;   /* share of samples that learn a window of rows, all others known; default 0; */
                            /* mask_share + window_share is at most 1                                    */

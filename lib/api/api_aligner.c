@@ -13,12 +13,21 @@
 
 /* ---- hooks ------------------------------------------------------------------------------------------ */
 
+/* A critic judges actions, of which a plan of states only has none of its own. */
+static dmc_status need_inverse(const dmc_aligner *a)
+{
+    if (!a->model->spec.states_only || a->inverse) return DMC_OK;
+    return dmc__fail(DMC_ESTATE, "dmc_align: a planner of states only is judged by the critic through an inverse model; call "
+                     "dmc_aligner_set_inverse");
+}
+
 static dmc_status make_reward(void *user, int32_t batch, int32_t want_gradient, dmc__reward *out)
 {
     dmc_aligner *a = user;
     if (a->reward)
         return dmc__reward_callback_create(&a->ref.ctx->alloc, a->ref.ctx->device, &a->run->view, batch,
                                            a->reward_gradient && want_gradient, a->reward, a->reward_user, out);
+    if (a->critic) DMC_TRY(need_inverse(a));
     if (a->critic)
         return dmc__reward_critic_create(a->critic->iql, a->ref.ctx->device, &a->critic_map, batch, a->row_discount,
                                          want_gradient, out);
@@ -30,6 +39,7 @@ static dmc_status make_judge(void *user, int32_t batch, dmc__reward *out)
     dmc_aligner *a = user;
     *out = (dmc__reward){0};
     if (!a->judge) return DMC_OK;
+    DMC_TRY(need_inverse(a));
     return dmc__reward_critic_create(a->judge->iql, a->ref.ctx->device, &a->judge_map, batch, a->row_discount, 0, out);
 }
 
@@ -356,6 +366,22 @@ dmc_status dmc_aligner_set_judge(dmc_aligner *a, const dmc_critic *judge)
     dmc__align_drop_reward(a->run);
     a->judge = judge;
     if (judge) dmc__critic_make_map(judge, a->model, a->judge_store, &a->judge_map);
+    dmc__critic_map_inverse(a->inverse, &a->judge_map);
+    return DMC_OK;
+}
+
+dmc_status dmc_aligner_set_inverse(dmc_aligner *a, const dmc_model *inverse)
+{
+    DMC_NEED("dmc_aligner_set_inverse", a);
+    if (inverse) DMC_TRY(dmc__model_inverse_fits(a->model, inverse, "dmc_aligner_set_inverse"));
+    if (inverse && !dmc__device_shares(inverse->ref.ctx->device, a->ref.ctx->device))
+        return dmc__fail(DMC_EINVAL, "dmc_aligner_set_inverse: the inverse model lives on %s, the aligner's device is %s",
+                         inverse->ref.ctx->name, a->ref.ctx->name);
+    if (inverse) DMC_TRY(dmc__dev_sync(inverse->ref.ctx->device)); /* its weights may have been made in another queue */
+    dmc__align_drop_reward(a->run);
+    a->inverse = inverse;
+    dmc__critic_map_inverse(inverse, &a->critic_map);
+    dmc__critic_map_inverse(inverse, &a->judge_map);
     return DMC_OK;
 }
 

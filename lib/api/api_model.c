@@ -54,7 +54,8 @@ static double seen_scale(const dmc_model_options *o)
 /* By itself a bound is set only where the data have one. */
 static double clip_of(const dmc_model_options *o)
 {
-    const int32_t bounded = o->act_norm == DMC_NORM_MINMAX && (o->role != DMC_ROLE_PLANNER || o->obs_norm == DMC_NORM_MINMAX);
+    const int32_t acts = o->states_only || o->act_norm == DMC_NORM_MINMAX;
+    const int32_t bounded = acts && (o->role != DMC_ROLE_PLANNER || o->obs_norm == DMC_NORM_MINMAX);
     return o->clip < 0 ? bounded : o->clip;
 }
 
@@ -72,11 +73,13 @@ static dmc__process_config process_of(const dmc_model_options *o)
 
 static dmc_status fill_spec(const dmc_model_options *o, const dmc__trajectories *t, dmc__model_spec *s)
 {
+    const int32_t gaussian_act = o->act_norm == DMC_NORM_GAUSSIAN && !o->states_only;
     memset(s, 0, sizeof *s);
     s->role = o->role;
     s->n_obs = o->role == DMC_ROLE_POLICY ? o->n_obs : 1;
     s->process = process_of(o);
     s->returns = o->returns;
+    s->states_only = o->states_only;
     s->inpaint = o->inpaint;
     s->cond_dropout = o->cond_dropout;
     s->control_hz = o->control_hz;
@@ -90,12 +93,10 @@ static dmc_status fill_spec(const dmc_model_options *o, const dmc__trajectories 
     DMC_TRY(take_cameras(o, &t->images, &s->net));
     DMC_TRY(dmc__model_spec_fit(s, t->obs_dim, t->act_dim));
     if (o->clip > 0 && o->role < DMC_ROLE_VALUE &&
-        (o->act_norm == DMC_NORM_GAUSSIAN || (o->role == DMC_ROLE_PLANNER && o->obs_norm == DMC_NORM_GAUSSIAN)) &&
-        o->clip < 3)
+        (gaussian_act || (o->role == DMC_ROLE_PLANNER && o->obs_norm == DMC_NORM_GAUSSIAN)) && o->clip < 3)
         return dmc__fail(DMC_EINVAL,
                          "dmc_model_create: clip = %g would cut off a gaussian-normalised %s beyond %g sigma; use clip = 0, "
-                                     "clip >= 3 or minmax", o->clip, o->act_norm == DMC_NORM_GAUSSIAN ? "action" : "state",
-                                             o->clip);
+                                     "clip >= 3 or minmax", o->clip, gaussian_act ? "action" : "state", o->clip);
     return parse_mult(o->mult, &s->net);
 }
 

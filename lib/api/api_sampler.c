@@ -80,9 +80,10 @@ static dmc_status make_run(dmc_sampler *s, const dmc__context_ref *ref, const dm
 {
     const dmc_critic *critic = p->critic;
     dmc__critic_map map;
-    dmc__sampler_parts parts = {.value = p->value};
+    dmc__sampler_parts parts = {.value = p->value, .inverse = p->inverse};
     if (critic) {
         dmc__critic_make_map(critic, m, s->map, &map);
+        dmc__critic_map_inverse(p->inverse, &map);
         parts.q = critic->iql;
         parts.q_map = &map;
     }
@@ -98,10 +99,12 @@ dmc_status dmc_sampler_create(dmc_context *ctx, const dmc_model *m, const dmc_cr
 
 static dmc_status take_parts(const dmc_model *m, const dmc_sampler_parts *from, dmc_sampler_parts *p)
 {
-    *p = from ? *from : (dmc_sampler_parts){.struct_size = sizeof *p};
-    if (p->struct_size != sizeof *p || p->reserved0)
+    const uint32_t size = from ? from->struct_size : sizeof *p;
+    *p = (dmc_sampler_parts){.struct_size = sizeof *p};
+    if ((size != offsetof(dmc_sampler_parts, inverse) && size != sizeof *p) || (from && from->reserved0))
         return dmc__fail(DMC_EINVAL, "dmc_sampler_create_with: parts->struct_size = %u and reserved0 = %u, set them to sizeof "
-                         "*parts = %zu and 0", p->struct_size, p->reserved0, sizeof *p);
+                         "*parts = %zu and 0", size, from ? from->reserved0 : 0, sizeof *p);
+    if (from) memcpy(p, from, size); /* callers of an earlier version have a shorter one */
     return p->critic ? check_critic(m, p->critic) : DMC_OK;
 }
 

@@ -56,6 +56,7 @@ struct dmc_aligner {
     dmc__critic_map judge_map;
     dmc_pairs_fn pairs;
     void *pairs_user;
+    const dmc_model *inverse;    /* of a planner of states only; NULL: none yet */
 };
 
 /* The affine map rewards go through before a critic sees them. */

@@ -57,7 +57,6 @@
     X##_REAL(T, cond_dropout, 0, 0, DMC__BELOW_ONE,                                               \
              "share of training samples without their condition, for classifier-free guidance")   \
     X##_INT(T, returns, 0, 0, 1, "planner: 1 = conditioned on the return, scaled to 0..1 over the data") \
-    X##_OTHER(T, reserved0)
+    X##_INT(T, states_only, 0, 0, 1, "planner, value: 1 = rows of states without actions, which an inverse model gives")
 
-DMC__OPTIONS_TABLE(dmc__options_model, DMC_OPTIONS_MODEL, dmc_model_options, MODEL_FIELDS,
-                   offsetof(dmc_model_options, reserved0));
+DMC__OPTIONS_TABLE(dmc__options_model, DMC_OPTIONS_MODEL, dmc_model_options, MODEL_FIELDS, 0);

@@ -10,7 +10,7 @@
     X##_REAL(T, weight_decay, 1e-5, 0, 1, "decoupled weight decay")                               \
     X##_REAL(T, grad_clip, 1, 0, 1e6, "bound of the gradient's norm; 0 = off")                    \
     X##_REAL(T, ema, 0.995, 0, DMC__BELOW_ONE, "decay of the averaged weights per update")        \
-    X##_REAL(T, action_weight, 10, 0, 1e6, "planner: loss weight of the first row's action")      \
+    X##_REAL(T, action_weight, 10, 0, 1e6, "planner: loss weight of the first row's action, of states alone of the second row") \
     X##_REAL(T, mask_share, 0, 0, 1, "share of samples whose first rows, a random number, are known") \
     X##_SEED(T, seed, "seed of batches, times and noise")                                         \
     X##_REAL(T, window_share, 0, 0, 1, "share of samples with a random window of unknown rows, all others known") \

@@ -29,11 +29,15 @@ typedef struct dmc__critic_map {
     int32_t cond;                       /* width of a policy's condition, which its observations begin; 0: they are all */
     const float *obs_scale, *obs_shift; /* (S) */
     const float *act_scale, *act_shift; /* (A) */
+    const dmc__net *inverse;            /* planner of states only, columns S: actions are f_inv(s_h, s_{h+1}); else NULL */
+    const void *inverse_weights;
 } dmc__critic_map;
 
 /* Policy: r = Q(s, a_0) with s the newest observation of the condition and a_0 row 0 of z. Planner:
  * R = sum_h w_h Q(s_h, a_h) / sum_h w_h, w_h = discount^h over the plan's rows (methods.md 2.0); discount 0 takes row 0 only
- * (candidate selection). With chunks a_h stands for rows h .. h+chunk-1, and h ends where they do. */
+ * (candidate selection). With chunks a_h stands for rows h .. h+chunk-1, and h ends where they do.
+ * With an inverse model z is (T,S), a_h = f_inv(s_h, s_{h+1}), the last row has no action and does not count, and dz passes through
+ * f_inv. */
 dmc_status dmc__reward_critic_create(const dmc__iql *q, dmc__device *d, const dmc__critic_map *map, int32_t batch,
                                      double discount, int32_t want_gradient, dmc__reward *out);
 void dmc__reward_critic_free(dmc__reward *r);

@@ -1,9 +1,11 @@
 /* reward_critic.c — twin Q as a reward of samples, and its gradient with respect to them.
  *
  * The critic is evaluated on `rows` rows of every sample: a policy's first action beside the newest observation of its
- * condition, or rows [state | action] of a plan. COLS moves columns there with the critic's scaling, and gradients back.
+ * condition, or rows [state | action] of a plan. COLS moves columns there with the critic's scaling, and gradients back. A plan of
+ * states only is completed by an inverse model first, and is then one row shorter.
  */
 #include "../backend/block.h"
+#include "inverse_pass.h"
 #include "reward.h"
 
 /* A rectangle of columns: `n` from `from` of tensors with `width` columns; of a chunk `repeat` rows `step` columns apart. */
@@ -22,6 +24,7 @@ typedef struct reward_critic {
     void *seed;            /* (batch*rows) dR/dq of either twin: w_h / 2 */
     double *weight;        /* (rows), sum 1 */
     float *q[2];           /* host (batch*rows), which recordings may name */
+    dmc__inverse_pass *inverse; /* NULL: plans have actions of their own */
 } reward_critic;
 
 static size_t eval_rows(const reward_critic *s)
@@ -102,7 +105,7 @@ static void add_up_rows(const reward_critic *s, int32_t pessimistic, float *r)
     }
 }
 
-static dmc_status backward(const reward_critic *s, void *dz)
+static dmc_status backward_of_plan(const reward_critic *s, void *dz)
 {
     dmc_kargs zero = {.out = dz, .dim = {(int32_t)((size_t)s->batch * s->elems)}};
     for (int32_t twin = 0; twin < 2; twin++)
@@ -113,9 +116,17 @@ static dmc_status backward(const reward_critic *s, void *dz)
     return scatter_gradient(s, &s->act, dmc__qeval_dact(s->eval), dz);
 }
 
+static dmc_status backward(const reward_critic *s, void *dz)
+{
+    if (!s->inverse) return backward_of_plan(s, dz);
+    DMC_TRY(backward_of_plan(s, dmc__inverse_pass_dplans(s->inverse)));
+    return dmc__inverse_pass_backward(s->inverse, dz);
+}
+
 static dmc_status run_twins(const reward_critic *s, const void *z, const void *cond)
 {
     if (!s->planner && !cond) return dmc__fail(DMC_EINVAL, "critic reward: a policy's condition is NULL");
+    if (s->inverse) DMC_TRY(dmc__inverse_pass_complete(s->inverse, z, &z));
     DMC_TRY(gather(s, &s->obs, s->planner ? z : cond, dmc__qeval_obs(s->eval)));
     DMC_TRY(gather(s, &s->act, z, dmc__qeval_act(s->eval)));
     return dmc__qeval_run(s->eval);
@@ -241,21 +252,46 @@ static void destroy(reward_critic *s)
     DMC_FREE(s->device->alloc, s->weight, s->rows);
     dmc__block_free(s->device, &s->memory);
     dmc__qeval_destroy(s->eval);
+    dmc__inverse_pass_destroy(s->inverse);
     DMC_FREE(s->device->alloc, s, 1);
 }
 
-dmc_status dmc__reward_critic_create(const dmc__iql *q, dmc__device *d, const dmc__critic_map *map, int32_t batch,
+/* The plans that an inverse model completes: as many rows as have actions, or are asked for. */
+static dmc_status shorten(dmc__critic_map *m, double discount)
+{
+    const int32_t most = m->horizon - 1;
+    if (!m->inverse) return DMC_OK;
+    if (!m->planner || most < 1)
+        return dmc__fail(DMC_ERANGE, "critic reward: an inverse model with horizon = %d, takes plans of at least 2 states",
+                         m->horizon);
+    m->horizon = discount > 0 || chunk_of(m) > most ? most : chunk_of(m);
+    return DMC_OK;
+}
+
+static dmc_status make_inverse(reward_critic *s, const dmc__critic_map *full, const dmc__critic_map *m)
+{
+    const int32_t purpose = s->want_gradient ? DMC__INVERSE_GRADIENTS : DMC__INVERSE_PLANS;
+    if (!m->inverse) return DMC_OK;
+    return dmc__inverse_pass_create(m->inverse, m->inverse_weights, s->device, s->batch, full->horizon, m->horizon, purpose,
+                                    &s->inverse);
+}
+
+dmc_status dmc__reward_critic_create(const dmc__iql *q, dmc__device *d, const dmc__critic_map *full, int32_t batch,
                                      double discount, int32_t want_gradient, dmc__reward *out)
 {
     *out = (dmc__reward){0};
     dmc_status status;
     reward_critic *s = NULL;
+    dmc__critic_map completed = *full;
+    const dmc__critic_map *const map = &completed;
+    DMC_TRY(shorten(&completed, discount));
     DMC_TRY(check_map(q, map, batch, discount));
     DMC_TRY(DMC_NEW(d->alloc, 1, &s));
     s->device = d;
     s->want_gradient = want_gradient;
     set_shape(s, map, batch, discount);
     DMC_TRY_GOTO(status, dmc__qeval_create(q, d, (int32_t)eval_rows(s), want_gradient, &s->eval), fail);
+    DMC_TRY_GOTO(status, make_inverse(s, full, map), fail);
     DMC_TRY_GOTO(status, take_memory(s, map), fail);
     DMC_TRY_GOTO(status, set_weights(s, discount), fail);
     *out = (dmc__reward){.self = s, .batch = batch, .has_gradient = want_gradient, .eval = eval,
@@ -277,5 +313,5 @@ size_t dmc__reward_critic_bytes(const dmc__reward *r)
 {
     const reward_critic *s = r->self;
     return sizeof *s + dmc__block_bytes(s->device, &s->memory) + (size_t)s->rows * sizeof *s->weight +
-           2 * q_bytes(s) + dmc__qeval_bytes(s->eval);
+           2 * q_bytes(s) + dmc__qeval_bytes(s->eval) + (s->inverse ? dmc__inverse_pass_bytes(s->inverse) : 0);
 }

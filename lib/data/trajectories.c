@@ -283,3 +283,9 @@ void dmc__window_plan(const dmc__trajectories *t, dmc__position p, int32_t h, fl
     copy_window(t, p, t->act, t->act_dim, h, out + t->obs_dim, width);
     mark_valid(t, p, h, valid);
 }
+
+void dmc__window_states(const dmc__trajectories *t, dmc__position p, int32_t h, float *out, uint8_t *valid)
+{
+    copy_window(t, p, t->obs, t->obs_dim, h, out, t->obs_dim);
+    mark_valid(t, p, h, valid);
+}

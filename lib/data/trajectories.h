@@ -55,5 +55,7 @@ void dmc__window_frames(const dmc__trajectories *t, dmc__position p, int32_t n, 
 void dmc__window_actions(const dmc__trajectories *t, dmc__position p, int32_t h, float *out, uint8_t *valid);
 /* Rows [obs | act] (h,S+A), padded likewise. */
 void dmc__window_plan(const dmc__trajectories *t, dmc__position p, int32_t h, float *out, uint8_t *valid);
+/* Observations (h,S), padded likewise. */
+void dmc__window_states(const dmc__trajectories *t, dmc__position p, int32_t h, float *out, uint8_t *valid);
 
 #endif

@@ -5,7 +5,7 @@
 
 int32_t dmc__view_cols(const dmc__view *v)
 {
-    return v->act->n + (v->planner ? v->obs->n : 0);
+    return (v->states_only ? 0 : v->act->n) + (v->planner ? v->obs->n : 0);
 }
 
 int32_t dmc__view_cond(const dmc__view *v)
@@ -89,7 +89,8 @@ void dmc__view_sample(const dmc__view *v, dmc__position p, float *z, float *cond
 {
     uint8_t valid[1024]; /* the public bound on horizon */
     if (v->planner) {
-        dmc__window_plan(v->data, p, v->horizon, z, valid);
+        if (v->states_only) dmc__window_states(v->data, p, v->horizon, z, valid);
+        else dmc__window_plan(v->data, p, v->horizon, z, valid);
         dmc__view_normalise(v, z, z);
         if (v->returns) take_return(v, p, cond);
     } else {
@@ -152,7 +153,7 @@ void dmc__view_normalise(const dmc__view *v, const float *raw, float *z)
     for (int32_t h = 0; h < v->horizon; h++) {
         const size_t row = (size_t)h * (size_t)c;
         if (s) dmc__normaliser_apply(v->obs, raw + row, 1, z + row);
-        dmc__normaliser_apply(v->act, raw + row + s, 1, z + row + s);
+        if (s < c) dmc__normaliser_apply(v->act, raw + row + s, 1, z + row + s);
     }
 }
 
@@ -162,7 +163,7 @@ void dmc__view_denormalise(const dmc__view *v, const float *z, float *out)
     for (int32_t h = 0; h < v->horizon; h++) {
         const size_t row = (size_t)h * (size_t)c;
         if (s) dmc__normaliser_invert(v->obs, z + row, 1, out + row);
-        dmc__normaliser_invert(v->act, z + row + s, 1, out + row + s);
+        if (s < c) dmc__normaliser_invert(v->act, z + row + s, 1, out + row + s);
     }
 }
 
@@ -179,7 +180,7 @@ void dmc__view_causal_mask(const dmc__view *v, int32_t most, const dmc__stream *
 {
     if (v->horizon < 2) return;
     const uint64_t bound = (uint64_t)(most > 0 && most < v->horizon ? most : v->horizon - 1);
-    const size_t rows = 1 + (size_t)dmc__rng_below(s, 0, bound), state = v->planner ? (size_t)v->obs->n : 0;
+    const size_t rows = 1 + (size_t)dmc__rng_below(s, 0, bound), state = v->planner && !v->states_only ? (size_t)v->obs->n : 0;
     know(mask, weight, 0, rows * (size_t)dmc__view_cols(v) + state); /* rows before, and this row's state */
 }
 

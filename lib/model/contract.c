@@ -199,11 +199,15 @@ static dmc_status get_process(const dmc__json *j, dmc__process_config *c)
     return DMC_OK;
 }
 
+/* A model of states only is of a format that versions which know only plans with actions refuse by its number. */
+enum { FORMAT = 1, FORMAT_STATES = 2 };
+
 static dmc_status put_model(dmc__json *j, const dmc__model *m)
 {
     const dmc__model_spec *s = &m->spec;
-    DMC_TRY(dmc__json_set_number(j, "format", 1));
+    DMC_TRY(dmc__json_set_number(j, "format", s->states_only ? FORMAT_STATES : FORMAT));
     DMC_TRY(dmc__json_set_text(j, "role", roles[s->role]));
+    if (s->states_only) DMC_TRY(dmc__json_set_number(j, "states_only", 1));
     DMC_TRY(dmc__json_set_number(j, "obs_dim", m->obs.n));
     DMC_TRY(dmc__json_set_number(j, "act_dim", m->act.n));
     DMC_TRY(put_net(j, &s->net));
@@ -260,8 +264,9 @@ static dmc_status get_net(const dmc__json *j, dmc__net_config *n)
 static dmc_status get_spec(const dmc__json *j, dmc__model_spec *s, int32_t *obs_dim, int32_t *act_dim, int32_t *cascade)
 {
     int32_t format;
-    DMC_TRY(dmc__contract_get_int(j, "format", 1, 1, &format));
+    DMC_TRY(dmc__contract_get_int(j, "format", FORMAT, FORMAT_STATES, &format));
     DMC_TRY(get_choice(j, "role", roles, 4, &s->role));
+    if (format >= FORMAT_STATES) DMC_TRY(dmc__contract_get_int(j, "states_only", 0, 1, &s->states_only));
     DMC_TRY(dmc__contract_get_int(j, "obs_dim", 1, 1 << 20, obs_dim));
     DMC_TRY(dmc__contract_get_int(j, "act_dim", 1, 1 << 20, act_dim));
     DMC_TRY(get_net(j, &s->net));

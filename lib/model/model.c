@@ -52,12 +52,25 @@ static dmc_status fit_returns(dmc__model_spec *s)
     return DMC_OK;
 }
 
+/* A plan of states says nothing before it has two: an action leads from one to the next. */
+static dmc_status fit_states(const dmc__model_spec *s)
+{
+    if (!s->states_only) return DMC_OK;
+    if (s->role != DMC__ROLE_PLANNER && s->role != DMC__ROLE_VALUE)
+        return dmc__fail(DMC_EINVAL, "model: states_only = 1 takes role = planner or value, role = %s", roles[s->role]);
+    if (s->net.horizon < 2)
+        return dmc__fail(DMC_ERANGE, "model: horizon = %d, states_only = 1 takes at least 2: an action leads from a state to the "
+                         "next", s->net.horizon);
+    return DMC_OK;
+}
+
 dmc_status dmc__model_spec_fit(dmc__model_spec *s, int32_t obs_dim, int32_t act_dim)
 {
     DMC_TRY(check_role(s));
     if (dmc__net_sees(&s->net) && s->role != DMC__ROLE_POLICY)
         return dmc__fail(DMC_EINVAL, "model: an encoder of images takes role = policy, role = %s", roles[s->role]);
-    s->net.cols = (s->role == DMC__ROLE_POLICY ? 0 : obs_dim) + (s->role == DMC__ROLE_INVERSE ? 0 : act_dim);
+    DMC_TRY(fit_states(s));
+    s->net.cols = (s->role == DMC__ROLE_POLICY ? 0 : obs_dim) + (s->role == DMC__ROLE_INVERSE || s->states_only ? 0 : act_dim);
     DMC_TRY(fit_returns(s));
     if (s->role == DMC__ROLE_POLICY) DMC_TRY(fit_condition(s, obs_dim));
     if (s->cond_dropout > 0 && s->net.cond == 0)
@@ -72,6 +85,25 @@ dmc_status dmc__model_draws(const dmc__model *m, const char *who)
     if (m->spec.role < DMC__ROLE_VALUE) return DMC_OK;
     return dmc__fail(DMC_EINVAL, "%s: a model of role = %s draws no samples, must be a policy or a planner", who,
                      roles[m->spec.role]);
+}
+
+dmc_status dmc__model_inverse_fits(const dmc__model *m, const dmc__model *inverse, const char *who)
+{
+    if (!m->spec.states_only && !inverse) return DMC_OK;
+    if (!m->spec.states_only)
+        return dmc__fail(DMC_EINVAL, "%s: inverse gives the actions of a planner of states only; this model has its own", who);
+    if (!inverse)
+        return dmc__fail(DMC_EINVAL, "%s: a planner of states only needs a model of role = inverse for its actions, inverse is "
+                         "NULL", who);
+    if (inverse->spec.role != DMC__ROLE_INVERSE)
+        return dmc__fail(DMC_EINVAL, "%s: inverse must be a model of role = inverse, role = %s", who, roles[inverse->spec.role]);
+    if (inverse->obs.n != m->obs.n || inverse->act.n != m->act.n)
+        return dmc__fail(DMC_ESHAPE, "%s: the inverse model is for observations of %d and actions of %d, the model for %d and %d",
+                         who, inverse->obs.n, inverse->act.n, m->obs.n, m->act.n);
+    if (!dmc__normaliser_alike(&inverse->obs, &m->obs) || !dmc__normaliser_alike(&inverse->act, &m->act))
+        return dmc__fail(DMC_EINVAL, "%s: the inverse model normalises its data otherwise than the model; give both the same data, "
+                         "obs_norm and act_norm", who);
+    return DMC_OK;
 }
 
 /* ---- making ----------------------------------------------------------------------------------------- */
@@ -179,7 +211,8 @@ dmc__view dmc__model_view(const dmc__model *m, const dmc__trajectories *data)
     const dmc__net_config *const n = &m->spec.net;
     dmc__view v = {.data = data, .obs = &m->obs, .act = &m->act,
                    .planner = m->spec.role == DMC__ROLE_PLANNER || m->spec.role == DMC__ROLE_VALUE,
-                   .horizon = n->horizon, .n_obs = m->spec.n_obs, .memory = m->spec.memory, .returns = m->spec.returns,
+                   .states_only = m->spec.states_only, .horizon = n->horizon, .n_obs = m->spec.n_obs,
+                   .memory = m->spec.memory, .returns = m->spec.returns,
                    .discount = m->spec.discount, .return_min = m->spec.return_min, .return_max = m->spec.return_max};
     if (!dmc__net_sees(n)) return v;
     v.cameras = n->cameras;

@@ -23,6 +23,7 @@ typedef struct dmc__model_spec {
     double control_hz;
     double discount;            /* of the return: role value, and planners with returns */
     double memory;              /* decay of the recurrent state in the condition; 0 = none */
+    int32_t states_only;        /* planner, value: rows are states, without actions */
     int32_t returns;            /* planner: 1 = the condition is the return (value, 1), or (0, 0) for none */
     double return_min, return_max; /* of the data, which value is 0 and 1 of; 0 and 0 without */
     int32_t inpaint;            /* DMC__INPAINT_* */
@@ -46,6 +47,9 @@ typedef struct dmc_model dmc__model;
 /* Set what follows from the role and the data's widths: columns of z, condition, outputs. DMC_EINVAL where the network or the
  * horizon does not suit the role. */
 dmc_status dmc__model_spec_fit(dmc__model_spec *s, int32_t obs_dim, int32_t act_dim);
+/* DMC_EINVAL or DMC_ESHAPE unless `inverse` gives the actions of m's plans: it must be there for a planner of states only, and for
+ * no other; of role inverse, with m's data widths and normalisation. */
+dmc_status dmc__model_inverse_fits(const dmc__model *m, const dmc__model *inverse, const char *who);
 /* DMC_EINVAL unless samples can be drawn from the model: `who` needs a policy or a planner. */
 dmc_status dmc__model_draws(const dmc__model *m, const char *who);
 

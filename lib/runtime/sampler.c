@@ -22,7 +22,7 @@ typedef struct buffer {
     void *at;
     size_t bytes;
 } buffer;
-enum { BUFFERS = 21 };
+enum { BUFFERS = 23 };
 
 /* All that a sampler keeps on the host. */
 static void list_buffers(dmc__sampler *s, buffer b[BUFFERS])
@@ -38,7 +38,8 @@ static void list_buffers(dmc__sampler *s, buffer b[BUFFERS])
         {&s->previous, s->cascade ? all * number : 0}, {&s->q, s->total * number}, {&s->q_previous, s->total * number},
         {&s->weight, (size_t)s->config.candidates * number}, {&s->raw, mean * number}, {&s->chosen, one * number},
         {&s->good, batch * (size_t)s->view.horizon * act * number}, {&s->frames, frame_bytes(s) * n_obs},
-        {&s->image, frame_bytes(s)}, {&s->column, act}, {&s->given_mask, one}, {&s->placed_mask, one}};
+        {&s->image, frame_bytes(s)}, {&s->column, act}, {&s->given_mask, one}, {&s->placed_mask, one},
+        {&s->pairs, dmc__sampler_pair_elems(s) * number}, {&s->inverted, dmc__sampler_inverted_elems(s) * number}};
     memcpy(b, list, sizeof list);
 }
 
@@ -140,6 +141,7 @@ static dmc_status check_config(const dmc__sampler_config *c, const dmc__model *m
     DMC_TRY(dmc__model_draws(m, "dmc_sampler_create"));
     DMC_TRY(dmc__sampler_guide_check(c, m, p));
     DMC_TRY(dmc__sampler_warm_check(c, m));
+    DMC_TRY(dmc__sampler_inverse_check(c, m, p->inverse));
     if (m->process.discrete && c->table.steps > m->process.steps)
         return dmc__fail(DMC_ERANGE, "dmc_sampler_create: steps = %d, must be 0..%d (the model's train_steps)", c->table.steps,
                          m->process.steps);
@@ -180,6 +182,7 @@ static dmc_status make_parts(dmc__sampler *s, const dmc__sampler_parts *p)
     s->records = dmc__dev_records(s->ref.ctx->device);
     DMC_TRY(make_rollouts(s));
     DMC_TRY(make_host(s));
+    DMC_TRY(dmc__sampler_make_inverse(s, p->inverse));
     s->warm_row = dmc__sampler_warm_row(s);
     DMC_TRY(ask_return(s));
     DMC_TRY(dmc__sampler_mark_columns(s));
@@ -232,6 +235,7 @@ void dmc__sampler_destroy(dmc__sampler *s)
     dmc__context_ref ref = s->ref, base = s->base;
     dmc__sampler_erase(s);
     if (s->judge.self) dmc__reward_critic_free(&s->judge);
+    dmc__inverse_pass_destroy(s->inverse);
     dmc__rollout_destroy(s->cascade);
     dmc__rollout_destroy(s->rollout);
     dmc__sampler_guide_free(&s->guide);
@@ -279,7 +283,7 @@ static int32_t same_units(const dmc__normaliser *a, const dmc__normaliser *b)
 static int32_t same_contract(const dmc__model *a, const dmc__model *b)
 {
     return memcmp(&a->spec.net, &b->spec.net, sizeof a->spec.net) == 0 && a->spec.role == b->spec.role &&
-           a->spec.n_obs == b->spec.n_obs && a->spec.memory == b->spec.memory &&
+           a->spec.states_only == b->spec.states_only && a->spec.n_obs == b->spec.n_obs && a->spec.memory == b->spec.memory &&
            memcmp(&a->spec.process, &b->spec.process, sizeof a->spec.process) == 0 && a->spec.returns == b->spec.returns &&
            a->spec.return_min == b->spec.return_min && a->spec.return_max == b->spec.return_max &&
            a->spec.inpaint == b->spec.inpaint && same_units(&a->obs, &b->obs) &&
@@ -350,5 +354,6 @@ size_t dmc__sampler_bytes(const dmc__sampler *s)
     return sizeof *s + s->host_bytes + (halves + copies) * s->ref.ctx->device->backend->elem + dmc__net_bytes(s->net) +
            dmc__net_bytes(s->cascade_net) + dmc__rollout_bytes(s->rollout) +
            (s->cascade ? dmc__rollout_bytes(s->cascade) : 0) + (s->judge.self ? dmc__reward_critic_bytes(&s->judge) : 0) +
-           dmc__sampler_guide_bytes(&s->guide) + dmc__context_bytes(&s->ref) + dmc__context_bytes(&s->base);
+           (s->inverse ? dmc__inverse_pass_bytes(s->inverse) : 0) + dmc__sampler_guide_bytes(&s->guide) +
+           dmc__context_bytes(&s->ref) + dmc__context_bytes(&s->base);
 }

@@ -44,6 +44,7 @@ typedef struct dmc__sampler_parts {
     const dmc__iql *q;            /* needed by some ways to select and to guide                                  */
     const dmc__critic_map *q_map; /* from the model's columns to the critic's; its horizon is the sampler's      */
     const dmc__model *value;      /* role value                                                                  */
+    const dmc__model *inverse;    /* role inverse: of planners of states only                                    */
 } dmc__sampler_parts;
 
 /* Takes the hold on the context over, even when it fails. In the caller's floating-point mode (base/fp_mode.h), as the calls

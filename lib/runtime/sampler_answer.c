@@ -94,16 +94,16 @@ dmc_status dmc__sampler_send_conditions(dmc__sampler *s)
  * normalised form a rounding error off, which is not worth a report. */
 static void extract_actions(dmc__sampler *s, float *out)
 {
-    const int32_t skip = s->view.planner ? s->view.obs->n : 0, a = s->view.act->n, cols = dmc__view_cols(&s->view);
+    const size_t rows = (size_t)s->config.batch * (size_t)s->view.horizon;
     s->facts.clamped = 0;
-    for (int32_t b = 0; b < s->config.batch; b++)
-        for (int32_t h = 0; h < s->view.horizon; h++)
-            for (int32_t j = 0; j < a; j++) {
-                const float x = s->chosen[(size_t)b * s->elems + (size_t)h * (size_t)cols + (size_t)(skip + j)];
-                const float lo = s->view.act->lo[j], hi = s->view.act->hi[j], y = fminf(fmaxf(x, lo), hi);
-                s->facts.clamped += fabsf(x - y) > 1e-6f * fmaxf(hi - lo, fabsf(y));
-                *out++ = y;
-            }
+    for (size_t i = 0; i < rows; i++) {
+        const float *const action = dmc__sampler_action(s, i / (size_t)s->view.horizon, i % (size_t)s->view.horizon);
+        for (int32_t j = 0; j < s->view.act->n; j++) {
+            const float x = action[j], lo = s->view.act->lo[j], hi = s->view.act->hi[j], y = fminf(fmaxf(x, lo), hi);
+            s->facts.clamped += fabsf(x - y) > 1e-6f * fmaxf(hi - lo, fabsf(y));
+            *out++ = y;
+        }
+    }
 }
 
 static size_t action_count(const dmc__sampler *s)
@@ -126,7 +126,8 @@ void dmc__sampler_hold(dmc__sampler *s, float *out)
 dmc_status dmc__sampler_conclude(dmc__sampler *s, float *actions)
 {
     dmc__sampler_choose(s);
-    if (!all_finite(s->chosen, (size_t)s->config.batch * s->elems))
+    if (s->inverse) DMC_TRY(dmc__sampler_invert(s));
+    if (!all_finite(s->chosen, (size_t)s->config.batch * s->elems) || !all_finite(s->inverted, dmc__sampler_inverted_elems(s)))
         return dmc__fail(DMC_ENUMERIC, "%s: the sample of call %llu is not finite; the last good actions are held", s->run.who,
                          (unsigned long long)s->facts.call);
     extract_actions(s, s->good);

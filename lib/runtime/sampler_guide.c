@@ -17,6 +17,9 @@ static dmc_status check_value(const dmc__sampler_config *c, const dmc__model *m,
     if (v->obs.n != m->obs.n || v->act.n != m->act.n)
         return dmc__fail(DMC_ESHAPE, "dmc_sampler_create: the value model is for observations of %d and actions of %d, the model "
                          "for %d and %d", v->obs.n, v->act.n, m->obs.n, m->act.n);
+    if (v->spec.states_only != m->spec.states_only)
+        return dmc__fail(DMC_EINVAL, "dmc_sampler_create: the value model has states_only = %d, the model %d: they take other "
+                         "plans", v->spec.states_only, m->spec.states_only);
     if (v->spec.net.horizon != horizon)
         return dmc__fail(DMC_ESHAPE, "dmc_sampler_create: the value model takes plans of %d rows, the sampler draws %d",
                          v->spec.net.horizon, horizon);

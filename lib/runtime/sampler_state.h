@@ -2,6 +2,7 @@
 #ifndef DMC_RUNTIME_SAMPLER_STATE_H
 #define DMC_RUNTIME_SAMPLER_STATE_H
 
+#include "../critic/inverse_pass.h"
 #include "sampler.h"
 #include "sampler_guide.h"
 
@@ -14,8 +15,9 @@ typedef struct dmc__sampler_run {
     int64_t mark, spent;             /* clock when the lap began; nanoseconds of all laps */
 } dmc__sampler_run;
 
-/* What is recorded: an answer from noise, one from the plan before, a pass of either through the cascade. */
-enum { DMC__TAPE_NOISE, DMC__TAPE_PLAN, DMC__TAPE_PASS, DMC__TAPES };
+/* What is recorded: an answer from noise, one from the plan before, a pass of either through the cascade, and of planners of states
+ * only, once one is chosen, its actions. */
+enum { DMC__TAPE_NOISE, DMC__TAPE_PLAN, DMC__TAPE_PASS, DMC__TAPE_INVERSE, DMC__TAPES };
 
 struct dmc__sampler {
     dmc__context_ref base;           /* as given; NULL unless ref is one forked from it */
@@ -30,6 +32,7 @@ struct dmc__sampler {
     void *own, *cascade_own;         /* with records: copies of the weights, so that a recording outlives a rebind */
     dmc__tape *tape[DMC__TAPES];     /* NULL: not recorded */
     dmc__sampler_guide guide;        /* of the first roll-out, not of the cascade */
+    dmc__inverse_pass *inverse;      /* of the chosen plans; NULL unless they are states only */
     dmc__reward judge;               /* judge.self NULL without a critic */
     size_t elems, cond, total;       /* of one sample, one condition; batch*candidates */
     uint64_t call;
@@ -57,6 +60,7 @@ struct dmc__sampler {
     float *given, *given_z, *placed; /* (batch, elems) raw, normalised; raw */
     float *moved;                    /* (total, elems) normalised: what a warm start begins with; else NULL */
     float *chosen;                   /* (batch, elems) raw                */
+    float *pairs, *inverted;         /* states only: (batch, horizon-1, 2, S) normalised; (batch, horizon-1, A) raw */
     float *good;                     /* (batch, horizon, A) last good     */
     size_t host_bytes;               /* of these */
 };
@@ -79,6 +83,17 @@ int32_t dmc__sampler_is_warm(const dmc__sampler *s);
 void dmc__sampler_move_plan(dmc__sampler *s);
 /* Begin the roll-out: with the plan that was moved up, or with noise. */
 dmc_status dmc__sampler_start(dmc__sampler *s, int32_t warm, const dmc__rollout_draw *draw);
+/* Of planners of states only, whose sampler has an inverse model: DMC_EINVAL and others where it is missing or does not fit; */
+dmc_status dmc__sampler_inverse_check(const dmc__sampler_config *c, const dmc__model *m, const dmc__model *inverse);
+dmc_status dmc__sampler_make_inverse(dmc__sampler *s, const dmc__model *inverse);
+size_t dmc__sampler_pair_elems(const dmc__sampler *s); /* of s->pairs, else 0 */
+size_t dmc__sampler_inverted_elems(const dmc__sampler *s);
+/* the actions of the chosen plans; its part that is recorded; and that played. */
+dmc_status dmc__sampler_invert(dmc__sampler *s);
+dmc_status dmc__sampler_run_inverse(dmc__sampler *s);
+dmc_status dmc__sampler_play_inverse(dmc__sampler *s);
+/* Raw action (A) of row h of what was chosen for condition b; the last state has none, and the one before is given again. */
+const float *dmc__sampler_action(const dmc__sampler *s, size_t b, size_t h);
 /* With records: write down what an answer is made of. After the warm-up. */
 dmc_status dmc__sampler_record(dmc__sampler *s);
 void dmc__sampler_erase(dmc__sampler *s);

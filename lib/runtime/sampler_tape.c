@@ -1,5 +1,5 @@
 /* sampler_tape.c — an answer written down once and played in every call, where the device can: one launch of all its steps,
- * and one of each pass through the cascade. */
+ * and one of each pass through the cascade, and one of the actions of a plan of states only. */
 #include "sampler_state.h"
 
 static dmc__device *device(const dmc__sampler *s)
@@ -43,7 +43,9 @@ static dmc_status record(dmc__sampler *s, int32_t which)
     dmc__tape *tape = NULL;
     dmc__rollout_forget(rollout_of(s, which));
     DMC_TRY(dmc__dev_record(device(s)));
-    const dmc_status status = which == DMC__TAPE_PASS ? pass(s) : answer(s, which == DMC__TAPE_PLAN);
+    const dmc_status status = which == DMC__TAPE_INVERSE ? dmc__sampler_run_inverse(s)
+                              : which == DMC__TAPE_PASS  ? pass(s)
+                                                         : answer(s, which == DMC__TAPE_PLAN);
     const dmc_status ended = dmc__dev_record_end(device(s), &tape);
     if (status < 0) dmc__tape_free(device(s), tape);
     else s->tape[which] = tape;
@@ -55,7 +57,14 @@ dmc_status dmc__sampler_record(dmc__sampler *s)
     if (!s->records) return DMC_OK;
     DMC_TRY(record(s, DMC__TAPE_NOISE));
     if (s->config.warm_start > 0) DMC_TRY(record(s, DMC__TAPE_PLAN));
+    if (s->inverse) DMC_TRY(record(s, DMC__TAPE_INVERSE));
     return s->cascade ? record(s, DMC__TAPE_PASS) : DMC_OK;
+}
+
+dmc_status dmc__sampler_play_inverse(dmc__sampler *s)
+{
+    DMC_TRY(dmc__dev_play(device(s), s->tape[DMC__TAPE_INVERSE]));
+    return dmc__dev_sync(device(s));
 }
 
 void dmc__sampler_erase(dmc__sampler *s)

@@ -291,3 +291,9 @@ void dmc__critic_make_map(const dmc__critic *c, const dmc__model *m, float *stor
                              .act_dim = c->act.n, .chunk = c->config.chunk, .cond = m->spec.net.cond, .obs_scale = store,
                              .obs_shift = store + s, .act_scale = store + 2 * s, .act_shift = store + 2 * s + a};
 }
+
+void dmc__critic_map_inverse(const dmc__model *inverse, dmc__critic_map *map)
+{
+    map->inverse = inverse ? inverse->net : NULL;
+    map->inverse_weights = inverse ? inverse->weights : NULL;
+}

@@ -35,8 +35,12 @@ dmc_status dmc__critic_step(dmc__critic *c, int32_t n, dmc__iql_metrics *mean);
 /* Any output may be NULL; obs (n,S), act (n,chunk,A) raw. grad: d mean(q1,q2)/d act. act NULL: only v. */
 dmc_status dmc__critic_values(dmc__critic *c, size_t n, const float *obs, const float *act, float *q1, float *q2, float *v,
                               float *grad);
-/* The map from a model's normalised columns to this critic's; arrays live in `store` (2*(S+A) floats). */
+/* The map from a model's normalised columns to this critic's; arrays live in `store` (2*(S+A) floats). Of a planner of states only
+ * it still lacks the inverse model (dmc__critic_map_inverse). */
 void dmc__critic_make_map(const dmc__critic *c, const dmc__model *m, float *store, dmc__critic_map *out);
+/* The actions that this critic judges come from an inverse model (NULL: from the model itself), whose network and weights are used
+ * where they are. */
+void dmc__critic_map_inverse(const dmc__model *inverse, dmc__critic_map *map);
 dmc_status dmc__critic_contract(const dmc__critic *c, const dmc__allocator *a, char **text);
 dmc_status dmc__critic_save(const dmc__critic *c, const char *path);
 dmc_status dmc__critic_load(dmc__context *ctx, const char *path, const dmc__trajectories *data, double reward_scale,

@@ -74,6 +74,9 @@ static dmc_status check(const dmc__sampler *s, const dmc__env *e, int32_t episod
     if (exec < 1 || exec > dmc__sampler_horizon(s))
         return dmc__fail(DMC_ERANGE, "dmc_evaluate: exec = %d, must be 1..%d (the sampler's horizon)", exec,
                          dmc__sampler_horizon(s));
+    if (m->spec.states_only && exec == dmc__sampler_horizon(s))
+        return dmc__fail(DMC_ERANGE, "dmc_evaluate: exec = %d, must be 1..%d (horizon - 1): a plan of states only has an action "
+                         "less than states", exec, exec - 1);
     if (c->warm_start > 0 && exec != c->exec)
         return dmc__fail(DMC_EINVAL, "dmc_evaluate: exec = %d, but with warm_start the sampler's plans move up by its own exec = "
                          "%d", exec, c->exec);

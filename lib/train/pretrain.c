@@ -129,11 +129,12 @@ void dmc__pretrain_destroy(dmc__pretrain *p)
     dmc__context_release(&ref);
 }
 
-/* Diffuser weighs the first action of a plan (the one executed) ten times. */
+/* Diffuser weighs the first action of a plan (the one executed) ten times, Decision Diffuser the state it leads to. */
 static void weigh_first_action(const dmc__pretrain *p, float *weight)
 {
+    const int32_t first = p->view.obs->n, n = p->view.states_only ? p->view.obs->n : p->view.act->n;
     if (!p->view.planner) return;
-    for (int32_t j = p->view.obs->n; j < dmc__view_cols(&p->view); j++) weight[j] *= (float)p->config.action_weight;
+    for (int32_t j = first; j < first + n; j++) weight[j] *= (float)p->config.action_weight;
 }
 
 /* Which windows, masks and times make up a batch. */

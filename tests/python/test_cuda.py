@@ -381,6 +381,33 @@ def test_a_guided_plan_is_one_launch(twins, cpu, cuda, obs):
     assert not np.array_equal(results[1], answers(twins(**PLANNER)[1], cuda, obs, calls=3, warm_start=0.5))
 
 
+STATES = {**SMALL, "role": "planner", "states_only": 1, "horizon": 4, "obs_norm": "minmax", "predict": "x0"}
+INVERSE = {"role": "inverse", "network": "inverse_mlp", "horizon": 2, "hidden": 16, "obs_norm": "minmax"}
+
+
+def test_a_plan_of_states_is_two_launches(twins, critics, cpu, cuda, obs):
+    """One of the answer, one of what the inverse model makes of the plan that was chosen; the critic looks through it."""
+    results = []
+    for model, inverse, critic, context in zip(twins(**STATES), twins(**INVERSE), critics, (cpu, cuda)):
+        with sampler(model, context, critic, inverse=inverse, candidates=4, select="greedy", guide="critic", warm_start=0.5) as s:
+            results.append([s.sample(obs) for _ in range(2)])
+            with launches(2 * (context is cuda)):
+                results[-1].append(s.sample(obs))
+    near(results[1], results[0], 2e-3)
+
+
+def test_a_planner_of_states_aligns(twins, critics, dataset, cpu, cuda):
+    """Q-gradients pass through the inverse model."""
+    scores = []
+    for model, inverse, critic, context in zip(twins(**STATES), twins(**INVERSE), critics, (cpu, cuda)):
+        small = {"batch": 16, "candidates": 4, "eval_every": 2, "eval_conditions": 8, "lora_rank": 2, "lr": 3e-3}
+        with dmc.Aligner(model, dataset, critic, context=context, **small) as aligner:
+            aligner.set_inverse(inverse)
+            report = aligner.rl(method="qvpg", updates=4)
+            scores.append((report.before, report.after))
+    near(scores[1], scores[0], 1e-3)
+
+
 def test_a_guided_policy_sees_new_observations(twins, cpu, cuda, obs):
     """Its condition is fed twice, once as zeros."""
     results = []

@@ -1,3 +1,4 @@
+#include "../../lib/critic/inverse_pass.h"
 #include "../../lib/critic/reward.h"
 #include "failing_alloc.h"
 #include "small_critic.h"
@@ -14,8 +15,9 @@ static const dmc__critic_map policy_map = {.planner = 0, .horizon = HORIZON, .n_
                                            .obs_scale = obs_scale, .obs_shift = obs_shift, .act_scale = act_scale,
                                            .act_shift = act_shift};
 
-/* policy; planner over all rows; planner, row 0 only; the same with actions of two rows */
-enum { POLICY, PLANNER, PLANNER_FIRST, CHUNKS, VARIANTS = 2 * CHUNKS };
+/* policy; planner over all rows; planner, row 0 only; planner of states alone, all actions and the first; the same with actions of
+ * two rows */
+enum { POLICY, PLANNER, PLANNER_FIRST, STATES, STATES_FIRST, CHUNKS, VARIANTS = 2 * CHUNKS };
 
 typedef struct lab {
     small_critic s;
@@ -25,7 +27,20 @@ typedef struct lab {
     int32_t cols, chunk;
     size_t total;
     dmc__qeval *one; /* a single row, for the host's own arithmetic */
+    dmc__net *net;   /* inverse dynamics and weights of it; a single pair of states */
+    void *weights;
+    dmc__inverse_pass *pair;
+    double actions[2 * (OBS + ACT)];
 } lab;
+
+static void open_inverse(lab *l)
+{
+    const dmc__net_config c = {.kind = DMC__NET_INVERSE_MLP, .horizon = 2, .cols = OBS, .hidden = 6, .emb_dim = 2, .outputs = ACT};
+    ok(dmc__net_create(&dmc__default_allocator, &c, &l->net));
+    ok(dmc__dev_alloc(l->s.device, dmc__graph_param_elems(l->net->graph), &l->weights));
+    ok(dmc__params_init(l->net->graph, l->s.device, 5, l->weights));
+    ok(dmc__inverse_pass_create(l->net, l->weights, l->s.device, 1, 2, 1, DMC__INVERSE_ACTIONS, &l->pair));
+}
 
 static void open_lab(lab *l, int variant, int32_t want_gradient)
 {
@@ -34,10 +49,16 @@ static void open_lab(lab *l, int variant, int32_t want_gradient)
     c.act_dim *= l->chunk;
     small_critic_open(&l->s, "ref64", &c);
     l->map = policy_map;
-    l->map.planner = variant % CHUNKS != POLICY;
+    const int kind = variant % CHUNKS;
+    l->map.planner = kind != POLICY;
     l->map.chunk = variant < CHUNKS ? 0 : l->chunk;
-    l->discount = variant % CHUNKS == PLANNER_FIRST ? 0 : .9;
-    l->cols = ACT + (l->map.planner ? OBS : 0);
+    l->discount = kind == PLANNER_FIRST || kind == STATES_FIRST ? 0 : .9;
+    open_inverse(l);
+    if (kind >= STATES) {
+        l->map.inverse = l->net;
+        l->map.inverse_weights = l->weights;
+    }
+    l->cols = (kind >= STATES ? 0 : ACT) + (l->map.planner ? OBS : 0);
     l->total = (size_t)(BATCH * HORIZON * l->cols);
     l->z = some_device_floats(l->s.device, l->total, 1, 1);
     l->cond = some_device_floats(l->s.device, BATCH * N_OBS * OBS, 2, 1);
@@ -50,6 +71,9 @@ static void close_lab(lab *l)
     dmc__qeval_destroy(l->one);
     dmc__reward_critic_free(&l->reward);
     ck_assert_ptr_null(l->reward.self);
+    dmc__inverse_pass_destroy(l->pair);
+    dmc__dev_free(l->s.device, l->weights, dmc__graph_param_elems(l->net->graph));
+    dmc__net_destroy(l->net);
     dmc__dev_free(l->s.device, l->z, l->total);
     dmc__dev_free(l->s.device, l->cond, BATCH * N_OBS * OBS);
     small_critic_close(&l->s);
@@ -72,15 +96,28 @@ static double row_value(const lab *l, const double *obs, const double *act, int3
     return pessimistic ? fmin(q1, q2) : (q1 + q2) / 2;
 }
 
+/* The action of row h of a plan, and of the chunk's others l->cols further: in it, or between these rows and the next. */
+static const double *action_of(lab *l, const double *z, int h)
+{
+    if (!l->map.inverse) return z + h * l->cols + OBS;
+    for (int i = 0; i < l->chunk; i++) {
+        memcpy(dmc__inverse_pass_states(l->pair), z + (h + i) * OBS, 2 * OBS * sizeof *z);
+        ok(dmc__inverse_pass_run(l->pair));
+        memcpy(l->actions + i * l->cols, dmc__inverse_pass_actions(l->pair), ACT * sizeof *z);
+    }
+    return l->actions;
+}
+
 /* The reward of sample b as reward.h words it. */
-static double host_reward(const lab *l, int b, int32_t pessimistic)
+static double host_reward(lab *l, int b, int32_t pessimistic)
 {
     const double *z = l->z + b * HORIZON * l->cols;
     if (!l->map.planner) return row_value(l, l->cond + b * N_OBS * OBS + (N_OBS - 1) * OBS, z, pessimistic);
     double sum = 0, weights = 0;
-    for (int h = 0; h < (l->discount > 0 ? HORIZON - l->chunk + 1 : 1); h++) {
+    const int rows = l->discount > 0 ? HORIZON - l->chunk + 1 - (l->map.inverse != NULL) : 1;
+    for (int h = 0; h < rows; h++) {
         const double w = pow(l->discount, h);
-        sum += w * row_value(l, z + h * l->cols, z + h * l->cols + OBS, pessimistic);
+        sum += w * row_value(l, z + h * l->cols, action_of(l, z, h), pessimistic);
         weights += w;
     }
     return sum / weights;
@@ -125,7 +162,8 @@ START_TEST(rows_are_critic_values)
     float r[BATCH * HORIZON], whole[BATCH];
     lab l;
     open_lab(&l, _i, 0);
-    const int rows = _i % CHUNKS == PLANNER ? HORIZON - l.chunk + 1 : 1;
+    const int kind = _i % CHUNKS, states = kind >= STATES;
+    const int rows = kind == PLANNER || kind == STATES ? HORIZON - states - l.chunk + 1 : 1;
     ck_assert_int_eq(l.reward.rows, rows);
     for (int32_t pessimistic = 0; pessimistic < 2; pessimistic++) {
         ok(l.reward.eval_rows(l.reward.self, l.z, l.map.planner ? NULL : l.cond, pessimistic, r));
@@ -136,7 +174,7 @@ START_TEST(rows_are_critic_values)
             double weights = 0;
             for (int h = 0; h < rows; h++) weights += pow(.9, h);
             const double share = rows * pow(.9, i % rows) / weights;
-            ck_assert_double_eq_tol(r[i], share * row_value(&l, obs, l.map.planner ? z + OBS : z, pessimistic), 1e-5);
+            ck_assert_double_eq_tol(r[i], share * row_value(&l, obs, l.map.planner ? action_of(&l, z, 0) : z, pessimistic), 1e-5);
             whole[i / rows] -= r[i] / (float)rows;
         }
         for (int b = 0; b < BATCH; b++) ck_assert_double_eq_tol(whole[b], 0, 1e-5);
@@ -179,8 +217,8 @@ END_TEST
 START_TEST(first_row_alone_is_smaller)
 {
     lab all, first;
-    open_lab(&all, PLANNER, 0);
-    open_lab(&first, PLANNER_FIRST, 0);
+    open_lab(&all, _i ? STATES : PLANNER, 0);
+    open_lab(&first, _i ? STATES_FIRST : PLANNER_FIRST, 0);
     ck_assert_uint_lt(dmc__reward_critic_bytes(&first.reward), dmc__reward_critic_bytes(&all.reward));
     close_lab(&all);
     close_lab(&first);
@@ -239,7 +277,7 @@ END_TEST
 START_TEST(create_survives_lack_of_memory)
 {
     lab l;
-    open_lab(&l, POLICY, 0);
+    open_lab(&l, _i, 0);
     dmc_status status = DMC_ENOMEM;
     for (int64_t n = 1; status == DMC_ENOMEM; n++) {
         failing_alloc f = {0};
@@ -249,7 +287,7 @@ START_TEST(create_survives_lack_of_memory)
         ok(dmc__device_open(&a, "ref64", NULL, &d));
         const int64_t before = f.live;
         f.fail_at = f.calls + n;
-        status = dmc__reward_critic_create(l.s.q, d, &policy_map, BATCH, .9, 1, &r);
+        status = dmc__reward_critic_create(l.s.q, d, &l.map, BATCH, .9, 1, &r);
         ck_assert((status == DMC_OK) == (r.self != NULL));
         dmc__reward_critic_free(&r);
         ck_assert_int_eq(f.live, before);
@@ -281,6 +319,11 @@ START_TEST(refusals)
     assert_refused(&l, &m, BATCH, .9, DMC_ESHAPE);
     m = policy_map;
     m.n_obs = 0;
+    assert_refused(&l, &m, BATCH, .9, DMC_ERANGE);
+    m = policy_map; /* a policy has actions, a plan of one state has none */
+    m.inverse = l.net;
+    assert_refused(&l, &m, BATCH, .9, DMC_ERANGE);
+    m.planner = m.horizon = 1;
     assert_refused(&l, &m, BATCH, .9, DMC_ERANGE);
     m = policy_map;
     m.horizon = 0;
@@ -336,10 +379,10 @@ Suite *dmc_suite_reward_critic(void)
     tcase_add_loop_test(t, asked_first_and_told_later, POLICY, VARIANTS);
     tcase_add_loop_test(t, rows_are_critic_values, POLICY, VARIANTS);
     tcase_add_loop_test(t, gradient_by_differences, POLICY, VARIANTS);
-    tcase_add_test(t, first_row_alone_is_smaller);
+    tcase_add_loop_test(t, first_row_alone_is_smaller, 0, 2);
     tcase_add_test(t, map_without_scales);
     tcase_add_test(t, evaluation_allocates_nothing);
-    tcase_add_test(t, create_survives_lack_of_memory);
+    tcase_add_loop_test(t, create_survives_lack_of_memory, POLICY, VARIANTS);
     tcase_add_test(t, refusals);
     tcase_add_test(t, values_are_asked_for_where_the_critic_lives);
     suite_add_tcase(s, t);

@@ -297,6 +297,45 @@ START_TEST(pushing_is_cutting)
 }
 END_TEST
 
+/* States alone: rows are observations, row 0 is known, and past the end nothing counts. */
+START_TEST(a_planner_of_states)
+{
+    float z[3 * S], raw[3 * S], back[3 * S], mask[3 * S], weight[3 * S], known[3 * S];
+    dmc__view v = view(1, 3, 1);
+    v.states_only = 1;
+    ck_assert_int_eq(dmc__view_cols(&v), S);
+    ck_assert_uint_eq(dmc__view_elems(&v), 3 * S);
+    dmc__view_sample(&v, (dmc__position){0, 2}, z, NULL, mask, weight); /* of the rows 2, 3 and one past the end */
+    for (int h = 0; h < 3; h++)
+        for (int j = 0; j < S; j++) {
+            ck_assert_float_eq(z[h * S + j], state(h < 2 ? 2 + h : 3, j));
+            ck_assert_float_eq(mask[h * S + j], h == 0);
+            ck_assert_float_eq(weight[h * S + j], h == 1);
+        }
+    dmc__view_denormalise(&v, z, raw);
+    for (int j = 0; j < S; j++) ck_assert_float_eq(raw[S + j], (float)(30 + j));
+    dmc__view_normalise(&v, raw, back);
+    ck_assert_mem_eq(back, z, sizeof z);
+    dmc__view_condition(&v, (dmc__position){1, 0}, NULL, mask, known);
+    for (int i = 0; i < 3 * S; i++) {
+        ck_assert_float_eq(mask[i], i < S);
+        ck_assert_float_eq(known[i], i < S ? state(4, i) : 0);
+    }
+    int32_t second = 0;
+    for (uint64_t i = 0; i < 40; i++) { /* a causal mask leaves the last row to learn */
+        const dmc__stream s = {5, DMC_STREAM_MASK, 0, i};
+        dmc__view_sample(&v, (dmc__position){0, 0}, z, NULL, mask, weight);
+        dmc__view_causal_mask(&v, 0, &s, mask, weight);
+        second += mask[S] == 1;
+        for (int j = 0; j < 3 * S; j++) {
+            ck_assert_float_eq(mask[j], j < S || (j < 2 * S && mask[S] == 1));
+            ck_assert_float_eq(weight[j], 1 - mask[j]);
+        }
+    }
+    ck_assert(second > 5 && second < 35);
+}
+END_TEST
+
 Suite *dmc_suite_view(void)
 {
     Suite *s = suite_create("view");
@@ -307,6 +346,7 @@ Suite *dmc_suite_view(void)
     tcase_add_test(c, a_policy_at_the_end);
     tcase_add_test(c, a_policy_at_the_start);
     tcase_add_test(c, a_planner_at_the_end);
+    tcase_add_test(c, a_planner_of_states);
     tcase_add_test(c, conditions_agree);
     tcase_add_test(c, dataset_units_come_back);
     tcase_add_test(c, transitions);

@@ -157,6 +157,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "dmc_aligner_load": (STATUS, HANDLE, TEXT),
     "dmc_aligner_set_judge": (STATUS, HANDLE, HANDLE),
     "dmc_aligner_set_pairs": (STATUS, HANDLE, rec.PAIRS_FN, c_void_p),
+    "dmc_aligner_set_inverse": (STATUS, HANDLE, HANDLE),
     # env.h
     "dmc_evaluate": (STATUS, HANDLE, POINTER(rec.Env), INT, INT, U64, U64, DOUBLES),
 }

@@ -101,6 +101,7 @@ class SamplerParts(Record):
     reserved0: Annotated[int, c_uint32]
     critic: Pointer
     value: Pointer
+    inverse: Pointer
 
 
 @record

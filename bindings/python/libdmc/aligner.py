@@ -12,6 +12,7 @@ from ._check import STOPPED
 from ._handle import Handle, used, used_or_null
 from ._lib import lib
 from ._records import PAIRS_FN, PROGRESS_FN, REWARD_FN, SCORE_FN, SCORES_FN, AlignProgress, AlignReport
+from ._resource import Resource
 from .context import Context, where
 from .critic import Critic
 from .dataset import Dataset
@@ -57,6 +58,7 @@ class Aligner(Handle):
             Options("align", options),
         )
         self._made_with = self._use().needs
+        self._more: dict[str, list[Resource]] = {}
         self._context = model._context
         self._sizes, self._planner = model.sizes, model.describe()["role"] == "planner"
         self._guard = Guard()
@@ -180,7 +182,7 @@ class Aligner(Handle):
         """
         resource = used_or_null("judge", judge, Critic)
         self._call(lib.dmc_aligner_set_judge, resource)
-        self._use().need(*self._made_with, *([] if resource is None else [resource]))
+        self._need("judge", resource)
 
     def set_ledger(self, file: Optional[Path]) -> None:
         """Append every evaluation and decision to this file, a JSON object per line; None: no more."""
@@ -191,6 +193,17 @@ class Aligner(Handle):
         callback = prototype() if call is None else self._guard.wrap(prototype, call)
         self._call(setter, callback, None, *more)
         self._callbacks[name] = callback
+
+    def set_inverse(self, inverse: Optional[Model]) -> None:
+        """The model of role inverse through which the critic judges a planner with states_only."""
+        resource = used_or_null("inverse", inverse, Model)
+        self._call(lib.dmc_aligner_set_inverse, resource)
+        self._need("inverse", resource)
+
+    def _need(self, role: str, resource: Optional[Resource]) -> None:
+        """Another object that must outlive this one, in place of the one before in that role."""
+        self._more[role] = [] if resource is None else [resource]
+        self._use().need(*self._made_with, *(r for one in self._more.values() for r in one))
 
     # ---- methods
 

@@ -119,16 +119,17 @@ class Model(Handle):
         z (B,horizon,z_cols); t (B,), 0..T-1; cond (B,n_obs*obs_dim) for a policy, in each row
         followed by n_obs frames of every camera as numbers from -1 to 1; (B,2) for a planner with
         returns, (return, 1) or (0, 0); None for other planners.
-        Returns (B,horizon,z_cols).
+        Returns (B,horizon,z_cols), of role value (B,), of role inverse (B,act_dim).
         """
-        sizes = self.sizes
+        sizes, role = self.sizes, self.describe()["role"]
         batch = len(floats("z", z, (-1, sizes.horizon, sizes.z_cols)))
         floats("t", t, (batch,))
         if cond is not None:
             frame = sum(h * w * c for h, w, c in self.cameras.values())
             width = sizes.n_obs * (sizes.obs_dim + frame)
             floats("cond", cond, (batch, 2 if self.describe()["returns"] else width))
-        out = np.empty(z.shape, np.float32)
+        regressed = {"value": (batch,), "inverse": (batch, sizes.act_dim)}
+        out = np.empty(regressed.get(role, z.shape), np.float32)
         self._call(lib.dmc_model_forward, batch, z, t, cond, out)
         return out
 

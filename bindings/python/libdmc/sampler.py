@@ -24,15 +24,21 @@ def _pointer(resource: Optional[Resource]) -> Any:
     return None if resource is None else resource._as_parameter_
 
 
+def _parts(*parts: Optional[Resource]) -> SamplerParts:
+    critic, value, inverse = map(_pointer, parts)
+    return SamplerParts(critic=critic, value=value, inverse=inverse)
+
+
 def _create(
     context: Any,
     model: Resource,
     critic: Optional[Resource],
     value: Optional[Resource],
+    inverse: Optional[Resource],
     options: Options,
     out: Any,
 ) -> int:
-    parts = SamplerParts(critic=_pointer(critic), value=_pointer(value))
+    parts = _parts(critic, value, inverse)
     return lib.dmc_sampler_create_with(context, model, byref(parts), options, out)
 
 
@@ -41,7 +47,8 @@ class Sampler(Handle):
 
     Options: libdmc.options.describe("sampler"), e.g. sampler="ddim", steps=5, batch=8,
     candidates=16, select="greedy". `value`, a model of role value, is for guide="value"; `critic`
-    for guide="critic" and for the choice among candidates.
+    for guide="critic" and for the choice among candidates. `inverse`, a model of role inverse, gives
+    the actions of a planner with states_only, which needs it; their last row repeats the one before.
     """
 
     _destroy = "dmc_sampler_destroy"
@@ -53,6 +60,7 @@ class Sampler(Handle):
         critic: Optional[Critic] = None,
         *,
         value: Optional[Model] = None,
+        inverse: Optional[Model] = None,
         context: Optional[Context] = None,
         **options: Value,
     ):
@@ -63,6 +71,7 @@ class Sampler(Handle):
             used("model", model, Model),
             used_or_null("critic", critic, Critic),
             used_or_null("value", value, Model),
+            used_or_null("inverse", inverse, Model),
             chosen,
         )
         self._made_with = self._use().needs
@@ -77,6 +86,7 @@ class Sampler(Handle):
         critic: Optional[Critic] = None,
         *,
         value: Optional[Model] = None,
+        inverse: Optional[Model] = None,
         **options: Value,
     ) -> int:
         """Bytes that dmc_sampler_create_in needs for these, for controllers written in C."""
@@ -85,9 +95,10 @@ class Sampler(Handle):
             used("model", model, Model),
             used_or_null("critic", critic, Critic),
             used_or_null("value", value, Model),
+            used_or_null("inverse", inverse, Model),
         )
         with InUse(arguments):
-            parts = SamplerParts(critic=_pointer(arguments[1]), value=_pointer(arguments[2]))
+            parts = _parts(*arguments[1:])
             chosen = Options("sampler", options)
             check(lib.dmc_sampler_size(arguments[0], byref(parts), chosen, byref(bytes_)))
         return bytes_.value
