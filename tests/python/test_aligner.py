@@ -454,3 +454,23 @@ def test_options_of_the_aligner(model, dataset):
         model, dataset, batch=8, lora_targets=["affine_in*", "affine_out*"]
     ) as aligner:
         aligner.reset()  # reads the patterns again, long after the call that gave them
+
+
+def test_a_checkpoint_goes_on_to_the_same_weights(model, dataset, tmp_path):
+    def run(stop, resume):
+        with dmc.Aligner(model, dataset, batch=BATCH, candidates=4, eval_every=5, lr=3e-3) as a:
+            a.set_reward(towards(0.8), gradient=True)
+            a.set_progress(lambda p: p.update == stop)
+            if resume:
+                a.resume(tmp_path / "state")
+            report = a.rl(method="qvpg", updates=20)
+            if stop:
+                a.checkpoint(tmp_path / "state")
+            with a.publish() as aligned:
+                return report, mean_action(aligned)
+
+    whole, expected = run(stop=0, resume=False)
+    stopped, _ = run(stop=8, resume=False)
+    rest, found = run(stop=0, resume=True)
+    assert stopped.stopped and not rest.stopped
+    assert found == expected and rest.after == whole.after and rest.updates == whole.updates == 20

@@ -69,4 +69,4 @@ def test_every_method_aligns_every_network(tmp_path, data, name):
             f"{method}.dmc", *small)
         described = json.loads(run(tmp_path, "inspect", f"{method}.dmc", "--json").stdout)
         assert described["network"] == network
-        assert described["cascade"] == (method == "cascade")
+        assert method == "cascade" or not described["cascade"]  # one that is no better is not kept
