@@ -179,6 +179,12 @@ static void tighten(void *self)
     forget_winners(s);
 }
 
+/* A warning. */
+static void caution(void *self)
+{
+    ((dpo *)self)->c.gamma *= 1.5;
+}
+
 static dmc_status check(const dmc__align *a, const dmc__dpo_config *c)
 {
     if (a->config.batch < 2)
@@ -196,7 +202,7 @@ dmc_status dmc__dpo_run(dmc__align *a, const dmc__dpo_config *c, dmc__align_resu
     dmc_status status;
     dpo s = {.a = a, .c = *c, .batch = a->config.batch / 2};
     const dmc__stage stage = {.name = "dpo", .updates = c->updates, .self = &s, .update = update, .tighten = tighten,
-                              .learner = a->learner};
+                              .caution = caution, .learner = a->learner};
     DMC_TRY(dmc__align_need_reward(a));
     DMC_TRY(check(a, c));
     DMC_TRY_GOTO(status, dpo_open(&s), done);

@@ -11,6 +11,7 @@
 #include "rl_state.h"
 
 #include <math.h>
+#include <string.h>
 
 double dmc__rl_adapt(double weight, double kl, double target)
 {
@@ -44,10 +45,47 @@ static void plateau(void *self)
     if (s->c.last_k_kind == DMC__LAST_K_CURRICULUM) dmc__rl_set_k(s, 2 * s->k < s->most ? 2 * s->k : s->most);
 }
 
+/* A warning. */
+static void caution(void *self)
+{
+    ((dmc__rl *)self)->kl_weight *= 1.5;
+}
+
+/* What moves from update to update; the rest is made from the weights and options it begins with. */
+enum { RL_STATE = 5 };
+
+static size_t state_size(const void *self)
+{
+    (void)self;
+    return RL_STATE;
+}
+
+static dmc_status save(const void *self, double *state)
+{
+    const dmc__rl *s = self;
+    const double now[RL_STATE] = {s->kl_weight, s->clip_scale, s->k, s->entropy_weight, s->first_spread};
+    memcpy(state, now, sizeof now);
+    return DMC_OK;
+}
+
+static dmc_status load(void *self, const double *state, size_t n)
+{
+    dmc__rl *s = self;
+    if (n != RL_STATE || !(state[2] >= 1 && state[2] <= s->most))
+        return dmc__fail(DMC_EFORMAT, "dmc_align_rl: the checkpoint has %zu numbers and K = %g, must have %d and K in 1..%d", n,
+                         n > 2 ? state[2] : NAN, RL_STATE, s->most);
+    s->kl_weight = state[0];
+    s->clip_scale = state[1];
+    s->entropy_weight = state[3];
+    s->first_spread = state[4];
+    dmc__rl_set_k(s, (int32_t)state[2]);
+    return DMC_OK;
+}
+
 dmc__stage dmc__rl_stage(dmc__rl *s, int32_t updates)
 {
     return (dmc__stage){.name = "rl", .updates = updates, .self = s, .update = update, .tighten = tighten, .plateau = plateau,
-                        .learner = s->a->learner};
+                        .caution = caution, .state_size = state_size, .save = save, .load = load, .learner = s->a->learner};
 }
 
 static int32_t has_qvpg(const dmc__rl_config *c)

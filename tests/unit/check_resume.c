@@ -114,6 +114,40 @@ START_TEST(a_stopped_sequence)
 }
 END_TEST
 
+/* Policy gradients go on in the middle, whatever moves in them: weights of the divergence and of the entropy, a growing K. */
+START_TEST(the_middle_of_policy_gradients)
+{
+    static const int32_t methods[] = {DMC_RL_PPO, DMC_RL_QVPG, DMC_RL_AUTO};
+    const dmc_align_options o = options();
+    plan p = short_plan();
+    bandit b;
+    timer c = {.stop = 13}, rest = {.stop = -1}, whole = {.stop = -1};
+    p.rl.method = methods[_i];
+    p.rl.updates = 60;
+    p.rl.last_k = 4;
+    p.rl.last_k_kind = DMC_LAST_K_CURRICULUM;
+    p.rl.kl_target = 0.05;
+    p.rl.entropy = 0.01;
+    p.rl.entropy_target = 0.9;
+    bandit_open(&b, "cpu", 100, &o);
+    ck_assert_int_eq(dmc_aligner_set_progress(b.aligner, tick, &whole), DMC_OK);
+    ck_assert_msg(dmc_align_rl(b.aligner, &p.rl, NULL) == DMC_OK, "%s", dmc_last_error());
+    const uint64_t expected = hash_of(&b);
+    dmc_aligner_destroy(b.aligner);
+    b.aligner = bandit_aligner(&b, &o);
+    ck_assert_int_eq(dmc_aligner_set_progress(b.aligner, tick, &c), DMC_OK);
+    ck_assert_int_eq(dmc_align_rl(b.aligner, &p.rl, NULL), DMC_STOPPED);
+    ck_assert_msg(dmc_aligner_checkpoint(b.aligner, file) == DMC_OK, "%s", dmc_last_error());
+    resume(&b);
+    ck_assert_int_eq(dmc_aligner_set_progress(b.aligner, tick, &rest), DMC_OK);
+    ck_assert_msg(dmc_align_rl(b.aligner, &p.rl, NULL) == DMC_OK, "%s", dmc_last_error());
+    ck_assert_int_eq(rest.now, whole.now - c.now);
+    ck_assert_uint_eq(hash_of(&b), expected);
+    bandit_close(&b);
+    remove(file);
+}
+END_TEST
+
 /* Between two methods: draws go on. */
 START_TEST(an_aligner_at_rest)
 {
@@ -292,6 +326,7 @@ Suite *dmc_suite_resume(void)
     Suite *s = suite_create("resume");
     TCase *t = tcase_create("resume");
     tcase_add_loop_test(t, a_stopped_sequence, 0, 12);
+    tcase_add_loop_test(t, the_middle_of_policy_gradients, 0, 3);
     tcase_add_test(t, an_aligner_at_rest);
     tcase_add_test(t, the_middle_of_a_stage);
     tcase_add_test(t, another_method_is_refused);
