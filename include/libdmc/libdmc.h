@@ -37,6 +37,7 @@
 #include "likelihood.h"
 #include "model.h"
 #include "options.h"
+#include "replay.h"
 #include "sampler.h"
 #include "status.h"
 #include "trainer.h"

@@ -44,6 +44,7 @@ from .critic import Critic
 from .dataset import Dataset
 from .env import Env, evaluate
 from .model import Model
+from .replay import Replay, Transitions
 from .sampler import Sampler
 from .trainer import Trainer
 
@@ -77,10 +78,12 @@ __all__ = [
     "DmcStateError",
     "Env",
     "Model",
+    "Replay",
     "Sampler",
     "SamplerInfo",
     "TrainMetrics",
     "Trainer",
+    "Transitions",
     "evaluate",
     "options",
 ]

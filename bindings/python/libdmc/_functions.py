@@ -5,8 +5,8 @@ tests/python/test_declarations.py compares this list with the headers.
 
 from __future__ import annotations
 
-from ctypes import POINTER, c_char_p, c_float, c_int32, c_int64, c_size_t, c_uint8, c_uint64
-from ctypes import c_void_p
+from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_size_t, c_uint8
+from ctypes import c_uint64, c_void_p
 from typing import Any
 
 from . import _records as rec
@@ -152,4 +152,13 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "dmc_aligner_load": (STATUS, HANDLE, TEXT),
     # env.h
     "dmc_evaluate": (STATUS, HANDLE, POINTER(rec.Env), INT, INT, U64, U64, DOUBLES),
+    # replay.h
+    "dmc_replay_create": (STATUS, HANDLE, INT, INT, SIZE, OUT),
+    "dmc_replay_destroy": (None, HANDLE),
+    "dmc_replay_push": (STATUS, HANDLE, SIZE, *4 * [FLOATS], BYTES),
+    "dmc_replay_push_episode": (STATUS, HANDLE, SIZE, *3 * [FLOATS], INT),
+    "dmc_replay_count": (SIZE, HANDLE),
+    "dmc_replay_read": (STATUS, HANDLE, SIZE, SIZE, *4 * [FLOATS], BYTES),
+    "dmc_replay_draw": (STATUS, HANDLE, U64, SIZE, *4 * [FLOATS], BYTES),
+    "dmc_critic_step_on": (STATUS, HANDLE, HANDLE, c_double, INT, POINTER(rec.CriticMetrics)),
 }
