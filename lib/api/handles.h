@@ -56,6 +56,9 @@ struct dmc_aligner {
 /* The affine map rewards go through before a critic sees them. */
 void dmc__dataset_reward_map(const dmc_dataset *d, double *scale, double *shift);
 
+/* A simulator as it was given; `function` refuses it by name. */
+dmc_status dmc__take_env(const char *function, const dmc_env *env, dmc__env *out);
+
 /* What an update's numbers are to a caller, who may not want them. */
 void dmc__critic_give(const dmc_critic *c, const dmc__iql_metrics *m, int64_t began, dmc_critic_metrics *out);
 

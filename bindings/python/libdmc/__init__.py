@@ -42,7 +42,7 @@ from .aligner import Aligner
 from .context import Context
 from .critic import Critic
 from .dataset import Dataset
-from .env import Env, evaluate
+from .env import CUT, Env, collect, evaluate
 from .model import Model
 from .replay import Replay, Transitions
 from .sampler import Sampler
@@ -53,6 +53,7 @@ __all__ = [
     "AlignProgress",
     "AlignReport",
     "Aligner",
+    "CUT",
     "Context",
     "Critic",
     "CriticMetrics",
@@ -84,6 +85,7 @@ __all__ = [
     "TrainMetrics",
     "Trainer",
     "Transitions",
+    "collect",
     "evaluate",
     "options",
 ]

@@ -152,6 +152,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "dmc_aligner_load": (STATUS, HANDLE, TEXT),
     # env.h
     "dmc_evaluate": (STATUS, HANDLE, POINTER(rec.Env), INT, INT, U64, U64, DOUBLES),
+    "dmc_collect": (STATUS, HANDLE, POINTER(rec.Env), HANDLE, INT, INT, U64, U64, DOUBLES),
     # replay.h
     "dmc_replay_create": (STATUS, HANDLE, INT, INT, SIZE, OUT),
     "dmc_replay_destroy": (None, HANDLE),
