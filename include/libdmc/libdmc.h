@@ -36,6 +36,7 @@
 #include "export.h"
 #include "likelihood.h"
 #include "model.h"
+#include "online.h"
 #include "options.h"
 #include "replay.h"
 #include "sampler.h"

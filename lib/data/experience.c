@@ -72,6 +72,7 @@ static void push_row(dmc__experience *x, const float *obs, const float *act, flo
     x->terminal[at] = terminal != 0;
     x->next = (at + 1) % x->capacity;
     if (x->count < x->capacity) x->count++;
+    x->pushed++;
 }
 
 dmc_status dmc__experience_push(dmc__experience *x, size_t n, const dmc__transitions *t)

@@ -14,6 +14,7 @@ typedef struct dmc__experience {
     int32_t obs_dim, act_dim;
     size_t capacity, count;  /* rows there is room for, and that there are          */
     size_t next;             /* where the next row goes                             */
+    uint64_t pushed;         /* rows that ever were                                 */
     float *obs, *act, *rew;  /* (capacity,S) (capacity,A) (capacity)                */
     float *after;            /* (capacity,S): the observation that followed         */
     uint8_t *terminal;       /* (capacity)                                          */

@@ -48,6 +48,7 @@ RECORDS = [
     _records.SamplerParts,
     _records.AlignProgress,
     _records.AlignReport,
+    _records.OnlineReport,
     _records.OptionInfo,
     _records.Env,
 ]

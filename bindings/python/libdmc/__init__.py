@@ -35,6 +35,7 @@ from ._records import (
     AlignReport,
     CriticMetrics,
     DatasetInfo,
+    OnlineReport,
     SamplerInfo,
     TrainMetrics,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "DmcStateError",
     "Env",
     "Model",
+    "OnlineReport",
     "Replay",
     "Sampler",
     "SamplerInfo",

@@ -153,6 +153,12 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     # env.h
     "dmc_evaluate": (STATUS, HANDLE, POINTER(rec.Env), INT, INT, U64, U64, DOUBLES),
     "dmc_collect": (STATUS, HANDLE, POINTER(rec.Env), HANDLE, INT, INT, U64, U64, DOUBLES),
+    # online.h
+    "dmc_online_options_init": (STATUS, OPTIONS, SIZE),
+    "dmc_align_online": (
+        *(STATUS, HANDLE, HANDLE, POINTER(rec.Env), HANDLE),
+        *(*4 * [OPTIONS], POINTER(rec.OnlineReport)),
+    ),
     # replay.h
     "dmc_replay_create": (STATUS, HANDLE, INT, INT, SIZE, OUT),
     "dmc_replay_destroy": (None, HANDLE),
