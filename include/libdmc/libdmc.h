@@ -41,6 +41,7 @@
 #include "replay.h"
 #include "sampler.h"
 #include "status.h"
+#include "synth.h"
 #include "trainer.h"
 #include "version.h"
 

@@ -10,7 +10,6 @@ typedef struct online {
     dmc__online_parts p;
     const dmc__online_config *c;
     dmc__online_result *result;
-    dmc__context_ref ref;
     dmc__critic_map map;
     float *map_store, *window; /* 2*(S+A); (n_obs,S) raw */
     double *returns;           /* of one round or evaluation */
@@ -162,27 +161,30 @@ static dmc_status do_round(online *o, int32_t round)
 
 /* ---- all of it -------------------------------------------------------------------------------------- */
 
+/* Episodes of a round or an evaluation. */
+static size_t longest(const online *o)
+{
+    return (size_t)(o->c->episodes > o->c->eval_episodes ? o->c->episodes : o->c->eval_episodes);
+}
+
 static dmc_status open_online(online *o)
 {
-    const dmc__allocator *a = &o->ref.ctx->alloc;
+    const dmc__allocator *a = o->p.align->alloc;
     const size_t s = (size_t)o->p.env->obs_dim, act_dim = (size_t)o->p.env->act_dim;
-    const int32_t most = o->c->episodes > o->c->eval_episodes ? o->c->episodes : o->c->eval_episodes;
     DMC_TRY(DMC_NEW(a, 2 * (s + act_dim), &o->map_store));
     DMC_TRY(DMC_NEW(a, (size_t)o->p.align->view.n_obs * s, &o->window));
-    DMC_TRY(DMC_NEW(a, (size_t)most, &o->returns));
+    DMC_TRY(DMC_NEW(a, longest(o), &o->returns));
     dmc__critic_make_map(o->p.critic, o->p.model, o->map_store, &o->map);
     return DMC_OK;
 }
 
 static void close_online(online *o)
 {
-    const dmc__allocator *a = &o->ref.ctx->alloc;
+    const dmc__allocator *a = o->p.align->alloc;
     const size_t s = (size_t)o->p.env->obs_dim, act_dim = (size_t)o->p.env->act_dim;
-    const int32_t most = o->c->episodes > o->c->eval_episodes ? o->c->episodes : o->c->eval_episodes;
-    DMC_FREE(a, o->returns, (size_t)most);
+    DMC_FREE(a, o->returns, longest(o));
     DMC_FREE(a, o->window, (size_t)o->p.align->view.n_obs * s);
     DMC_FREE(a, o->map_store, 2 * (s + act_dim));
-    dmc__context_release(&o->ref);
 }
 
 static dmc_status check(const dmc__online_parts *p)
@@ -204,7 +206,6 @@ dmc_status dmc__online_run(const dmc__online_parts *p, const dmc__online_config 
     dmc_status status;
     r->before = r->before_se = r->after = r->after_se = r->kl = NAN;
     DMC_TRY(check(p));
-    DMC_TRY(dmc__context_share(&p->model->ref, &o.ref));
     DMC_TRY_GOTO(status, open_online(&o), done);
     DMC_TRY_GOTO(status, evaluate(&o, &r->before, &r->before_se), done);
     for (int32_t i = 0; i < c->rounds && status == DMC_OK; i++) status = do_round(&o, i);

@@ -47,6 +47,7 @@ from .env import CUT, Env, collect, evaluate
 from .model import Model
 from .replay import Replay, Transitions
 from .sampler import Sampler
+from .synth import Synth
 from .trainer import Trainer
 
 __version__: str = _lib.lib.dmc_version().decode()
@@ -84,6 +85,7 @@ __all__ = [
     "Replay",
     "Sampler",
     "SamplerInfo",
+    "Synth",
     "TrainMetrics",
     "Trainer",
     "Transitions",

@@ -159,6 +159,12 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
         *(STATUS, HANDLE, HANDLE, POINTER(rec.Env), HANDLE),
         *(*4 * [OPTIONS], POINTER(rec.OnlineReport)),
     ),
+    # synth.h
+    "dmc_synth_options_init": (STATUS, OPTIONS, SIZE),
+    "dmc_synth_create": (STATUS, HANDLE, HANDLE, OPTIONS, OUT),
+    "dmc_synth_destroy": (None, HANDLE),
+    "dmc_synth_step": (STATUS, HANDLE, INT, POINTER(rec.TrainMetrics)),
+    "dmc_synth_sample": (STATUS, HANDLE, SIZE, U64, HANDLE),
     # replay.h
     "dmc_replay_create": (STATUS, HANDLE, INT, INT, SIZE, OUT),
     "dmc_replay_destroy": (None, HANDLE),

@@ -32,6 +32,7 @@ KINDS = {
     "sequence": 12,
     "likelihood": 13,
     "online": 14,
+    "synth": 15,
 }
 TYPES = {1: "int32", 2: "uint64", 3: "double", 4: "string", 5: "enum"}
 
