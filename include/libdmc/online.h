@@ -4,6 +4,10 @@
  * (2) utd updates of the critic per step that was taken, on batches of which `share` is from the replay; (3) one alignment call of
  * a few updates, whose conditions come from the replay by the same share, on the critic as it is now. A method takes its reference,
  * its reward scale and its thresholds anew in every call, so in every round.
+ *
+ * What the critic praises may be worse: with `restore`, two rounds in a row whose mean return is below the best round's by more
+ * than two standard errors, and by more than a tenth of what was gained since the first, end that: the weights that acted in the
+ * best round are restored and the learning rate is halved for the rest of the call.
  */
 #ifndef LIBDMC_ONLINE_H
 #define LIBDMC_ONLINE_H
@@ -27,7 +31,7 @@ typedef struct dmc_online_options {
     int32_t select;         /* DMC_SELECT_*: which of them is done; default greedy                         */
     int32_t exec;           /* rows of an answer that are executed, at most the horizon; default 1         */
     int32_t eval_episodes;  /* episodes before the first and after the last round, the same; 0 = none; default 32 */
-    int32_t reserved0;      /* 0                                                                           */
+    int32_t restore;        /* 1: a collapse of the returns takes the best round's weights back (below); default 1 */
     double utd;             /* critic updates per collected step, 0..1000; default 1                       */
     double share;           /* of critic batches and conditions from the replay, 0..1; default 0.5         */
     double beta;            /* select softmax: inverse temperature; default 1                              */
@@ -43,6 +47,8 @@ typedef struct dmc_online_report {
     int64_t steps;               /* taken while collecting                                                 */
     int64_t critic_updates;
     int32_t updates, rollbacks;  /* of the method                                                          */
+    int32_t restored;            /* how often the best round's weights were taken back                     */
+    int32_t reserved0;
     double before, before_se;    /* mean return of the evaluation episodes and its standard error; NaN without them */
     double after, after_se;
     double q_loss, v_loss;       /* of the last round                                                      */

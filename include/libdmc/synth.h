@@ -20,7 +20,7 @@ typedef struct dmc_synth_options {
     uint32_t struct_size;
     int32_t hidden;        /* width of the residual MLP; default 256 (SynthER: 1024)                              */
     int32_t blocks;        /* its residual blocks; default 3 (SynthER: 6)                                         */
-    int32_t emb_dim;       /* width of the embedding of the noise level; default 128                              */
+    int32_t emb_dim;       /* width of the embedding of the noise level, even; default 128                        */
     int32_t batch;         /* transitions per update, and sampled at once; default 256                            */
     int32_t steps;         /* length of the cosine learning-rate schedule, in updates, 0 = constant; default 10000 */
     int32_t sample_steps;  /* levels of noise on the way to a sample, each two network calls, 1..1000; default 128 */

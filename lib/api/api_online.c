@@ -25,6 +25,7 @@ static void give_report(const dmc__online_result *x, dmc_online_report *r)
     if (!r) return;
     const dmc_online_report all = {.struct_size = r->struct_size, .rounds = x->rounds, .returns = r->returns, .steps = x->steps,
                                    .critic_updates = x->critic_updates, .updates = x->updates, .rollbacks = x->rollbacks,
+                                   .restored = x->restored,
                                    .before = x->before, .before_se = x->before_se, .after = x->after, .after_se = x->after_se,
                                    .q_loss = x->q_loss, .v_loss = x->v_loss, .kl = x->kl, .seconds = x->seconds};
     memcpy(r, &all, all.struct_size);
@@ -50,6 +51,7 @@ static dmc_status take(const dmc_online_options *o, dmc__online_config *c)
     DMC_TRY(dmc__field_take(DMC_OPTIONS_ONLINE, o, &t));
     *c = (dmc__online_config){.rounds = t.rounds, .episodes = t.episodes, .method = t.method, .updates = t.updates,
                               .candidates = t.candidates, .select = t.select, .exec = t.exec, .eval_episodes = t.eval_episodes,
+                              .restore = t.restore,
                               .utd = t.utd, .share = t.share, .beta = t.beta, .first_seed = t.first_seed, .seed = t.seed};
     return DMC_OK;
 }

@@ -5,7 +5,7 @@
 #define SYNTH_FIELDS(X, T)                                                                        \
     X##_INT(T, hidden, 256, 1, 65536, "width of the residual MLP")                                \
     X##_INT(T, blocks, 3, 1, 256, "residual blocks")                                              \
-    X##_INT(T, emb_dim, 128, 2, 65536, "width of the embedding of the noise level")                \
+    X##_INT(T, emb_dim, 128, 2, 1024, "width of the embedding of the noise level, even")                \
     X##_INT(T, batch, 256, 1, 65536, "transitions per update, and sampled at once")               \
     X##_INT(T, steps, 10000, 0, 1e9, "length of the cosine learning-rate schedule, in updates; 0 = constant") \
     X##_INT(T, sample_steps, 128, 1, 1000, "levels of noise on the way to a sample")              \

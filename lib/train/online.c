@@ -14,6 +14,9 @@ typedef struct online {
     float *map_store, *window; /* 2*(S+A); (n_obs,S) raw */
     double *returns;           /* of one round or evaluation */
     uint64_t draws;            /* of conditions, so that the share is exact */
+    float *best;               /* what learns, as it was in the best round */
+    double first_mean, best_mean, best_se;
+    int32_t bad;               /* rounds in a row that were much worse */
 } online;
 
 /* ---- acting ----------------------------------------------------------------------------------------- */
@@ -58,18 +61,23 @@ static dmc_status act(online *o, uint64_t first, int32_t n, int32_t keep)
     return status;
 }
 
-/* Mean return of the evaluation's episodes, and its standard error. */
+/* Mean of n returns, and its standard error. */
+static void summarise(const double *x, int32_t n, double *mean, double *se)
+{
+    double square = 0;
+    *mean = 0;
+    for (int32_t i = 0; i < n; i++) *mean += x[i] / n;
+    for (int32_t i = 0; i < n; i++) square += (x[i] - *mean) * (x[i] - *mean);
+    *se = n > 1 ? sqrt(square / (n - 1) / n) : 0;
+}
+
 static dmc_status evaluate(online *o, double *mean, double *se)
 {
     const int32_t n = o->c->eval_episodes;
-    double sum = 0, square = 0;
     *mean = *se = NAN;
     if (n == 0) return DMC_OK;
     DMC_TRY(act(o, 0, n, 0));
-    for (int32_t i = 0; i < n; i++) sum += o->returns[i] / n;
-    for (int32_t i = 0; i < n; i++) square += (o->returns[i] - sum) * (o->returns[i] - sum);
-    *mean = sum;
-    *se = n > 1 ? sqrt(square / (n - 1) / n) : 0;
+    summarise(o->returns, n, mean, se);
     return DMC_OK;
 }
 
@@ -148,11 +156,45 @@ static dmc_status align(online *o, int32_t round)
     return status;
 }
 
+/* ---- a collapse of the returns (methods.md 6) ------------------------------------------------------- */
+
+enum { BAD_ROUNDS = 2 };
+
+static dmc_status go_back(online *o)
+{
+    dmc__align *a = o->p.align;
+    o->bad = 0;
+    o->result->restored++;
+    a->config.lr *= 0.5; /* of this call: put right at its end */
+    dmc__log_line(a->log, DMC__LOG_WARN, "online: the returns fell: the weights of the best round are restored, learning rate %g",
+                  a->config.lr);
+    DMC_TRY(dmc__learner_set(a->learner, o->best));
+    return dmc__learner_reset_moments(a->learner);
+}
+
+/* The round's returns are of the weights as they are now. */
+static dmc_status watch(online *o, int32_t round)
+{
+    double mean, se;
+    summarise(o->returns, o->c->episodes, &mean, &se);
+    if (round == 0) o->first_mean = mean;
+    if (round == 0 || mean > o->best_mean) {
+        o->best_mean = mean;
+        o->best_se = se;
+        o->bad = 0;
+        return dmc__learner_get(o->p.align->learner, o->best);
+    }
+    const double slack = fmax(2 * hypot(se, o->best_se), 0.1 * fabs(o->best_mean - o->first_mean));
+    o->bad = mean < o->best_mean - slack ? o->bad + 1 : 0;
+    return o->bad >= BAD_ROUNDS ? go_back(o) : DMC_OK;
+}
+
 static dmc_status do_round(online *o, int32_t round)
 {
     int64_t steps = 0;
     DMC_TRY(collect(o, round, &steps));
     o->result->steps += steps;
+    if (o->c->restore) DMC_TRY(watch(o, round));
     DMC_TRY(teach(o, steps));
     const dmc_status status = align(o, round);
     if (status >= 0) o->result->rounds++;
@@ -174,6 +216,7 @@ static dmc_status open_online(online *o)
     DMC_TRY(DMC_NEW(a, 2 * (s + act_dim), &o->map_store));
     DMC_TRY(DMC_NEW(a, (size_t)o->p.align->view.n_obs * s, &o->window));
     DMC_TRY(DMC_NEW(a, longest(o), &o->returns));
+    DMC_TRY(DMC_NEW(a, dmc__learner_elems(o->p.align->learner), &o->best));
     dmc__critic_make_map(o->p.critic, o->p.model, o->map_store, &o->map);
     return DMC_OK;
 }
@@ -182,6 +225,7 @@ static void close_online(online *o)
 {
     const dmc__allocator *a = o->p.align->alloc;
     const size_t s = (size_t)o->p.env->obs_dim, act_dim = (size_t)o->p.env->act_dim;
+    DMC_FREE(a, o->best, dmc__learner_elems(o->p.align->learner));
     DMC_FREE(a, o->returns, longest(o));
     DMC_FREE(a, o->window, (size_t)o->p.align->view.n_obs * s);
     DMC_FREE(a, o->map_store, 2 * (s + act_dim));
@@ -202,6 +246,7 @@ static dmc_status check(const dmc__online_parts *p)
 dmc_status dmc__online_run(const dmc__online_parts *p, const dmc__online_config *c, dmc__online_result *r)
 {
     const int64_t began = dmc__clock_ns();
+    const double lr = p->align->config.lr;
     online o = {.p = *p, .c = c, .result = r};
     dmc_status status;
     r->before = r->before_se = r->after = r->after_se = r->kl = NAN;
@@ -215,6 +260,7 @@ dmc_status dmc__online_run(const dmc__online_parts *p, const dmc__online_config 
     }
 done:
     close_online(&o);
+    p->align->config.lr = lr;
     r->seconds = (double)(dmc__clock_ns() - began) * 1e-9;
     return status;
 }

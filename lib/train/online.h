@@ -9,7 +9,7 @@
 enum { DMC__ONLINE_RL = 0, DMC__ONLINE_DPO = 1, DMC__ONLINE_SFT = 2 };
 
 typedef struct dmc__online_config {
-    int32_t rounds, episodes, method, updates, candidates, select, exec, eval_episodes;
+    int32_t rounds, episodes, method, updates, candidates, select, exec, eval_episodes, restore;
     double utd, share, beta;
     uint64_t first_seed, seed;
     dmc__rl_config rl;
@@ -18,7 +18,7 @@ typedef struct dmc__online_config {
 } dmc__online_config;
 
 typedef struct dmc__online_result {
-    int32_t rounds, updates, rollbacks;
+    int32_t rounds, updates, rollbacks, restored;
     int64_t steps, critic_updates;
     double before, before_se, after, after_se, q_loss, v_loss, kl, seconds;
     double *returns; /* (rounds,episodes), or NULL */

@@ -187,6 +187,8 @@ class OnlineReport(Record):
     critic_updates: Long
     updates: Int
     rollbacks: Int
+    restored: Int
+    reserved0: Int
     before: Real
     before_se: Real
     after: Real
