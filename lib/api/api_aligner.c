@@ -42,7 +42,8 @@ static dmc_status score_hook(void *user, double *mean, double *se)
 static int32_t progress_hook(void *user, const dmc__align_note *n)
 {
     dmc_aligner *a = user;
-    const dmc_align_progress p = {.struct_size = sizeof p, .update = n->update, .updates = n->updates, .pass = n->pass,
+    const int32_t pass = a->round ? a->round : n->pass;
+    const dmc_align_progress p = {.struct_size = sizeof p, .update = n->update, .updates = n->updates, .pass = pass,
                                   .stage = n->stage, .score = n->score, .best = n->best, .loss = n->loss, .kl = n->kl,
                                   .reward = n->reward, .seconds = n->seconds};
     return a->progress ? a->progress(a->progress_user, &p) : 0;

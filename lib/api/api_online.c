@@ -77,7 +77,7 @@ dmc_status dmc_align_online(dmc_aligner *a, dmc_critic *critic, const dmc_env *e
     DMC_TRY(take(o, &c));
     DMC_TRY(take_method(rl, dpo, sft, &c));
     DMC_TRY(check_critic(a, critic));
-    const dmc__online_parts p = {a->run, a->model, critic, &e, &replay->x};
+    const dmc__online_parts p = {a->run, a->model, critic, &e, &replay->x, &a->round};
     dmc__online_result r = {.returns = report ? report->returns : NULL};
     const dmc_status status = dmc__online_run(&p, &c, &r);
     give_report(&r, report);

@@ -51,6 +51,7 @@ struct dmc_aligner {
     void *score_user;
     dmc_progress_fn progress;
     void *progress_user;
+    int32_t round;               /* of dmc_align_online, from 1; else 0 */
 };
 
 /* The affine map rewards go through before a critic sees them. */

@@ -142,14 +142,14 @@ static dmc_status align(online *o, int32_t round)
     dmc__align *a = o->p.align;
     dmc__align_result r = {0};
     if (o->c->updates == 0) return DMC_OK;
-    const int32_t pass = a->pass;
-    a->pass = round + 1;
+    *o->p.round = round + 1; /* no pass to the aligner, which would compare it with those before */
+    dmc__align_drop_reward(a); /* the critic is another: so are the scores it gave */
     a->draw_condition = draw_condition;
     a->draw_user = o;
     const dmc_status status = run_method(o, &r);
     a->draw_condition = NULL;
     a->draw_user = NULL;
-    a->pass = pass;
+    *o->p.round = 0;
     o->result->updates += r.updates;
     o->result->rollbacks += r.rollbacks;
     o->result->kl = r.kl;

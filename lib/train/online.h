@@ -31,6 +31,7 @@ typedef struct dmc__online_parts {
     dmc__critic *critic;
     const dmc__env *env;
     dmc__experience *replay;
+    int32_t *round; /* from 1, while a round aligns; else 0 */
 } dmc__online_parts;
 
 /* DMC_STOPPED if the progress callback said so. */
