@@ -44,6 +44,7 @@ struct dmc_aligner {
     size_t map_elems;
     dmc__critic_map critic_map;
     double row_discount;
+    int32_t round;               /* of dmc_align_online, from 1; else 0 */
     dmc_reward_fn reward;
     void *reward_user;
     int32_t reward_gradient;
@@ -51,7 +52,6 @@ struct dmc_aligner {
     void *score_user;
     dmc_progress_fn progress;
     void *progress_user;
-    int32_t round;               /* of dmc_align_online, from 1; else 0 */
 };
 
 /* The affine map rewards go through before a critic sees them. */
