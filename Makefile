@@ -374,7 +374,7 @@ test-fuzz: $(addprefix $(O)/,$(FUZZ_FILES)) ## whatever reads files, against mut
 PYTEST = LIBDMC=$(CURDIR)/$(O)/libdmc.so PYTHONPATH=bindings/python PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p no:cacheprovider
 
 # Both orders of the threads of a block: where a barrier is missing, one of them shows it.
-EMU_ENV = DMC_TEST_PLUGIN=$(O)/emu/libdmc-cuda.so CK_RUN_SUITE=ops_device
+EMU_ENV = DMC_TEST_PLUGIN_FOLDER=$(O)/emu CK_RUN_SUITE=ops_device
 # Python cannot load a library with a sanitizer.
 EMU_STRICT = DMC_TEST_PLUGIN_FOLDER=$(O)/emu DMC_EMU_STRICT=1
 test-emu: all $(O)/emu/libdmc-cuda.so $(O)/tests/ops $(O)/tests/golden ## CUDA kernels and device "cuda", run by the processor

@@ -97,7 +97,7 @@ typedef struct cli_settings {
     dmc_cascade_options cascade;
     dmc_sequence_options sequence;
     /* keys of the program; strings are NULL where the key is absent */
-    const char *data_path, *out, *model_path, *critic_path, *value_path, *adapter, *metrics;
+    const char *data_path, *out, *model_path, *critic_path, *value_path, *adapter, *metrics, *ledger;
     int32_t resume, save_every, report_every, updates;
 } cli_settings;
 

@@ -105,6 +105,7 @@ static int prepare(job *j)
         return cli_complain(CLI_USAGE, "align --resume needs --adapter FILE to go on from");
     if (set->resume) CLI_CALL(dmc_aligner_load(j->aligner, set->adapter));
     CLI_CALL(dmc_aligner_set_progress(j->aligner, show, j));
+    CLI_CALL(dmc_aligner_set_ledger(j->aligner, set->ledger));
     j->out = set->out ? set->out : "aligned.dmc";
     j->report.struct_size = sizeof j->report;
     return cli_record_open(set, j->out, -1, &j->log);

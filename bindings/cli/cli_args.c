@@ -24,6 +24,7 @@ static const flag flags[] = {
     {"out", 'o', "FILE", "run.out", "file to write"},
     {"adapter", 'a', "FILE", "run.adapter", "also write what alignment learned, alone"},
     {"metrics", 'M', "FILE", "run.metrics", "log, one JSON object per line"},
+    {"ledger", 'l', "FILE", "run.ledger", "append evaluations and decisions, a JSON object per line"},
     {"resume", 'r', NULL, "run.resume", "go on where the last run stopped"},
     {"sampler", 's', "NAME", "sampler.sampler", "how noise becomes a sample"},
     {"steps", 'k', "K", "sampler.steps", "denoising steps, fewer are faster"},

@@ -11,7 +11,7 @@ static const cli_command commands[] = {
     {"critic", "", 0, 0, COMMON " data out metrics json", "data critic context run",
      "fit a critic (implicit Q-learning) to a dataset", cli_critic},
     {"align", "rl|dpo|sft|cascade|sequence", 1, 1,
-     COMMON " data model critic out adapter metrics resume json",
+     COMMON " data model critic out adapter metrics ledger resume json",
      "data align rl dpo sft cascade sequence context run",
      "move a model towards what a critic prefers", cli_align},
     {"sample", "", 0, 0, COMMON " model critic sampler steps obs count json", "sampler context run",

@@ -42,6 +42,8 @@ static const cli_key keys[] = {
     {"run", "model", "model.dmc", "model that align, sample and eval start from"},
     {"run", "critic", "", "critic of align (critic.dmc unless set) and, if set, of sample"},
     {"run", "value", "value.dmc", "value model of sample and eval with sampler.guide = value"},
+    {"run", "ledger", "",
+     "align: append evaluations and decisions to this file, a JSON object per line"},
     {"run", "adapter", "",
      "align: also keep the adapter alone in this file; with resume it is read first"},
     {"run", "metrics", "",
@@ -114,6 +116,7 @@ static int read_own_keys(cli_settings *s)
     s->critic_path = run_text(s, "critic");
     s->value_path = run_text(s, "value");
     s->adapter = run_text(s, "adapter");
+    s->ledger = run_text(s, "ledger");
     s->metrics = run_text(s, "metrics");
     CLI_TRY(run_number(s, "resume", 0, 0, 1, &s->resume));
     CLI_TRY(run_number(s, "save_every", 1000, 1, most, &s->save_every));

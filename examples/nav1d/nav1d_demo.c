@@ -2,7 +2,8 @@
  * write a table, build/demo/results.json and build/demo/nav1d.png.
  *
  *     nav1d [FOLDER [CONFIG-FOLDER]]
- *     nav1d samplers ...                       another study: nav1d_samplers.h
+ *     nav1d samplers ...                       other studies: nav1d_samplers.h
+ *     nav1d critic ...                         nav1d_critic.h
  *
  * Two threads work at a time: libdmc's objects are independent, only the (finished) critic and data are shared.
  */
@@ -11,7 +12,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "nav1d_critic.h"
 #include "nav1d_report.h"
+#include "nav1d_recipe.h"
+#include "nav1d_reproduce.h"
 #include "nav1d_samplers.h"
 
 typedef struct job {
@@ -58,22 +62,11 @@ typedef struct demo {
 static dmc_status fit_critic(void *arg)
 {
     demo *d = arg;
-    dmc_config *c = NULL;
-    dmc_critic_options o;
-    dmc_critic_metrics m = {.struct_size = sizeof m};
+    const nav1d_recipe r = {.config = d->critic_config, .label = "critic"};
     char path[512];
-    dmc_critic_options_init(&o, sizeof o);
-    dmc_status status = dmc_config_load(d->critic_config, NULL, 0, &c);
-    if (status >= 0) status = dmc_config_apply(c, "critic", DMC_OPTIONS_CRITIC, &o);
-    if (status >= 0) status = dmc_critic_create(NULL, d->data, &o, &d->critic);
-    while (status >= 0 && m.step < o.steps) {
-        status = dmc_critic_step(d->critic, o.steps / 10 > 0 ? o.steps / 10 : 1, &m);
-        fprintf(stderr, "critic   train    step %5d/%d  q-loss %.4f  v-loss %.4f\n", m.step, o.steps, m.q_loss, m.v_loss);
-    }
+    const dmc_status status = nav1d_recipe_critic(&r, d->data, &d->critic);
     snprintf(path, sizeof path, "%s/critic.dmc", d->out);
-    if (status >= 0) status = dmc_critic_save(d->critic, path);
-    dmc_config_destroy(c);
-    return status;
+    return status < 0 ? status : dmc_critic_save(d->critic, path);
 }
 
 static dmc_status train_both(void *arg)
@@ -134,6 +127,8 @@ static int write_results(const demo *d, double optimum)
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "samplers") == 0) return nav1d_samplers(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "reproduce") == 0) return nav1d_reproduce(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "critic") == 0) return nav1d_critic(argc - 1, argv + 1);
     const char *configs = argc > 2 ? argv[2] : "examples/nav1d";
     demo d = {.out = argc > 1 ? argv[1] : "build/demo"};
     snprintf(d.policy_config, sizeof d.policy_config, "%s/policy.yaml", configs);

@@ -6,13 +6,13 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "nav1d_coherency.h"
+#include "nav1d_measure.h"
+#include "nav1d_recipe.h"
 #include "nav1d_samplers.h"
 
 const int32_t nav1d_step_counts[NAV1D_STEP_COUNTS] = {1, 2, 5, 10, 20};
 
 enum { LIMIT_S = 15 * 60, MOST_SETTINGS = 16 };
-enum { PLANS = 32, DRAWS = 256, CONDITIONS = 32 }; /* samples per condition of a planner, of a policy */
 
 /* The processes, each with its own foundation. Twenty levels, so that twenty steps exist on a discrete clock. */
 static const struct kind {
@@ -38,7 +38,6 @@ typedef struct work {
     dmc_model *model;
     const struct kind *kind;
     nav1d_behaviour behaviour;
-    float obs[CONDITIONS * NAV1D_OBS];
     nav1d_cells cells;
 } work;
 
@@ -58,76 +57,35 @@ static int exists(const char *path)
 /* ---- models ----------------------------------------------------------------------------------------- */
 
 /* configs/<name> with the settings of a kind and of the command line. */
-static dmc_status open_config(const work *w, const char *name, const struct kind *k, dmc_config **c)
+typedef struct recipe {
+    nav1d_recipe r;
+    char path[512], label[32];
+    const char *setting[MOST_SETTINGS];
+} recipe;
+
+static void make_recipe(const work *w, const char *name, const struct kind *k, recipe *out)
 {
-    char path[512];
-    const char *all[MOST_SETTINGS];
     size_t n = 0;
-    for (size_t i = 0; k && i < 3 && k->setting[i]; i++) all[n++] = k->setting[i];
-    for (size_t i = 0; i < w->settings; i++) all[n++] = w->setting[i];
-    snprintf(path, sizeof path, "%s/%s", w->configs, name);
-    return dmc_config_load(path, all, n, c);
-}
-
-static dmc_status train_steps(dmc_trainer *t, int32_t steps, const struct kind *k)
-{
-    dmc_train_metrics m = {.struct_size = sizeof m};
-    dmc_status status = DMC_OK;
-    while (status >= 0 && m.step < steps) {
-        status = dmc_trainer_step(t, steps / 4 > 0 ? steps / 4 : 1, &m);
-        fprintf(stderr, "%-7s %-7s train  step %5d/%d  loss %.4f\n", k->role, k->process, m.step, steps, m.loss);
-    }
-    return status;
-}
-
-static dmc_status train(work *w, const struct kind *k, const dmc_config *c)
-{
-    dmc_model_options mo;
-    dmc_train_options to;
-    dmc_model *m = NULL;
-    dmc_trainer *t = NULL;
-    dmc_model_options_init(&mo, sizeof mo);
-    dmc_train_options_init(&to, sizeof to);
-    dmc_status status = dmc_config_apply(c, "model", DMC_OPTIONS_MODEL, &mo);
-    if (status >= 0) status = dmc_config_apply(c, "train", DMC_OPTIONS_TRAIN, &to);
-    if (status >= 0) status = dmc_model_create(NULL, w->data, &mo, &m);
-    if (status >= 0) status = dmc_trainer_create(NULL, m, w->data, &to, &t);
-    if (status >= 0) status = train_steps(t, to.steps, k);
-    if (status >= 0) status = dmc_trainer_publish(t, &w->model);
-    dmc_trainer_destroy(t);
-    dmc_model_destroy(m);
-    return status;
+    for (size_t i = 0; k && i < 3 && k->setting[i]; i++) out->setting[n++] = k->setting[i];
+    for (size_t i = 0; i < w->settings; i++) out->setting[n++] = w->setting[i];
+    snprintf(out->path, sizeof out->path, "%s/%s", w->configs, name);
+    snprintf(out->label, sizeof out->label, "%s %s", k ? k->role : "critic", k ? k->process : "");
+    out->r = (nav1d_recipe){.config = out->path, .setting = out->setting, .settings = n, .label = out->label};
 }
 
 /* The foundation of this kind, from the folder if it is there. */
 static dmc_status find_model(work *w, const struct kind *k)
 {
     char path[512];
-    dmc_config *c = NULL;
+    recipe r;
     dmc_model_destroy(w->model);
     w->model = NULL;
     w->kind = k;
     snprintf(path, sizeof path, "%s/%s-%s.dmc", w->out, k->role, k->process);
     if (exists(path)) return dmc_model_load(NULL, path, &w->model);
-    dmc_status status = open_config(w, k->config, k, &c);
-    if (status >= 0) status = train(w, k, c);
-    if (status >= 0) status = dmc_model_save(w->model, path);
-    dmc_config_destroy(c);
-    return status;
-}
-
-static dmc_status fit_critic(work *w)
-{
-    dmc_config *c = NULL;
-    dmc_critic_options o;
-    dmc_critic_options_init(&o, sizeof o);
-    dmc_status status = open_config(w, "critic.yaml", NULL, &c);
-    if (status >= 0) status = dmc_config_apply(c, "critic", DMC_OPTIONS_CRITIC, &o);
-    if (status >= 0) status = dmc_critic_create(NULL, w->data, &o, &w->critic);
-    if (status >= 0) fprintf(stderr, "critic  train  %d updates\n", o.steps);
-    if (status >= 0) status = dmc_critic_step(w->critic, o.steps, NULL);
-    dmc_config_destroy(c);
-    return status;
+    make_recipe(w, k->config, k, &r);
+    const dmc_status status = nav1d_recipe_model(&r.r, w->data, &w->model, NULL);
+    return status < 0 ? status : dmc_model_save(w->model, path);
 }
 
 static dmc_status find_critic(work *w)
@@ -135,55 +93,13 @@ static dmc_status find_critic(work *w)
     char path[512];
     snprintf(path, sizeof path, "%s/critic.dmc", w->out);
     if (exists(path)) return dmc_critic_load(NULL, path, NULL, &w->critic);
-    const dmc_status status = fit_critic(w);
+    recipe r;
+    make_recipe(w, "critic.yaml", NULL, &r);
+    const dmc_status status = nav1d_recipe_critic(&r.r, w->data, &w->critic);
     return status < 0 ? status : dmc_critic_save(w->critic, path);
 }
 
 /* ---- measuring -------------------------------------------------------------------------------------- */
-
-/* A place on the line and a time of which four rows are left, for every condition. */
-static void draw_observations(float *obs)
-{
-    for (int32_t i = 0; i < CONDITIONS; i++) {
-        nav1d_env e;
-        nav1d_env_reset(&e, 7, (uint64_t)i, 0);
-        e.time = i % (NAV1D_STEPS - 3);
-        nav1d_env_observe(&e, obs + i * NAV1D_OBS);
-    }
-}
-
-static dmc_status judge_samples(const work *w, const float *x, size_t rows, size_t cols, size_t per, nav1d_cell *c)
-{
-    const nav1d_plans plans = {x, CONDITIONS * per, rows, cols, 0, NAV1D_OBS};
-    double density;
-    c->rms = NAN;
-    const int32_t failed = strcmp(c->role, "planner") == 0
-                               ? nav1d_coherency_plan(&plans, &c->coherency, &c->rms)
-                               : nav1d_coherency_policy(&w->behaviour, w->obs, x, CONDITIONS, per, &c->coherency, &density);
-    return failed ? DMC_ENUMERIC : DMC_OK;
-}
-
-/* Many samples of a few observations. Refuses what the process cannot have. */
-static dmc_status measure_coherency(const work *w, dmc_sampler_options o, nav1d_cell *c)
-{
-    const int32_t planner = strcmp(c->role, "planner") == 0, cols = planner ? NAV1D_OBS + NAV1D_ACT : NAV1D_ACT;
-    int32_t rows;
-    dmc_sampler *s = NULL;
-    o.batch = CONDITIONS;
-    o.candidates = planner ? PLANS : DRAWS;
-    dmc_status status = dmc_model_sizes(w->model, &rows, NULL, NULL, NULL, NULL);
-    const size_t n = (size_t)CONDITIONS * (size_t)o.candidates * (size_t)rows * (size_t)cols, actions = CONDITIONS * (size_t)rows;
-    float *const x = malloc(n * sizeof *x), *const act = malloc(actions * sizeof *act);
-    if (status >= 0 && !(x && act)) status = DMC_ENOMEM;
-    if (status >= 0) status = dmc_sampler_create(NULL, w->model, NULL, &o, &s);
-    if (status >= 0) status = dmc_sampler_sample(s, w->obs, CONDITIONS * NAV1D_OBS, act, actions);
-    if (status >= 0) status = dmc_sampler_candidates(s, x, n);
-    if (status >= 0) status = judge_samples(w, x, (size_t)rows, (size_t)cols, (size_t)o.candidates, c);
-    dmc_sampler_destroy(s);
-    free(act);
-    free(x);
-    return status;
-}
 
 static dmc_status measure_return(const work *w, dmc_sampler_options o, int32_t select, int32_t candidates, nav1d_figure *f)
 {
@@ -203,7 +119,8 @@ static dmc_status measure(const work *w, nav1d_cell *c, int32_t *fits)
     dmc_sampler_options_init(&o, sizeof o);
     o.steps = c->steps;
     dmc_status status = dmc_options_set(DMC_OPTIONS_SAMPLER, &o, "sampler", c->sampler);
-    if (status >= 0) status = measure_coherency(w, o, c);
+    if (status >= 0)
+        status = nav1d_measure_coherency(w->model, strcmp(c->role, "planner") == 0, &w->behaviour, &o, &c->coherency, &c->rms);
     *fits = status != DMC_EINVAL && status != DMC_ERANGE && status != DMC_ENUMERIC;
     if (!*fits) {
         fprintf(stderr, "%-7s %-7s %-14s %2d steps  %s\n", c->role, c->process, c->sampler, c->steps, dmc_last_error());
@@ -297,7 +214,6 @@ int nav1d_samplers(int argc, char **argv)
     w->began = seconds();
     w->behaviour = nav1d_behaviour_make(NAV1D_FULL, NULL);
     mkdir(w->out, 0777);
-    draw_observations(w->obs);
     dmc_status status = nav1d_dataset(NAV1D_FULL, NULL, NULL, &w->data);
     if (status >= 0) status = measure_all(w);
     if (status < 0) fprintf(stderr, "nav1d: %s\n", dmc_last_error());

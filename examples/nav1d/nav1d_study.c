@@ -1,54 +1,18 @@
 /* nav1d_study.c — train, then align five times from the same foundation. */
 #include "nav1d_study.h"
 
-#include <math.h>
 #include <stdio.h>
+
+#include "nav1d_recipe.h"
 
 const char *const nav1d_method[NAV1D_METHODS] = {"rl", "dpo", "sft", "cascade", "sequence"};
 
 /* Episodes that score a run while it learns are not those that judge it. */
 enum { TEST_SEED = 0, SCORE_SEED = 1000 };
 
-static dmc_status open_config(const nav1d_study *s, dmc_config **c)
+static nav1d_recipe recipe(const nav1d_study *s)
 {
-    static const char *const sections[] = {"model", "train", "align", "rl", "dpo", "sft", "cascade", "sequence", NULL};
-    dmc_status status = dmc_config_load(s->config, NULL, 0, c);
-    if (status >= 0) status = dmc_config_sections(*c, sections);
-    return status;
-}
-
-/* ---- training --------------------------------------------------------------------------------------- */
-
-static dmc_status run_training(nav1d_study *s, const dmc_model *m, const dmc_train_options *o)
-{
-    dmc_trainer *t;
-    dmc_train_metrics k = {.struct_size = sizeof k};
-    double held_out = 0;
-    dmc_status status = dmc_trainer_create(NULL, m, s->data, o, &t);
-    while (status >= 0 && k.step < o->steps) {
-        status = dmc_trainer_step(t, o->steps / 10 > 0 ? o->steps / 10 : 1, &k);
-        if (status >= 0) status = dmc_trainer_evaluate(t, &held_out);
-        s->train_seconds += k.seconds;
-        fprintf(stderr, "%-8s train    step %5d/%d  loss %.4f  held-out %.4f\n", s->role, k.step, o->steps, k.loss, held_out);
-    }
-    if (status >= 0) status = dmc_trainer_publish(t, &s->foundation);
-    dmc_trainer_destroy(t);
-    return status;
-}
-
-static dmc_status train(nav1d_study *s, const dmc_config *c)
-{
-    dmc_model_options mo;
-    dmc_train_options to;
-    dmc_model *m = NULL;
-    dmc_model_options_init(&mo, sizeof mo);
-    dmc_train_options_init(&to, sizeof to);
-    dmc_status status = dmc_config_apply(c, "model", DMC_OPTIONS_MODEL, &mo);
-    if (status >= 0) status = dmc_config_apply(c, "train", DMC_OPTIONS_TRAIN, &to);
-    if (status >= 0) status = dmc_model_create(NULL, s->data, &mo, &m);
-    if (status >= 0) status = run_training(s, m, &to);
-    dmc_model_destroy(m);
-    return status;
+    return (nav1d_recipe){.config = s->config, .label = s->role};
 }
 
 static dmc_status save(const nav1d_study *s, const dmc_model *m, const char *what)
@@ -60,12 +24,9 @@ static dmc_status save(const nav1d_study *s, const dmc_model *m, const char *wha
 
 dmc_status nav1d_study_train(nav1d_study *s)
 {
-    dmc_config *c = NULL;
-    dmc_status status = open_config(s, &c);
-    if (status >= 0) status = train(s, c);
-    if (status >= 0) status = save(s, s->foundation, "foundation");
-    dmc_config_destroy(c);
-    return status;
+    const nav1d_recipe r = recipe(s);
+    const dmc_status status = nav1d_recipe_model(&r, s->data, &s->foundation, &s->train_seconds);
+    return status < 0 ? status : save(s, s->foundation, "foundation");
 }
 
 /* ---- alignment -------------------------------------------------------------------------------------- */
@@ -106,30 +67,7 @@ static dmc_status figures(const nav1d_study *s, const dmc_model *m, nav1d_figure
     return DMC_OK;
 }
 
-typedef struct settings {
-    dmc_align_options align;
-    dmc_rl_options rl;
-    dmc_dpo_options dpo;
-    dmc_sft_options sft;
-    dmc_cascade_options cascade;
-    dmc_sequence_options sequence;
-} settings;
-
-static dmc_status read_settings(const dmc_config *c, settings *t)
-{
-    const struct { const char *section; int32_t kind; void *options; } all[] = {
-        {"align", DMC_OPTIONS_ALIGN, &t->align}, {"rl", DMC_OPTIONS_RL, &t->rl}, {"dpo", DMC_OPTIONS_DPO, &t->dpo},
-        {"sft", DMC_OPTIONS_SFT, &t->sft}, {"cascade", DMC_OPTIONS_CASCADE, &t->cascade},
-        {"sequence", DMC_OPTIONS_SEQUENCE, &t->sequence}};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        dmc_options_init(all[i].kind, all[i].options);
-        const dmc_status status = dmc_config_apply(c, all[i].section, all[i].kind, all[i].options);
-        if (status < 0) return status;
-    }
-    return DMC_OK;
-}
-
-static dmc_status run_method(dmc_aligner *a, int32_t method, const settings *t, dmc_align_report *r)
+static dmc_status run_method(dmc_aligner *a, int32_t method, const nav1d_align_settings *t, dmc_align_report *r)
 {
     switch (method) {
     case NAV1D_RL: return dmc_align_rl(a, &t->rl, r);
@@ -141,7 +79,7 @@ static dmc_status run_method(dmc_aligner *a, int32_t method, const settings *t, 
 }
 
 /* One method from a fresh adapter; the sequence's model is kept. */
-static dmc_status align_once(nav1d_study *s, const settings *t, int32_t method)
+static dmc_status align_once(nav1d_study *s, const nav1d_align_settings *t, int32_t method)
 {
     dmc_aligner *a;
     dmc_model *m = NULL;
@@ -162,10 +100,10 @@ static dmc_status align_once(nav1d_study *s, const settings *t, int32_t method)
 
 dmc_status nav1d_study_align(nav1d_study *s)
 {
+    const nav1d_recipe r = recipe(s);
     dmc_config *c = NULL;
-    settings t;
-    dmc_status status = open_config(s, &c);
-    if (status >= 0) status = read_settings(c, &t);
+    nav1d_align_settings t;
+    dmc_status status = nav1d_recipe_align(&r, &t, &c);
     if (status >= 0) status = figures(s, s->foundation, s->before);
     for (int32_t k = 0; k < NAV1D_METHODS && status >= 0; k++) status = align_once(s, &t, k);
     dmc_config_destroy(c);

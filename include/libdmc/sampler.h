@@ -70,7 +70,7 @@ typedef struct dmc_sampler_options {
     int32_t batch;          /* conditions answered per call, 1..4096; default 1                        */
     int32_t candidates;     /* samples per condition, 1..4096; default 1                               */
     int32_t select;         /* DMC_SELECT_*; default first                                             */
-    int32_t cascade_passes; /* 0..2: passes through the model's cascade, if it has one; default 0      */
+    int32_t cascade_passes; /* 0..3: passes through the model's cascade, if it has one; default 0      */
     double eta;             /* ddim: 0 deterministic .. 1 = ddpm; default 0                            */
     double temperature;     /* multiplies the initial noise; default 1                                 */
     double beta;            /* softmax: inverse temperature; default 1                                 */

@@ -102,10 +102,10 @@ static __device__ void multiply(const heads &a, const place &w, const rows &x, c
     }
 }
 
-/* The block's part of the tile, where multiply left something else. */
+/* The block's part of the tile, where multiply left something else. Between who reads the room before and this, another multiply
+ * or load_part must stand, whose barrier is enough. */
 static __device__ void load_part(const heads &a, const place &w, const rows &y, int32_t other, float *other_room)
 {
-    __syncthreads();
     load_rows(a, w, y, other, TILE, w.part * FEATURES, other_room);
     __syncthreads();
 }

@@ -21,6 +21,7 @@ typedef struct known_product {
     cublasLtMatmulDesc_t desc;
     cublasLtMatrixLayout_t a, b, c; /* as cublasLt has them: a is our b */
     cublasLtMatmulAlgo_t algo;
+    int32_t no_way; /* for this shape cublasLt has no algorithm */
 } known_product;
 
 struct cuda_products {
@@ -33,6 +34,13 @@ static int32_t blas_result(cuda_queue *q, cublasStatus_t status, const char *wha
     if (status == CUBLAS_STATUS_SUCCESS) return CUDA_OK;
     q->failed = 1;
     return q->host->fail(CUDA_EDEVICE, "cuda:%d, %s: %s", q->device, what, cublasLtGetStatusName(status));
+}
+
+/* A lack is no error, and is remembered. */
+static int32_t result_for(cuda_queue *q, known_product *p, cublasStatus_t status, const char *what)
+{
+    p->no_way = status == CUBLAS_STATUS_NOT_SUPPORTED;
+    return p->no_way ? static_cast<int32_t>(CUDA_NO_WAY) : blas_result(q, status, what);
 }
 
 /* ---- a queue's memory of shapes ----------------------------------------------------------------------------------- */
@@ -116,7 +124,7 @@ static cublasStatus_t choose(const cuda_queue *q, known_product *p)
     if (status == CUBLAS_STATUS_SUCCESS)
         status = cublasLtMatmulAlgoGetHeuristic(q->blas, p->desc, p->a, p->b, p->c, p->c, want, 1, &best, &found);
     if (want) cublasLtMatmulPreferenceDestroy(want);
-    if (status == CUBLAS_STATUS_SUCCESS && found == 0) status = CUBLAS_STATUS_NOT_SUPPORTED;
+    if (status == CUBLAS_STATUS_SUCCESS) status = found > 0 ? best.state : CUBLAS_STATUS_NOT_SUPPORTED;
     if (status == CUBLAS_STATUS_SUCCESS) p->algo = best.algo;
     return status;
 }
@@ -144,7 +152,7 @@ static int32_t find(cuda_queue *q, const shape_key &key, known_product **out)
     for (uint32_t i = 0; i < all->count; i++)
         if (memcmp(&all->known[i].key, &key, sizeof key) == 0) {
             *out = &all->known[i];
-            return CUDA_OK;
+            return all->known[i].no_way ? static_cast<int32_t>(CUDA_NO_WAY) : CUDA_OK;
         }
     known_product *const p = make_room(all);
     p->key = key;
@@ -152,7 +160,7 @@ static int32_t find(cuda_queue *q, const shape_key &key, known_product **out)
     if (status == CUBLAS_STATUS_SUCCESS) status = lay_out(p);
     if (status == CUBLAS_STATUS_SUCCESS) status = choose(q, p);
     *out = p;
-    return blas_result(q, status, "choosing a product");
+    return result_for(q, p, status, "choosing a product");
 }
 
 /* ---- the call ----------------------------------------------------------------------------------------------------- */
@@ -175,7 +183,7 @@ int32_t cuda_blas(const dmc_kargs *k, const cuda_gemm &g)
     if (q->failed) return cuda_refuse(q, "multiplying");
     const int before = cuda_enter(q);
     int32_t status = find(q, key_of(g), &p);
-    if (status == CUDA_OK) status = blas_result(q, multiply(q, p, g), "multiplying");
+    if (status == CUDA_OK) status = result_for(q, p, multiply(q, p, g), "multiplying");
     cuda_leave(q, before);
     return status;
 }

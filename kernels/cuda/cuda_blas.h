@@ -19,6 +19,9 @@ static inline int32_t cuda_blas_pays(uint32_t m, uint32_t n, uint32_t k)
     return m >= 128 && n >= 64 && k >= 64;
 }
 
+/* No error: cublasLt has no way to do it, nothing was done, and a kernel of ours must. */
+enum { CUDA_NO_WAY = 1 };
+
 int32_t cuda_blas(const dmc_kargs *k, const cuda_gemm &g);
 
 #endif

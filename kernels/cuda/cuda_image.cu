@@ -125,7 +125,7 @@ static __device__ inline float coordinate(uint32_t i, uint32_t n)
     return n > 1 ? 2 * static_cast<float>(i) / static_cast<float>(n - 1) - 1 : -1;
 }
 
-/* The sum of the warps' numbers of each lane, for all threads. */
+/* The sum of the warps' numbers of each lane, for all threads. They may still read `slot` from the call before, and after. */
 static __device__ inline float add_warps(float x, float slot[BLOCK])
 {
     __syncthreads();
@@ -136,9 +136,9 @@ static __device__ inline float add_warps(float x, float slot[BLOCK])
     return sum;
 }
 
+/* Of memory that nothing has used before. */
 static __device__ inline float greatest_of_warps(float x, float slot[BLOCK])
 {
-    __syncthreads();
     slot[threadIdx.x] = x;
     __syncthreads();
     float most = -INFINITY;

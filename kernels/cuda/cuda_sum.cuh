@@ -4,8 +4,9 @@
 
 #include "cuda_launch.cuh"
 
-/* Every thread of the block gets the sum. `slot` is shared memory of one double per thread, free again when the function
- * returns. What a step adds is the upper half of what is left to its lower half. */
+/* Every thread of the block gets the sum. `slot` is shared memory of one double per thread; other threads may still read it when
+ * the function returns, so that using it again takes a barrier. What a step adds is the upper half of what is left to its lower
+ * half. */
 static __device__ inline double block_sum_double(double x, double *slot)
 {
     slot[threadIdx.x] = x;
@@ -16,9 +17,7 @@ static __device__ inline double block_sum_double(double x, double *slot)
         __syncthreads();
         left = low;
     }
-    x = slot[0];
-    __syncthreads();
-    return x;
+    return slot[0];
 }
 
 #endif

@@ -1,5 +1,7 @@
 /* align.c — making an aligner, and the small things every method asks it for. */
 #include "cascade.h"
+#include "metrics.h"
+#include "pause.h"
 
 #include <math.h>
 #include <string.h>
@@ -31,6 +33,7 @@ static dmc_status make_buffers(dmc__align *a)
     }
     DMC_TRY(DMC_NEW(a->alloc, n, &a->rewards));
     DMC_TRY(DMC_NEW(a->alloc, n, &a->gated));
+    DMC_TRY(DMC_NEW(a->alloc, 2 * n, &a->scores));
     return DMC_NEW(a->alloc, n * e, &a->host);
 }
 
@@ -64,6 +67,7 @@ dmc_status dmc__align_create(const dmc__allocator *alloc, dmc__device *d, const 
     a->config = *c;
     a->hooks = *hooks;
     a->lr_scale = 1;
+    a->control = (dmc__control){.stages = 1, .passes = 1};
     DMC_TRY_GOTO(status, dmc__str_dup(alloc, c->lora_targets ? c->lora_targets : "", &a->lora_targets), fail);
     a->config.lora_targets = a->lora_targets;
     DMC_TRY_GOTO(status, make_learner(a), fail);
@@ -76,13 +80,33 @@ fail:
     return status;
 }
 
+static void forget_pause(dmc__align *a)
+{
+    if (a->pause) dmc__pause_free(a->alloc, a->pause);
+    DMC_FREE(a->alloc, a->pause, 1);
+    a->pause = NULL;
+    a->resuming = 0;
+}
+
+void dmc__align_set_pause(dmc__align *a, struct dmc__pause *p)
+{
+    forget_pause(a);
+    a->pause = p;
+    a->resuming = p->method[0] != '\0';
+}
+
 void dmc__align_destroy(dmc__align *a)
 {
     if (!a) return;
     const size_t n = (size_t)a->config.batch, e = dmc__align_elems(a);
     dmc__align_drop_reward(a);
+    dmc__align_forget_scores(a);
+    DMC_FREE(a->alloc, a->rows, a->room);
+    dmc__metrics_destroy(a->metrics);
+    forget_pause(a);
     dmc__cascade_destroy(a->alloc, a->cascade);
     dmc__rollout_destroy(a->sample);
+    if (a->learner) DMC_FREE(a->alloc, a->entry, dmc__learner_elems(a->learner));
     dmc__learner_destroy(a->learner);
     DMC_FREE(a->alloc, a->cond, n * (size_t)dmc__view_cond(&a->view));
     DMC_FREE(a->alloc, a->mask, n * e);
@@ -90,6 +114,7 @@ void dmc__align_destroy(dmc__align *a)
     DMC_FREE(a->alloc, a->host, n * e);
     DMC_FREE(a->alloc, a->rewards, n);
     DMC_FREE(a->alloc, a->gated, n);
+    DMC_FREE(a->alloc, a->scores, 2 * n);
     dmc__str_free(a->alloc, a->lora_targets);
     DMC_FREE(a->alloc, a, 1);
 }
@@ -120,13 +145,39 @@ dmc__adamw_config dmc__align_adamw(const dmc__align *a)
 
 dmc_status dmc__align_need_reward(dmc__align *a)
 {
-    return a->judge.self ? DMC_OK : a->hooks.make_reward(a->hooks.user, a->config.batch, 0, &a->judge);
+    if (!a->resuming) forget_pause(a);
+    a->entry_draws = a->draws;
+    a->parts = 0;
+    if (!a->entry) DMC_TRY(DMC_NEW(a->alloc, dmc__learner_elems(a->learner), &a->entry));
+    DMC_TRY(dmc__learner_get(a->learner, a->entry));
+    if (!a->judge.self) DMC_TRY(a->hooks.make_reward(a->hooks.user, a->config.batch, 0, &a->judge));
+    return a->held_out.self || !a->hooks.make_judge ? DMC_OK
+                                                     : a->hooks.make_judge(a->hooks.user, a->config.batch, &a->held_out);
 }
 
 void dmc__align_drop_reward(dmc__align *a)
 {
+    dmc__metrics_drop_rewards(a->metrics);
     if (a->judge.self) a->hooks.free_reward(a->hooks.user, &a->judge);
+    if (a->held_out.self) a->hooks.free_reward(a->hooks.user, &a->held_out);
     memset(&a->judge, 0, sizeof a->judge);
+    memset(&a->held_out, 0, sizeof a->held_out);
+    if (!a->hooks.score && !a->hooks.scores) dmc__align_forget_scores(a);
+}
+
+/* With a learner as made in the place of the present one, so that whoever scores need not know. */
+dmc_status dmc__align_foundation_scores(dmc__align *a, dmc__scores *s)
+{
+    dmc__learner *const present = a->learner;
+    struct dmc__cascade *const cascade = a->cascade;
+    a->learner = NULL;
+    dmc_status status = make_learner(a);
+    a->cascade = NULL;
+    if (status >= 0) status = dmc__align_scores(a, s);
+    dmc__learner_destroy(a->learner);
+    a->learner = present;
+    a->cascade = cascade;
+    return status;
 }
 
 dmc_status dmc__align_forget(dmc__align *a)
@@ -140,6 +191,8 @@ dmc_status dmc__align_forget(dmc__align *a)
     dmc__learner_destroy(old);
     dmc__cascade_destroy(a->alloc, a->cascade);
     a->cascade = NULL;
+    a->moved = 0;
+    forget_pause(a);
     return DMC_OK;
 }
 

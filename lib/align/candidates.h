@@ -18,9 +18,25 @@ dmc_status dmc__candidates_create(const dmc__align *a, int32_t groups, int32_t p
 void dmc__candidates_destroy(dmc__candidates *c);
 /* Fill with samples of these weights on freshly drawn training conditions. pool must divide the aligner's batch. */
 dmc_status dmc__candidates_draw(dmc__align *a, const void *weights, dmc__candidates *c);
-/* Likewise, but each group starts from one sample of these weights, re-noised to the level of table row `row` with noise
- * its members share: candidates that are variations of one sample (methods.md 5, P2). */
-dmc_status dmc__candidates_draw_forked(dmc__align *a, const void *weights, int32_t row, dmc__candidates *c);
+
+/* How candidates of a group are variations of one sample (methods.md 5). */
+enum {
+    DMC__VARY_LATENT = 0,      /* P2: they share a latent, that sample re-noised to a level in [fork_min, fork_max] T, which is
+                                * drawn for every batch of groups; of a sampler without noise each has one of its own */
+    DMC__VARY_INPAINT = 1,     /* P1: a window of rows is drawn anew, the others are that sample's */
+    DMC__VARY_INDEPENDENT = 2, /* P3: not at all */
+    DMC__VARY_IMPROVE = 3      /* the first is the sample, the others are what `improve` makes of it */
+};
+typedef struct dmc__variation {
+    int32_t kind;
+    double fork_min, fork_max;
+    /* Replaces the samples in a->sample, of which each group's are the same, by others. */
+    dmc_status (*improve)(void *self, dmc__align *a, uint64_t draw);
+    void *self;
+} dmc__variation;
+
+/* As dmc__candidates_draw; DMC_ESTATE if samples have no rows or steps to vary. */
+dmc_status dmc__candidates_vary(dmc__align *a, const void *weights, const dmc__variation *v, dmc__candidates *c);
 /* Best and worst of group g. */
 void dmc__candidates_extremes(const dmc__candidates *c, int32_t g, int32_t *best, int32_t *worst);
 

@@ -2,10 +2,11 @@
 #ifndef DMC_ALIGN_CASCADE_H
 #define DMC_ALIGN_CASCADE_H
 
-#include "align.h"
+#include "candidates.h"
 
 typedef struct dmc__cascade_config {
     int32_t updates, conditions, pool;
+    int32_t variation, refresh; /* DMC__VARY_*; updates between new pairs, 0 = never */
     double fork_min, fork_max, gain, adherence;
 } dmc__cascade_config;
 
@@ -21,5 +22,7 @@ void dmc__cascade_destroy(const dmc__allocator *a, dmc__cascade *c);
 /* One pass over the samples in a->sample with the conditions staged in a; z_0 is then in c->sample. */
 dmc_status dmc__cascade_sample(dmc__align *a, dmc__cascade *c, uint64_t draw);
 dmc_status dmc__cascade_run(dmc__align *a, const dmc__cascade_config *c, dmc__align_result *r);
+/* The same from these candidates (c->conditions groups) in place of drawn ones, if they are not NULL. */
+dmc_status dmc__cascade_learn(dmc__align *a, const dmc__cascade_config *c, dmc__candidates *given, dmc__align_result *r);
 
 #endif

@@ -1,226 +1,207 @@
 /* dpo.c — direct preference optimisation of a diffusion model (paper section 3.2, eqs. 10-12; methods.md 3).
  *
- * Winner and loser of a condition are the best and worst of a pool of samples. They are noised to the same level with
- * the same noise, and with F = err_theta - err_ref (err: mean squared error in epsilon, in velocity for v and x0 networks)
- *     L = softplus(gamma D (F_w - F_l)) + anchor err_theta,w ,   ref = the weights at the start of the stage.
+ * Pairs (pairs.h) are renewed every `refresh` updates. The reference of the loss (dpo_loss.h) are the
+ * weights at the start of the stage, or of some updates before.
  */
 #include <string.h>
 
 #include "dpo.h"
-#include "candidates.h"
+#include "dpo_loss.h"
+#include "pairs.h"
+
+enum { ENOUGH_PAIRS = 64 }; /* to judge how winners fare */
 
 typedef struct dpo {
     dmc__align *a;
     dmc__dpo_config c;
-    int32_t pairs;               /* per update; a network batch holds 2 pairs: winners, then losers */
-    size_t elems, cond;
-    dmc__chain *now, *ref;
-    dmc__denoise *noise_now, *noise_ref;
-    dmc__candidates *pool;
-    int32_t *best, *worst, kept; /* pairs that passed the margin: candidate numbers in the pool */
-    int32_t *group;
-    void *ref_weights, *memory;  /* (5, pairs): err_w err_l ref out, stats (pairs,2) behind */
-    float *x0, *side, *mask, *weight; /* host staging of a batch of 2 pairs */
-    float *err, *err_ref, *derr; /* host (2 pairs) */
-    double *time;
-    uint64_t *sample;
+    int32_t batch;               /* pairs of an update */
+    dmc__dpo_loss loss;
+    dmc__pairs *pairs;
+    dmc__preference *rank;       /* NULL: the reward */
+    int32_t *order;              /* (room of pairs) */
+    void *reference;             /* weights */
+    int32_t given_up;            /* the reference may be of weights that were rolled back */
+    double seen, now, ref;       /* pairs and winners' errors of the last updates, fading */
 } dpo;
 
-static dmc_status make_host(dpo *s)
+static dmc__pairs_config pairs_config(const dpo *s)
 {
-    const dmc__allocator *al = s->a->alloc;
-    const size_t n = 2 * (size_t)s->pairs;
-    DMC_TRY(DMC_NEW(al, s->pairs, &s->best));
-    DMC_TRY(DMC_NEW(al, s->pairs, &s->worst));
-    DMC_TRY(DMC_NEW(al, s->pairs, &s->group));
-    DMC_TRY(DMC_NEW(al, n * s->elems, &s->x0));
-    DMC_TRY(DMC_NEW(al, n * s->cond, &s->side));
-    if (s->a->view.planner) {
-        DMC_TRY(DMC_NEW(al, n * s->elems, &s->mask));
-        DMC_TRY(DMC_NEW(al, n * s->elems, &s->weight));
-    }
-    DMC_TRY(DMC_NEW(al, n, &s->err));
-    DMC_TRY(DMC_NEW(al, n, &s->err_ref));
-    DMC_TRY(DMC_NEW(al, n, &s->derr));
-    DMC_TRY(DMC_NEW(al, n, &s->time));
-    return DMC_NEW(al, n, &s->sample);
+    const dmc__dpo_config *c = &s->c;
+    return (dmc__pairs_config){.source = c->pairs, .room = c->conditions > 0 ? c->conditions : s->batch, .pool = c->pool,
+                               .margin = c->margin, .radius = c->radius, .discount = c->discount};
 }
 
-static dmc_status make_networks(dpo *s)
+static dmc_status train_preference(dpo *s, dmc__pairs *examples)
+{
+    double loss = 0;
+    for (int32_t u = 0; u < s->c.preference_updates; u++) {
+        if (u % s->c.refresh == 0) DMC_TRY(dmc__pairs_refresh(examples));
+        if (examples->kept == 0)
+            return dmc__fail(DMC_EINVAL, "dmc_align_dpo: preference = bradley_terry found no pair of windows that differ by "
+                             "margin = %g in return", s->c.margin);
+        DMC_TRY(dmc__preference_learn(s->rank, examples, dmc__align_draw(s->a), &loss));
+    }
+    dmc__log_line(s->a->log, DMC__LOG_DEBUG, "dpo: the preference's loss is %.3f after %d updates; of a coin it is 0.693", loss,
+                  s->c.preference_updates);
+    return DMC_OK;
+}
+
+/* A score learnt from the pairs that were asked for, to rank candidates by. */
+static dmc_status learn_preference(dpo *s, dmc__pairs_config *c)
+{
+    dmc__pairs *examples;
+    DMC_TRY(dmc__preference_create(s->a, s->batch, &s->rank));
+    DMC_TRY(dmc__pairs_create(s->a, c, &examples));
+    const dmc_status status = train_preference(s, examples);
+    dmc__pairs_destroy(examples);
+    c->source = DMC__PAIRS_CANDIDATES;
+    c->rank = s->rank;
+    return status;
+}
+
+static dmc_status dpo_open(dpo *s)
 {
     dmc__align *a = s->a;
-    const int32_t n = 2 * s->pairs;
-    DMC_TRY(dmc__align_snapshot(a, &s->ref_weights));
-    DMC_TRY(dmc__chain_create(a->net, a->device, n, 0, dmc__learner_train_mask(a->learner), &s->now));
-    DMC_TRY(dmc__chain_create(a->net, a->device, n, 0, NULL, &s->ref));
-    dmc__chain_bind(s->now, dmc__learner_weights(a->learner), dmc__learner_grads(a->learner));
-    dmc__chain_bind(s->ref, s->ref_weights, NULL);
-    DMC_TRY(dmc__align_denoise(a, s->now, a->net, n, &s->noise_now));
-    DMC_TRY(dmc__align_denoise(a, s->ref, a->net, n, &s->noise_ref));
-    DMC_TRY(dmc__dev_alloc(a->device, 6 * (size_t)s->pairs, &s->memory));
-    return dmc__candidates_create(a, s->pairs, s->c.pool, &s->pool);
+    dmc__pairs_config pairs = pairs_config(s);
+    if (s->c.bradley_terry) DMC_TRY(learn_preference(s, &pairs));
+    DMC_TRY(DMC_NEW(a->alloc, pairs.room, &s->order));
+    DMC_TRY(dmc__align_snapshot(a, &s->reference));
+    DMC_TRY(dmc__dpo_loss_open(a, s->batch, s->reference, &s->loss));
+    return dmc__pairs_create(a, &pairs, &s->pairs);
 }
 
-static void dpo_free(dpo *s)
+static void dpo_close(dpo *s)
 {
     dmc__align *a = s->a;
-    const size_t n = 2 * (size_t)s->pairs;
-    dmc__candidates_destroy(s->pool);
-    dmc__dev_free(a->device, s->memory, 6 * (size_t)s->pairs);
-    dmc__denoise_destroy(s->noise_ref);
-    dmc__denoise_destroy(s->noise_now);
-    dmc__chain_destroy(s->ref);
-    dmc__chain_destroy(s->now);
-    dmc__dev_free(a->device, s->ref_weights, dmc__graph_param_elems(a->net->graph));
-    DMC_FREE(a->alloc, s->best, s->pairs);
-    DMC_FREE(a->alloc, s->worst, s->pairs);
-    DMC_FREE(a->alloc, s->group, s->pairs);
-    DMC_FREE(a->alloc, s->x0, n * s->elems);
-    DMC_FREE(a->alloc, s->side, n * s->cond);
-    DMC_FREE(a->alloc, s->mask, n * s->elems);
-    DMC_FREE(a->alloc, s->weight, n * s->elems);
-    DMC_FREE(a->alloc, s->err, n);
-    DMC_FREE(a->alloc, s->err_ref, n);
-    DMC_FREE(a->alloc, s->derr, n);
-    DMC_FREE(a->alloc, s->time, n);
-    DMC_FREE(a->alloc, s->sample, n);
+    dmc__pairs_destroy(s->pairs);
+    dmc__preference_destroy(s->rank);
+    dmc__dpo_loss_close(&s->loss);
+    dmc__dev_free(a->device, s->reference, dmc__graph_param_elems(a->net->graph));
+    DMC_FREE(a->alloc, s->order, pairs_config(s).room);
 }
 
-/* New samples of the present weights; a pair must differ by margin * std to say anything. */
-static dmc_status refresh_pairs(dpo *s)
+/* A fresh order, so that no pairs are always the ones that are left over or taken twice. */
+static void shuffle(dpo *s, uint64_t draw)
 {
-    DMC_TRY(dmc__candidates_draw(s->a, dmc__learner_weights(s->a->learner), s->pool));
-    s->kept = 0;
-    for (int32_t g = 0; g < s->pool->groups; g++) {
-        int32_t best, worst;
-        dmc__candidates_extremes(s->pool, g, &best, &worst);
-        const float *r = s->pool->reward + (size_t)g * (size_t)s->pool->pool;
-        if (r[best] - r[worst] <= s->c.margin * s->pool->std) continue;
-        s->group[s->kept] = g;
-        s->best[s->kept] = best;
-        s->worst[s->kept++] = worst;
-    }
-    return DMC_OK;
-}
-
-static void stage_sample(dpo *s, int32_t at, int32_t group, int32_t candidate)
-{
-    const dmc__candidates *p = s->pool;
-    const size_t e = s->elems, i = (size_t)at, g = (size_t)group;
-    memcpy(s->x0 + i * e, p->z + (g * (size_t)p->pool + (size_t)candidate) * e, e * sizeof(float));
-    if (s->mask) {
-        memcpy(s->mask + i * e, p->mask + g * e, e * sizeof(float));
-        for (size_t j = 0; j < e; j++) s->weight[i * e + j] = 1 - s->mask[i * e + j];
-    }
-    if (s->side) {
-        memcpy(s->side + i * s->cond, p->cond + g * s->cond, s->cond * sizeof(float));
+    const int32_t n = s->pairs->kept;
+    for (int32_t i = 0; i < n; i++) s->order[i] = i;
+    for (int32_t i = n - 1; i > 0; i--) {
+        const dmc__stream t = {s->a->config.seed, DMC_STREAM_BATCH, draw, (uint64_t)i};
+        const int32_t j = (int32_t)dmc__rng_below(&t, 0, (uint64_t)i + 1), other = s->order[j];
+        s->order[j] = s->order[i];
+        s->order[i] = other;
     }
 }
 
-/* Pairs fill the batch in turn when fewer than `pairs` were kept. */
-static dmc_status stage_batch(dpo *s, uint64_t draw)
+static void stage_sample(dpo *s, size_t at, size_t pick, const float *from)
 {
-    for (int32_t i = 0; i < s->pairs; i++) {
-        const int32_t pick = i % s->kept;
-        const dmc__stream t = {s->a->config.seed, DMC_STREAM_TIME, draw, (uint64_t)i};
-        stage_sample(s, i, s->group[pick], s->best[pick]);
-        stage_sample(s, s->pairs + i, s->group[pick], s->worst[pick]);
-        s->time[i] = s->time[s->pairs + i] = dmc__process_draw_time(s->a->process, &t);
-        s->sample[i] = s->sample[s->pairs + i] = (uint64_t)i;
-    }
-    const float *cond = s->side;
-    dmc__denoise *const both[2] = {s->noise_now, s->noise_ref};
-    for (int32_t j = 0; j < 2; j++) {
-        DMC_TRY(dmc__denoise_set(both[j], s->x0, cond, NULL, s->mask, s->weight));
-        DMC_TRY(dmc__denoise_noise(both[j], s->time, s->sample, s->a->config.seed, DMC_STREAM_NOISE, draw));
-    }
-    return DMC_OK;
+    const dmc__pairs *p = s->pairs;
+    const dmc__dpo_loss *l = &s->loss;
+    const size_t e = l->elems;
+    memcpy(l->x0 + at * e, from + pick * e, e * sizeof(float));
+    memcpy(l->weight + at * e, p->weight + pick * e, e * sizeof(float));
+    if (l->mask) memcpy(l->mask + at * e, p->mask + pick * e, e * sizeof(float));
+    if (l->side) memcpy(l->side + at * l->cond, p->cond + pick * l->cond, l->cond * sizeof(float));
 }
 
-/* The preference loss and its derivative with respect to the errors, by the DPO_SEED kernel. */
-static dmc_status seed(dpo *s, double *loss)
+/* Pairs fill the batch in turn when fewer than that were kept. */
+static void stage_batch(dpo *s, uint64_t draw)
 {
-    dmc__device *d = s->a->device;
-    const size_t n = (size_t)s->pairs;
-    float *diff = s->derr; /* reused as staging */
-    for (size_t i = 0; i < n; i++) diff[i] = s->err_ref[i] - s->err_ref[n + i];
-    void *w = s->memory, *l = dmc__dev_at(d, w, n), *r = dmc__dev_at(d, w, 2 * n), *out = dmc__dev_at(d, w, 3 * n);
-    void *stats = dmc__dev_at(d, w, 4 * n);
-    DMC_TRY(dmc__dev_in(d, w, s->err, n));
-    DMC_TRY(dmc__dev_in(d, l, s->err + n, n));
-    DMC_TRY(dmc__dev_in(d, r, diff, n));
-    dmc_kargs k = {.in = {w, l, r}, .out = out, .out2 = stats, .dim = {s->pairs},
-                   .attr = {s->c.gamma * (double)dmc__align_dims(s->a)}};
-    DMC_TRY(dmc__dev_run(d, DMC_OP_DPO_SEED, &k));
-    DMC_TRY(dmc__dev_out(d, s->derr, stats, 2 * n));
-    *loss = 0;
-    for (size_t i = 0; i < n; i++) *loss += s->derr[2 * i] / (double)n;
-    DMC_TRY(dmc__dev_out(d, s->derr, out, n));
-    for (size_t i = 0; i < n; i++) {
-        s->derr[n + i] = -s->derr[i];
-        s->derr[i] += (float)(s->c.anchor / (double)n);
+    shuffle(s, draw);
+    for (int32_t i = 0; i < s->batch; i++) {
+        const size_t pick = (size_t)s->order[i % s->pairs->kept];
+        stage_sample(s, (size_t)i, pick, s->pairs->win);
+        stage_sample(s, (size_t)(s->batch + i), pick, s->pairs->lose);
     }
-    return DMC_OK;
 }
 
-/* From the network's squared error to the one preferences are measured in, of sample i. */
-static float preference_weight(const dpo *s, int32_t i)
+/* Are winners forgotten too? Copies of a pair tell nothing new, and few pairs little. */
+static dmc_status watch_winners(dpo *s, dmc__align_note *note)
 {
-    const dmc__level l = dmc__process_level(s->a->process, s->time[i]);
-    return (float)dmc__process_preference_weight(s->a->process, &l);
+    static const double fade = .9;
+    const int32_t n = s->pairs->kept < s->batch ? s->pairs->kept : s->batch;
+    s->seen = fade * s->seen + n;
+    s->now *= fade;
+    s->ref *= fade;
+    for (int32_t i = 0; i < n; i++) {
+        s->now += s->loss.err[i];
+        s->ref += s->loss.err_ref[i];
+    }
+    note->error_ratio = s->now / s->ref;
+    if (s->c.displacement == 0 || s->seen < ENOUGH_PAIRS || s->now <= s->c.displacement * s->ref) return DMC_OK;
+    return dmc__fail(DMC_ENUMERIC, "the winners' error is %.3g times the reference's, above displacement = %g", note->error_ratio,
+                     s->c.displacement);
 }
 
-/* Forward of both networks; errors in the space preferences are measured in. */
-static dmc_status measure_errors(dpo *s)
+static void forget_winners(dpo *s)
 {
-    DMC_TRY(dmc__denoise_error(s->noise_ref, s->err_ref));
-    DMC_TRY(dmc__denoise_error(s->noise_now, s->err));
-    for (int32_t i = 0; i < 2 * s->pairs; i++) {
-        const float w = preference_weight(s, i);
-        s->err[i] *= w;
-        s->err_ref[i] *= w;
-    }
-    return DMC_OK;
+    s->seen = s->now = s->ref = 0;
+}
+
+static dmc_status renew_reference(dpo *s, int32_t u)
+{
+    const dmc__align *a = s->a;
+    const int32_t every = s->c.reference_every;
+    if (every == 0 || (u % every != 0 && !s->given_up)) return DMC_OK;
+    s->given_up = 0;
+    forget_winners(s);
+    return dmc__dev_copy(a->device, s->reference, dmc__learner_weights(a->learner), dmc__graph_param_elems(a->net->graph));
 }
 
 static dmc_status update(void *self, int32_t u, dmc__align_note *note)
 {
     dpo *s = self;
     const dmc__adamw_config opt = dmc__align_adamw(s->a);
-    if (u % s->c.refresh == 0 || s->kept == 0) DMC_TRY(refresh_pairs(s));
-    if (s->kept == 0) { /* every group agrees: nothing to prefer */
+    const dmc__dpo_terms terms = {.gamma = s->c.gamma, .anchor = s->c.anchor, .weighting = s->c.weighting};
+    dmc__dpo_told told;
+    DMC_TRY(renew_reference(s, u));
+    if (u % s->c.refresh == 0 || s->pairs->kept == 0) DMC_TRY(dmc__pairs_refresh(s->pairs));
+    if (s->pairs->kept == 0) { /* every group agrees: nothing to prefer */
         note->loss = 0;
         return DMC_OK;
     }
-    DMC_TRY(stage_batch(s, dmc__align_draw(s->a)));
-    DMC_TRY(measure_errors(s));
-    DMC_TRY(seed(s, &note->loss));
-    for (int32_t i = 0; i < 2 * s->pairs; i++)
-        s->derr[i] *= preference_weight(s, i); /* back to the network's error */
-    DMC_TRY(dmc__denoise_backward(s->noise_now, s->derr));
+    const uint64_t draw = dmc__align_draw(s->a);
+    stage_batch(s, draw);
+    DMC_TRY(dmc__dpo_loss_measure(&s->loss, draw));
+    DMC_TRY(watch_winners(s, note));
+    DMC_TRY(dmc__dpo_loss_learn(&s->loss, &terms, &told));
+    note->loss = told.loss;
+    note->accuracy = told.accuracy;
     return dmc__learner_update(s->a->learner, &opt, NULL);
 }
 
 /* A larger gamma ties the model closer to its reference. */
 static void tighten(void *self)
 {
-    ((dpo *)self)->c.gamma *= 2;
+    dpo *s = self;
+    s->c.gamma *= 2;
+    s->given_up = 1;
+    forget_winners(s);
+}
+
+static dmc_status check(const dmc__align *a, const dmc__dpo_config *c)
+{
+    if (a->config.batch < 2)
+        return dmc__fail(DMC_ERANGE, "dmc_align_dpo: the aligner's batch = %d, must be at least 2", a->config.batch);
+    if (c->displacement > 0 && c->displacement < 1)
+        return dmc__fail(DMC_ERANGE, "dmc_align_dpo: displacement = %g, must be at least 1, or 0 for never", c->displacement);
+    if (c->bradley_terry && c->pairs == DMC__PAIRS_CANDIDATES)
+        return dmc__fail(DMC_EINVAL, "dmc_align_dpo: preference = bradley_terry learns from pairs = dataset or callback, not from "
+                         "candidates");
+    return DMC_OK;
 }
 
 dmc_status dmc__dpo_run(dmc__align *a, const dmc__dpo_config *c, dmc__align_result *r)
 {
     dmc_status status;
-    dpo s = {.a = a, .c = *c, .pairs = a->config.batch / 2, .elems = dmc__align_elems(a),
-             .cond = (size_t)dmc__view_cond(&a->view)};
+    dpo s = {.a = a, .c = *c, .batch = a->config.batch / 2};
     const dmc__stage stage = {.name = "dpo", .updates = c->updates, .self = &s, .update = update, .tighten = tighten,
                               .learner = a->learner};
     DMC_TRY(dmc__align_need_reward(a));
-    if (s.pairs < 1)
-        return dmc__fail(DMC_ERANGE, "dmc_align_dpo: the aligner's batch = %d, must be at least 2", a->config.batch);
-    DMC_TRY_GOTO(status, make_host(&s), done);
-    DMC_TRY_GOTO(status, make_networks(&s), done);
+    DMC_TRY(check(a, c));
+    DMC_TRY_GOTO(status, dpo_open(&s), done);
     status = dmc__stage_run(a, &stage, r);
 done:
-    dpo_free(&s);
+    dpo_close(&s);
     return status;
 }

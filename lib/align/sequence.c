@@ -1,12 +1,12 @@
 /* sequence.c — the methods in passes over one adapter (paper section 3.5; methods.md 6).
  *
- * Each stage starts from the best weights of the one before and can only keep or improve the score. A pass that gains
- * less than max(1 standard error, 2 % of the gain so far) is the last.
+ * Each stage starts from the best weights of the one before and can only keep or improve the score. What comes next is the
+ * controller's decision.
  */
-#include <math.h>
 #include <string.h>
 
 #include "sequence.h"
+#include "pause.h"
 
 enum { MAX_STAGES = 8 };
 
@@ -29,17 +29,23 @@ static dmc_status run_sft(dmc__align *a, const dmc__sequence_config *c, dmc__ali
 
 static const struct { const char *name; stage_fn run; } stages[] = {{"rl", run_rl}, {"dpo", run_dpo}, {"sft", run_sft}};
 
+/* The paper's order in the first pass, then what gained most per second. */
+static int32_t is_automatic(const char *order)
+{
+    return strcmp(order, "auto") == 0;
+}
+
 /* "rl,dpo,sft" -> functions. */
 static dmc_status parse_order(const char *order, stage_fn *list, int32_t *n)
 {
-    const char *p = order;
+    const char *p = is_automatic(order) ? "rl,dpo,sft" : order;
     *n = 0;
     while (*p) {
         const size_t length = strcspn(p, ",");
         size_t i = 0;
         while (i < 3 && (strlen(stages[i].name) != length || strncmp(stages[i].name, p, length) != 0)) i++;
         if (i == 3)
-            return dmc__fail(DMC_EKEY, "dmc_align_sequence: order = \"%s\": \"%.*s\" is not one of rl, dpo, sft", order,
+            return dmc__fail(DMC_EKEY, "dmc_align_sequence: order = \"%s\": \"%.*s\" is not one of rl, dpo, sft, nor auto", order,
                              (int)length, p);
         if (*n == MAX_STAGES)
             return dmc__fail(DMC_ERANGE, "dmc_align_sequence: order = \"%s\" has more than %d stages", order, MAX_STAGES);
@@ -63,35 +69,48 @@ static void add_stage(dmc__align_result *total, const dmc__align_result *stage, 
     total->kl = stage->kl;
     total->seconds += stage->seconds;
     total->stopped |= stage->stopped;
+    total->warnings += stage->warnings;
+    total->end = stage->end;
+    memcpy(total->metric, stage->metric, sizeof total->metric);
     total->accepted = total->after > total->before;
 }
 
-/* One pass; a stage that diverged left its starting weights and does not end the sequence. */
-static dmc_status run_pass(dmc__align *a, const dmc__sequence_config *c, const stage_fn *list, int32_t n, dmc__align_result *total)
+/* Stages as the controller calls them; one that diverged left its starting weights and does not end the sequence. */
+static dmc_status run_stages(dmc__align *a, const dmc__sequence_config *c, const stage_fn *list, dmc__align_result *total)
 {
-    for (int32_t i = 0; i < n && !total->stopped; i++) {
-        dmc__align_result r;
-        const dmc_status status = list[i](a, c, &r);
+    const dmc__pause *p = a->resuming ? a->pause : NULL;
+    dmc__align_result r = {.next = p ? p->place : 0, .next_pass = p ? p->pass : 1};
+    a->turn = p ? p->turn - 1 : 0;
+    for (int32_t first = !p || p->total.seconds == 0; r.next >= 0 && !total->stopped; first = 0) {
+        a->place = r.next;
+        a->pass = r.next_pass;
+        a->total = *total;
+        a->turn++;
+        const dmc_status status = list[a->place](a, c, &r);
         if (status < 0 && status != DMC_EDIVERGED) return status;
-        add_stage(total, &r, a->pass == 1 && i == 0);
+        add_stage(total, &r, first);
     }
     return DMC_OK;
+}
+
+/* It comes after all passes and belongs to none. */
+static int32_t stopped_in_cascade(const dmc__align *a)
+{
+    return a->resuming && a->pause->pass == 0 && strcmp(a->pause->method, "cascade") == 0;
 }
 
 dmc_status dmc__sequence_run(dmc__align *a, const dmc__sequence_config *c, dmc__align_result *result)
 {
     stage_fn list[MAX_STAGES];
     int32_t n;
-    dmc_status status = DMC_OK;
     DMC_TRY(parse_order(c->order, list, &n));
-    *result = (dmc__align_result){0};
-    double reached = 0;
-    for (a->pass = 1; a->pass <= c->passes && status >= 0 && !result->stopped; a->pass++) {
-        status = run_pass(a, c, list, n, result);
-        const double gain = result->after - (a->pass == 1 ? result->before : reached);
-        reached = result->after;
-        if (a->pass > 1 && gain < fmax(result->after_se, 0.02 * (result->after - result->before))) break;
-    }
+    *result = a->resuming ? a->pause->total : (dmc__align_result){0};
+    if (!a->resuming) a->n_rows = 0;
+    a->control = (dmc__control){.stages = n, .passes = c->passes, .automatic = is_automatic(c->order)};
+    dmc_status status = stopped_in_cascade(a) ? DMC_OK : run_stages(a, c, list, result);
+    a->control = (dmc__control){.stages = 1, .passes = 1};
+    a->place = a->turn = 0;
+    a->total = *result;
     a->pass = 0;
     if (status >= 0 && c->cascade && !result->stopped) {
         dmc__align_result r;

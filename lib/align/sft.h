@@ -5,8 +5,8 @@
 #include "align.h"
 
 typedef struct dmc__sft_config {
-    int32_t updates, rounds, pool, conditions;
-    double likelihood, replay;
+    int32_t updates, rounds, pool, conditions, top_k, keep_rounds, accept, early_stop;
+    double likelihood, replay, quantile, weight_beta;
 } dmc__sft_config;
 
 dmc_status dmc__sft_run(dmc__align *a, const dmc__sft_config *c, dmc__align_result *r);

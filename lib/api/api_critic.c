@@ -11,7 +11,7 @@ dmc_status dmc_critic_create(dmc_context *ctx, const dmc_dataset *d, const dmc_c
     DMC_NEED("dmc_critic_create", d);
     DMC_TRY(dmc__field_take(DMC_OPTIONS_CRITIC, o, &t));
     const dmc__critic_config c = {.hidden = t.hidden, .batch = t.batch, .steps = t.steps, .lr = t.lr, .tau = t.tau,
-                                  .gamma = t.gamma, .polyak = t.polyak, .seed = t.seed};
+                                  .gamma = t.gamma, .polyak = t.polyak, .seed = t.seed, .split = t.split, .chunk = t.chunk};
     dmc__dataset_reward_map(d, &scale, &shift);
     return dmc__critic_create(ctx, d->data, scale, shift, &c, out);
 }

@@ -50,8 +50,18 @@ struct dmc_aligner {
     int32_t reward_gradient;
     dmc_score_fn score;
     void *score_user;
+    dmc_scores_fn scores;
+    void *scores_user;
+    char *ledger;                /* path, or NULL */
+    dmc_reward_fn coherency;
+    void *coherency_user;
     dmc_progress_fn progress;
     void *progress_user;
+    const dmc_critic *judge;    /* of the score; NULL: the reward */
+    float *judge_store;
+    dmc__critic_map judge_map;
+    dmc_pairs_fn pairs;
+    void *pairs_user;
 };
 
 /* The affine map rewards go through before a critic sees them. */

@@ -19,6 +19,12 @@
     X##_CHOICE(T, sampler, DMC_SAMPLER_AUTO, "auto", 13,                                          \
                "ddpm ddim euler heun euler_maruyama flow_sde reinflow dpm dpmpp dpmpp_2m sde_dpm sde_dpmpp sde_dpmpp_2m auto", \
                "how the samples that are judged and learnt from come about; auto: ddpm, on edm and flow euler") \
-    X##_INT(T, steps, 0, 0, 1000, "denoising steps, at most the model's; 0 = the model's")
+    X##_INT(T, steps, 0, 0, 1000, "denoising steps, at most the model's; 0 = the model's")        \
+    X##_INT(T, converge, 0, 0, 1, "1: a stage ends when its score no longer rises")               \
+    X##_INT(T, accept, 0, 0, 1, "1: a stage leaves its last weights if they score as well as the best, by 1 SE") \
+    X##_INT(T, guard, 0, 0, 1, "1: jumps of loss and gradient and samples unlike data are collapses, too") \
+    X##_OTHER(T, reserved0)                                                                       \
+    X##_REAL(T, kl_limit, 0, 0, 1e6, "nats per dimension to the foundation: a warning, 5 of it a collapse; 0 = none")
 
-DMC__OPTIONS_TABLE(dmc__options_align, DMC_OPTIONS_ALIGN, dmc_align_options, ALIGN_FIELDS, 0);
+DMC__OPTIONS_TABLE(dmc__options_align, DMC_OPTIONS_ALIGN, dmc_align_options, ALIGN_FIELDS,
+                   offsetof(dmc_align_options, reserved0));

@@ -13,7 +13,7 @@
     X##_INT(T, candidates, 1, 1, 4096, "samples per condition")                                   \
     X##_CHOICE(T, select, DMC_SELECT_FIRST, "first", 3, "first expectation greedy softmax",       \
                "how one of the candidates is chosen; greedy and softmax need a critic")           \
-    X##_INT(T, cascade_passes, 0, 0, 2, "passes through the model's cascade, if it has one")      \
+    X##_INT(T, cascade_passes, 0, 0, 3, "passes through the model's cascade, if it has one")      \
     X##_REAL(T, eta, 0, 0, 1, "ddim: noise, from 0 (deterministic) to 1 (as ddpm)")               \
     X##_REAL(T, temperature, 1, 0, 100, "factor on the initial noise")                            \
     X##_REAL(T, beta, 1, 0, 1e6, "softmax: inverse temperature")                                  \

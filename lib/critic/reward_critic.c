@@ -6,16 +6,16 @@
 #include "../backend/block.h"
 #include "reward.h"
 
-/* A rectangle of columns: `n` columns from `from` of tensors with `width` columns. */
+/* A rectangle of columns: `n` from `from` of tensors with `width` columns; of a chunk `repeat` rows `step` columns apart. */
 typedef struct source {
-    int32_t width, from, n;
+    int32_t width, from, n, repeat, step;
     void *scale, *shift; /* device (n), NULL = 1 and 0 */
 } source;
 
 typedef struct reward_critic {
     dmc__device *device;
     dmc__qeval *eval;
-    int32_t planner, batch, rows, want_gradient; /* rows: evaluated per sample */
+    int32_t planner, batch, rows, chunk, want_gradient; /* rows: evaluated per sample */
     size_t elems;          /* of one sample */
     source obs, act;
     dmc__block memory;     /* scales, shifts and: */
@@ -36,53 +36,68 @@ static size_t q_bytes(const reward_critic *s)
 
 /* ---- evaluation ---------------------------------------------------------------------------------------- */
 
-static dmc_kargs columns_args(const reward_critic *s, const source *c)
+/* Rows lie evenly but where chunks overlap: then row j of the chunk at h is a piece of its own, number h repeat + j. */
+static int32_t pieces(const reward_critic *s, const source *c)
 {
-    return (dmc_kargs){.par = {c->scale, c->shift},
-                       .dim = {(int32_t)eval_rows(s), c->width, c->n, c->from, 0, c->n}};
+    return s->chunk > 1 ? s->rows * c->repeat : 1;
+}
+
+static dmc_kargs piece(const reward_critic *s, const source *c, int32_t i)
+{
+    dmc_kargs k = {.par = {c->scale, c->shift}, .dim = {(int32_t)eval_rows(s), c->width, c->n, c->from, 0, c->n}};
+    if (s->chunk == 1) return k;
+    k.dim[0] = s->batch;
+    k.dim[2] = pieces(s, c) * c->n;
+    k.dim[3] = c->from + (i / c->repeat + i % c->repeat) * c->step;
+    k.dim[4] = i * c->n;
+    return k;
 }
 
 static dmc_status gather(const reward_critic *s, const source *c, const void *from, void *to)
 {
-    dmc_kargs k = columns_args(s, c);
-    k.in[0] = from;
-    k.out = to;
-    return dmc__dev_run(s->device, DMC_OP_COLS, &k);
+    for (int32_t i = 0; i < pieces(s, c); i++) {
+        dmc_kargs k = piece(s, c, i);
+        k.in[0] = from;
+        k.out = to;
+        DMC_TRY(dmc__dev_run(s->device, DMC_OP_COLS, &k));
+    }
+    return DMC_OK;
 }
 
+/* Added to what is there: a row may be part of several chunks. */
 static dmc_status scatter_gradient(const reward_critic *s, const source *c, const void *dout, void *din)
 {
-    dmc_kargs k = columns_args(s, c);
-    k.dout = dout;
-    k.din[0] = din;
-    return dmc__dev_run_bwd(s->device, DMC_OP_COLS, &k);
+    for (int32_t i = 0; i < pieces(s, c); i++) {
+        dmc_kargs k = piece(s, c, i);
+        k.dout = dout;
+        k.din[0] = din;
+        k.acc = 1;
+        DMC_TRY(dmc__dev_run_bwd(s->device, DMC_OP_COLS, &k));
+    }
+    return DMC_OK;
 }
 
-static dmc_status run_twins(const reward_critic *s, const void *z, const void *cond)
-{
-    if (!s->planner && !cond) return dmc__fail(DMC_EINVAL, "critic reward: a policy's condition is NULL");
-    DMC_TRY(gather(s, &s->obs, s->planner ? z : cond, dmc__qeval_obs(s->eval)));
-    DMC_TRY(gather(s, &s->act, z, dmc__qeval_act(s->eval)));
-    return dmc__qeval_run(s->eval);
-}
-
-static dmc_status fetch_twins(const reward_critic *s)
+static dmc_status read_twins(const reward_critic *s)
 {
     for (int32_t twin = 0; twin < 2; twin++)
         DMC_TRY(dmc__dev_out(s->device, s->q[twin], dmc__qeval_q(s->eval, twin), eval_rows(s)));
     return DMC_OK;
 }
 
-/* R_b = sum_h w_h Q(b,h); Q the mean of the twins, or their minimum. */
+/* The mean of the twins, or their minimum. */
+static double value_of(const reward_critic *s, size_t i, int32_t pessimistic)
+{
+    const double q1 = s->q[0][i], q2 = s->q[1][i];
+    return pessimistic ? (q1 < q2 ? q1 : q2) : (q1 + q2) / 2;
+}
+
+/* R_b = sum_h w_h Q(b,h) */
 static void add_up_rows(const reward_critic *s, int32_t pessimistic, float *r)
 {
     const size_t rows = (size_t)s->rows;
     for (size_t b = 0; b < (size_t)s->batch; b++) {
         double sum = 0;
-        for (size_t h = 0; h < rows; h++) {
-            const double q1 = s->q[0][b * rows + h], q2 = s->q[1][b * rows + h];
-            sum += s->weight[h] * (pessimistic ? (q1 < q2 ? q1 : q2) : (q1 + q2) / 2);
-        }
+        for (size_t h = 0; h < rows; h++) sum += s->weight[h] * value_of(s, b * rows + h, pessimistic);
         r[b] = (float)sum;
     }
 }
@@ -98,6 +113,14 @@ static dmc_status backward(const reward_critic *s, void *dz)
     return scatter_gradient(s, &s->act, dmc__qeval_dact(s->eval), dz);
 }
 
+static dmc_status run_twins(const reward_critic *s, const void *z, const void *cond)
+{
+    if (!s->planner && !cond) return dmc__fail(DMC_EINVAL, "critic reward: a policy's condition is NULL");
+    DMC_TRY(gather(s, &s->obs, s->planner ? z : cond, dmc__qeval_obs(s->eval)));
+    DMC_TRY(gather(s, &s->act, z, dmc__qeval_act(s->eval)));
+    return dmc__qeval_run(s->eval);
+}
+
 static dmc_status eval(void *self, const void *z, const void *cond, int32_t pessimistic, float *r, void *dz)
 {
     const reward_critic *s = self;
@@ -106,15 +129,27 @@ static dmc_status eval(void *self, const void *z, const void *cond, int32_t pess
     if (dz && pessimistic)
         return dmc__fail(DMC_EINVAL, "critic reward: the gradient is of the twins' mean, not of their minimum");
     DMC_TRY(run_twins(s, z, cond));
-    if (r) DMC_TRY(fetch_twins(s));
+    if (r) DMC_TRY(read_twins(s));
     if (r) add_up_rows(s, pessimistic, r);
     return dz ? backward(s, dz) : DMC_OK;
+}
+
+static dmc_status eval_each_row(void *self, const void *z, const void *cond, int32_t pessimistic, float *r)
+{
+    const reward_critic *s = self;
+    DMC_TRY(run_twins(s, z, cond));
+    DMC_TRY(read_twins(s));
+    for (size_t i = 0; i < eval_rows(s); i++) {
+        const double share = s->rows * s->weight[i % (size_t)s->rows];
+        r[i] = (float)(share * value_of(s, i, pessimistic));
+    }
+    return DMC_OK;
 }
 
 dmc_status dmc__reward_critic_ask(const dmc__reward *r, const void *z, const void *cond)
 {
     DMC_TRY(run_twins(r->self, z, cond));
-    return fetch_twins(r->self);
+    return read_twins(r->self);
 }
 
 void dmc__reward_critic_tell(const dmc__reward *r, int32_t pessimistic, float *out)
@@ -124,12 +159,20 @@ void dmc__reward_critic_tell(const dmc__reward *r, int32_t pessimistic, float *o
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
+static int32_t chunk_of(const dmc__critic_map *m)
+{
+    return m->chunk > 1 ? m->chunk : 1;
+}
+
 static dmc_status check_map(const dmc__iql *q, const dmc__critic_map *m, int32_t batch, double discount)
 {
     const dmc__iql_config *c = dmc__iql_get_config(q);
-    if (m->obs_dim != c->obs_dim || m->act_dim != c->act_dim)
-        return dmc__fail(DMC_ESHAPE, "critic reward: the model has widths %d and %d, the critic %d and %d", m->obs_dim,
-                         m->act_dim, c->obs_dim, c->act_dim);
+    const int32_t chunk = chunk_of(m);
+    if (m->obs_dim != c->obs_dim || (int64_t)m->act_dim * chunk != c->act_dim)
+        return dmc__fail(DMC_ESHAPE, "critic reward: the model has widths %d and %d, the critic %d and %d in %d rows", m->obs_dim,
+                         m->act_dim, c->obs_dim, c->act_dim, chunk);
+    if (chunk > m->horizon && m->horizon >= 1)
+        return dmc__fail(DMC_ESHAPE, "critic reward: the critic's actions have %d rows, samples only %d", chunk, m->horizon);
     if (m->horizon < 1 || (!m->planner && m->n_obs < 1))
         return dmc__fail(DMC_ERANGE, "critic reward: horizon = %d, n_obs = %d, must be at least 1", m->horizon, m->n_obs);
     if (!(discount >= 0 && discount <= 1))
@@ -141,25 +184,26 @@ static dmc_status check_map(const dmc__iql *q, const dmc__critic_map *m, int32_t
     if (cond < observed && !m->planner)
         return dmc__fail(DMC_ESHAPE, "critic reward: a condition of %d numbers, %d observations are %lld", m->cond, m->n_obs,
                          (long long)observed);
-    if (row > INT32_MAX || sample > INT32_MAX / batch || cond > INT32_MAX / batch)
+    if (row > INT32_MAX || sample > INT32_MAX / batch / chunk || cond > INT32_MAX / batch)
         return dmc__fail(DMC_EOVERFLOW, "critic reward: batch = %d samples are too large, must be below 2^31 numbers in all",
                          batch);
     return DMC_OK;
 }
 
-/* Rows are taken one by one where all count; row 0 alone is the front of the flattened sample. */
+/* Rows are taken one by one where all count; row 0 alone, and rows of chunks, are pieces of the flattened sample. */
 static void set_shape(reward_critic *s, const dmc__critic_map *m, int32_t batch, double discount)
 {
     const int32_t cols = m->act_dim + (m->planner ? m->obs_dim : 0);
     s->planner = m->planner;
     s->batch = batch;
-    s->rows = m->planner && discount > 0 ? m->horizon : 1;
+    s->chunk = chunk_of(m);
+    s->rows = m->planner && discount > 0 ? m->horizon - s->chunk + 1 : 1;
     s->elems = (size_t)m->horizon * (size_t)cols;
-    const int32_t width = s->rows > 1 ? cols : (int32_t)s->elems;
-    s->act = (source){.width = width, .from = m->planner ? m->obs_dim : 0, .n = m->act_dim};
-    s->obs = m->planner ? (source){.width = width, .n = m->obs_dim}
+    const int32_t width = s->rows > 1 && s->chunk == 1 ? cols : (int32_t)s->elems;
+    s->act = (source){.width = width, .from = m->planner ? m->obs_dim : 0, .n = m->act_dim, .repeat = s->chunk, .step = cols};
+    s->obs = m->planner ? (source){.width = width, .n = m->obs_dim, .repeat = 1, .step = cols}
                         : (source){.width = m->cond ? m->cond : m->n_obs * m->obs_dim, .from = (m->n_obs - 1) * m->obs_dim,
-                                   .n = m->obs_dim};
+                                   .n = m->obs_dim, .repeat = 1};
 }
 
 static dmc_status take_memory(reward_critic *s, const dmc__critic_map *m)
@@ -214,7 +258,8 @@ dmc_status dmc__reward_critic_create(const dmc__iql *q, dmc__device *d, const dm
     DMC_TRY_GOTO(status, dmc__qeval_create(q, d, (int32_t)eval_rows(s), want_gradient, &s->eval), fail);
     DMC_TRY_GOTO(status, take_memory(s, map), fail);
     DMC_TRY_GOTO(status, set_weights(s, discount), fail);
-    *out = (dmc__reward){.self = s, .batch = batch, .has_gradient = want_gradient, .eval = eval};
+    *out = (dmc__reward){.self = s, .batch = batch, .has_gradient = want_gradient, .eval = eval,
+                         .eval_rows = eval_each_row, .rows = s->rows, .twins = 1};
     return DMC_OK;
 fail:
     destroy(s);

@@ -171,14 +171,24 @@ dmc_status dmc__json_get_object(const dmc__json *j, const char *key, dmc__json *
     return DMC_OK;
 }
 
-dmc_status dmc__json_print(const dmc__json *j, const dmc__allocator *a, char **out)
+static dmc_status print_text(const dmc__json *j, const dmc__allocator *a, size_t flags, char **out)
 {
     *out = NULL;
-    const size_t n = json_dumpb(object_of(j), NULL, 0, JSON_INDENT(2));
+    const size_t n = json_dumpb(object_of(j), NULL, 0, flags);
     if (n == 0) return dmc__fail(DMC_ENOMEM, "out of memory: JSON text");
     DMC_TRY(DMC_NEW(a, n + 1, out)); /* zeroed, so the text ends */
-    if (json_dumpb(object_of(j), *out, n, JSON_INDENT(2)) == n) return DMC_OK;
+    if (json_dumpb(object_of(j), *out, n, flags) == n) return DMC_OK;
     DMC_FREE(a, *out, n + 1);
     *out = NULL;
     return dmc__fail(DMC_ENOMEM, "out of memory: JSON text");
+}
+
+dmc_status dmc__json_print(const dmc__json *j, const dmc__allocator *a, char **out)
+{
+    return print_text(j, a, JSON_INDENT(2), out);
+}
+
+dmc_status dmc__json_line(const dmc__json *j, const dmc__allocator *a, char **out)
+{
+    return print_text(j, a, JSON_COMPACT, out);
 }

@@ -22,6 +22,8 @@ dmc_status dmc__json_get_text(const dmc__json *j, const char *key, const char **
 dmc_status dmc__json_get_number(const dmc__json *j, const char *key, double min, double max, double *out);
 dmc_status dmc__json_get_numbers(const dmc__json *j, const char *key, float *v, int32_t n);
 dmc_status dmc__json_get_object(const dmc__json *j, const char *key, dmc__json **out); /* owned by the caller */
+/* In one line; free with dmc__str_free. */
+dmc_status dmc__json_line(const dmc__json *j, const dmc__allocator *a, char **out);
 /* Pretty text with 2-space indent, sorted as set; free with dmc__str_free. */
 dmc_status dmc__json_print(const dmc__json *j, const dmc__allocator *a, char **out);
 

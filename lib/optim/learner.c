@@ -256,9 +256,14 @@ dmc_status dmc__learner_apply(dmc__learner *l)
     return dmc__dev_out(l->device, l->norm, l->sumsq, 1);
 }
 
+double dmc__learner_norm(const dmc__learner *l)
+{
+    return sqrt((double)*l->norm);
+}
+
 dmc_status dmc__learner_conclude(dmc__learner *l, double *grad_norm)
 {
-    const double norm = sqrt((double)*l->norm);
+    const double norm = dmc__learner_norm(l);
     if (grad_norm) *grad_norm = norm;
     if (!isfinite(norm)) return dmc__fail(DMC_ENUMERIC, "dmc__learner_update: the gradient's norm is %g, must be finite", norm);
     l->step++;

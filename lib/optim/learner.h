@@ -42,6 +42,8 @@ dmc_status dmc__learner_update(dmc__learner *l, const dmc__adamw_config *c, doub
 dmc_status dmc__learner_prepare(dmc__learner *l, const dmc__adamw_config *c);
 dmc_status dmc__learner_apply(dmc__learner *l);
 dmc_status dmc__learner_conclude(dmc__learner *l, double *grad_norm);
+/* Gradient's norm of the last update, before clipping; the device was waited for. */
+double dmc__learner_norm(const dmc__learner *l);
 /* Moments and step to zero (stage boundaries, after a roll-back). */
 dmc_status dmc__learner_reset_moments(dmc__learner *l);
 

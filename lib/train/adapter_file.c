@@ -4,21 +4,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../base/hash.h"
 #include "../model/model_file.h"
 
 /* ---- which foundation ------------------------------------------------------------------------------- */
 
 enum { DIGEST = 17 };
 
-/* 64-bit FNV-1a over the foundation's weights: enough to tell foundations apart, the file's own digest guards damage. */
+/* Enough to tell foundations apart; the file's own digest guards damage. */
 static dmc_status foundation_digest(const dmc__align *a, char out[DIGEST])
 {
     const size_t n = dmc__graph_param_elems(a->net->graph);
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
     float *w;
     DMC_TRY(DMC_NEW(a->alloc, n, &w));
     const dmc_status status = dmc__dev_out(a->device, w, a->foundation, n);
-    for (size_t i = 0; i < n * sizeof *w; i++) h = (h ^ ((const unsigned char *)w)[i]) * UINT64_C(0x100000001b3);
+    const uint64_t h = dmc__hash(w, n * sizeof *w);
     DMC_FREE(a->alloc, w, n);
     snprintf(out, DIGEST, "%016llx", (unsigned long long)h);
     return status;
@@ -76,7 +76,7 @@ static dmc_status read_layer(const dmc__allocator *al, dmc__lora *l, int32_t i, 
 
 /* ---- files ------------------------------------------------------------------------------------------ */
 
-static dmc_status write_adapter(const dmc__align *a, dmc__tensor_writer *w)
+dmc_status dmc__adapter_write(const dmc__align *a, dmc__tensor_writer *w, int32_t cascade)
 {
     char digest[DIGEST];
     const dmc__lora *l = dmc__learner_lora(a->learner);
@@ -84,7 +84,7 @@ static dmc_status write_adapter(const dmc__align *a, dmc__tensor_writer *w)
     DMC_TRY(dmc__tensor_writer_meta(w, "dmc.adapter", digest));
     for (int32_t i = 0; l && i < dmc__lora_count(l); i++) DMC_TRY(write_layer(a->alloc, l, i, w));
     if (!l) DMC_TRY(dmc__block_write(w, "", a->net->graph, a->device, a->alloc, dmc__learner_weights(a->learner)));
-    if (!a->cascade) return DMC_OK;
+    if (!a->cascade || !cascade) return DMC_OK;
     return dmc__block_write(w, "cascade.", a->cascade->net->graph, a->device, a->alloc, dmc__learner_weights(a->cascade->learner));
 }
 
@@ -92,7 +92,7 @@ dmc_status dmc__adapter_save(const dmc__align *a, const char *path)
 {
     dmc__tensor_writer *w;
     DMC_TRY(dmc__tensor_writer_create(a->alloc, &w));
-    dmc_status status = write_adapter(a, w);
+    dmc_status status = dmc__adapter_write(a, w, 1);
     if (status >= 0) status = dmc__tensor_writer_save(w, path);
     dmc__tensor_writer_destroy(w);
     return status;
@@ -172,7 +172,7 @@ static dmc_status read_cascade(const dmc__align *a, const dmc__tensor_file *f, d
     return status;
 }
 
-static dmc_status read_adapter(dmc__align *a, const dmc__tensor_file *f)
+dmc_status dmc__adapter_read(dmc__align *a, const dmc__tensor_file *f)
 {
     char digest[DIGEST];
     const char *found = dmc__tensor_file_meta(f, "dmc.adapter");
@@ -185,6 +185,7 @@ static dmc_status read_adapter(dmc__align *a, const dmc__tensor_file *f)
     const dmc_status status = dmc__learner_lora(a->learner) ? read_factors(a, f) : read_weights(a, f);
     dmc__cascade_destroy(a->alloc, status < 0 ? cascade : a->cascade);
     if (status >= 0) a->cascade = cascade;
+    a->moved = 1;
     return status;
 }
 
@@ -192,7 +193,7 @@ dmc_status dmc__adapter_load(dmc__align *a, const char *path)
 {
     dmc__tensor_file *f;
     DMC_TRY(dmc__tensor_file_open(a->alloc, path, 1, &f));
-    const dmc_status status = read_adapter(a, f);
+    const dmc_status status = dmc__adapter_read(a, f);
     dmc__tensor_file_close(f);
     return status < 0 ? dmc__fail_in(status, "%s", path) : status;
 }

@@ -17,6 +17,8 @@ static dmc_status put_contract(dmc__json *j, const dmc__critic *c)
     DMC_TRY(dmc__json_set_number(j, "gamma", o->gamma));
     DMC_TRY(dmc__json_set_number(j, "polyak", o->polyak));
     DMC_TRY(dmc__json_set_number(j, "steps", o->steps));
+    DMC_TRY(dmc__json_set_number(j, "split", o->split));
+    DMC_TRY(dmc__json_set_number(j, "chunk", o->chunk));
     DMC_TRY(dmc__json_set_number(j, "seed_high", (double)(o->seed >> 32))); /* halves: a JSON number is exact to 53 bits */
     DMC_TRY(dmc__json_set_number(j, "seed_low", (double)(uint32_t)o->seed));
     DMC_TRY(dmc__json_set_number(j, "updates", (double)dmc__iql_step(c->iql)));
@@ -66,6 +68,15 @@ static dmc_status get_seed(const dmc__json *j, uint64_t *seed)
     return DMC_OK;
 }
 
+/* What files of the first releases do not have. */
+static dmc_status get_later(const dmc__json *j, dmc__critic_config *o)
+{
+    o->split = DMC__CRITIC_TRAIN;
+    o->chunk = 1;
+    if (dmc__json_has(j, "split")) DMC_TRY(dmc__contract_get_int(j, "split", 0, DMC__CRITIC_SECOND_HALF, &o->split));
+    return dmc__json_has(j, "chunk") ? dmc__contract_get_int(j, "chunk", 1, 1024, &o->chunk) : DMC_OK;
+}
+
 static dmc_status get_contract(const dmc__json *j, dmc__critic *c, int32_t *updates)
 {
     const dmc__allocator *a = &c->ref.ctx->alloc;
@@ -82,6 +93,7 @@ static dmc_status get_contract(const dmc__json *j, dmc__critic *c, int32_t *upda
     DMC_TRY(dmc__json_get_number(j, "polyak", 0, 1, &o->polyak));
     DMC_TRY(dmc__contract_get_int(j, "steps", 0, INT32_MAX, &o->steps));
     DMC_TRY(get_seed(j, &o->seed));
+    DMC_TRY(get_later(j, o));
     DMC_TRY(dmc__contract_get_int(j, "updates", 0, INT32_MAX, updates));
     DMC_TRY(dmc__contract_get_normaliser(j, "observation", a, s, &c->obs));
     return dmc__contract_get_normaliser(j, "action", a, act, &c->act);
@@ -92,7 +104,7 @@ static dmc_status check_weights(const dmc__critic *c, const dmc__tensor_file *f)
 {
     const dmc__allocator *a = &dmc__default_allocator;
     dmc__value_net *q = NULL, *v = NULL;
-    dmc_status status = dmc__twin_q_create(a, c->obs.n, c->act.n, c->config.hidden, &q);
+    dmc_status status = dmc__twin_q_create(a, c->obs.n, c->act.n * c->config.chunk, c->config.hidden, &q);
     if (status >= 0) status = dmc__v_create(a, c->obs.n, c->config.hidden, &v);
     if (status >= 0) status = dmc__file_holds(f, 2 * dmc__graph_param_total(q->graph) + dmc__graph_param_total(v->graph));
     dmc__value_net_destroy(v);

@@ -1,9 +1,10 @@
 /* critic_fit.c — feeding IQL from trajectories and reading its values back in dataset units. */
 #include "critic_fit.h"
 
+#include <math.h>
 #include <string.h>
 
-enum { EVAL_BATCH = 256, REDRAWS = 64 };
+enum { EVAL_BATCH = 256, REDRAWS = 1024 };
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
@@ -17,6 +18,36 @@ static dmc_status fit_normalisers(dmc__critic *c)
     return DMC_OK;
 }
 
+/* Numbers of an action: `chunk` rows. */
+static size_t action_width(const dmc__critic *c)
+{
+    return (size_t)c->config.chunk * (size_t)c->act.n;
+}
+
+/* Half of the training episodes, by a shuffle that no seed changes. */
+static int32_t is_in_half(int32_t episode, int32_t split)
+{
+    const dmc__stream s = {0, DMC_STREAM_SPLIT, 1, (uint64_t)episode};
+    return dmc__rng_below(&s, 0, 2) == (uint64_t)(split == DMC__CRITIC_SECOND_HALF);
+}
+
+static int32_t learns_from(const dmc__critic *c, int32_t episode)
+{
+    return c->config.split < DMC__CRITIC_FIRST_HALF || is_in_half(episode, c->config.split);
+}
+
+/* There is an episode to learn from. */
+static dmc_status check_split(const dmc__critic *c)
+{
+    const dmc__trajectories *t = c->data;
+    if (c->config.split == DMC__CRITIC_HELD_OUT && t->n_held == 0)
+        return dmc__fail(DMC_EINVAL, "critic: split = held_out, but the dataset holds out none of its %d episodes", t->episodes);
+    for (int32_t i = 0; i < t->n_train; i++)
+        if (learns_from(c, t->train[i])) return DMC_OK;
+    return dmc__fail(DMC_EINVAL, "critic: split = %s, but it has none of the dataset's %d training episodes",
+                     c->config.split == DMC__CRITIC_FIRST_HALF ? "first_half" : "second_half", t->n_train);
+}
+
 /* Transitions per update; a critic without data never makes one. */
 static int32_t batch_of(const dmc__critic *c)
 {
@@ -28,11 +59,15 @@ dmc_status dmc__critic_make_parts(dmc__critic *c)
     const dmc__critic_config *o = &c->config;
     const dmc__allocator *a = &c->ref.ctx->alloc;
     const size_t n = (size_t)batch_of(c);
-    const dmc__iql_config iql = {.obs_dim = c->obs.n, .act_dim = c->act.n, .hidden = o->hidden, .batch = batch_of(c), .lr = o->lr,
-                                 .tau = o->tau, .gamma = o->gamma, .polyak = o->polyak, .steps = o->steps, .seed = o->seed};
+    if (action_width(c) > INT32_MAX)
+        return dmc__fail(DMC_ERANGE, "critic: chunk = %d rows of %d actions are too many", o->chunk, c->act.n);
+    if (c->data) DMC_TRY(check_split(c));
+    const dmc__iql_config iql = {.obs_dim = c->obs.n, .act_dim = (int32_t)action_width(c), .hidden = o->hidden,
+                                 .batch = batch_of(c), .lr = o->lr, .tau = o->tau, .gamma = o->gamma, .polyak = o->polyak,
+                                 .steps = o->steps, .seed = o->seed};
     DMC_TRY(dmc__iql_create(a, c->ref.ctx->device, &iql, &c->iql));
     DMC_TRY(DMC_NEW(a, n * (size_t)c->obs.n, &c->s));
-    DMC_TRY(DMC_NEW(a, n * (size_t)c->act.n, &c->a));
+    DMC_TRY(DMC_NEW(a, n * action_width(c), &c->a));
     DMC_TRY(DMC_NEW(a, n, &c->r));
     DMC_TRY(DMC_NEW(a, n * (size_t)c->obs.n, &c->next));
     return DMC_NEW(a, n, &c->term);
@@ -82,7 +117,7 @@ void dmc__critic_destroy(dmc__critic *c)
     dmc__qeval_destroy(c->eval);
     dmc__iql_destroy(c->iql);
     DMC_FREE(a, c->s, n * (size_t)c->obs.n);
-    DMC_FREE(a, c->a, n * (size_t)c->act.n);
+    DMC_FREE(a, c->a, n * action_width(c));
     DMC_FREE(a, c->r, n);
     DMC_FREE(a, c->next, n * (size_t)c->obs.n);
     DMC_FREE(a, c->term, n);
@@ -94,39 +129,58 @@ void dmc__critic_destroy(dmc__critic *c)
 
 /* ---- training --------------------------------------------------------------------------------------- */
 
-/* A row with a successor or a true end. The last row of a cut-off episode has neither: its predecessor is taken. */
-static dmc_status draw_transition(const dmc__critic *c, uint64_t step, size_t i, size_t *row, int32_t *terminal)
+/* `rows` rows from `at` on are executed; then the episode is over, or row at + rows follows. */
+typedef struct transition {
+    dmc__position at;
+    int32_t rows, over;
+} transition;
+
+/* Of a cut-off episode the last row has no successor: a transition that would need one begins earlier. */
+static dmc_status draw_transition(const dmc__critic *c, uint64_t step, size_t i, transition *out)
 {
     const dmc__trajectories *t = c->data;
+    const int32_t chunk = c->config.chunk;
     for (uint64_t attempt = 0; attempt < REDRAWS; attempt++) {
         const dmc__stream s = {c->config.seed, DMC_STREAM_BATCH, step, (attempt << 20) + i};
-        dmc__position p = dmc__trajectories_draw(t, false, &s);
-        *row = t->start[p.episode] + (size_t)p.row;
-        *terminal = t->terminal[*row];
-        if (*row + 1 < t->start[p.episode + 1] || *terminal) return DMC_OK;
-        if (p.row == 0) continue;
-        --*row;
+        const dmc__position p = dmc__trajectories_draw(t, c->config.split == DMC__CRITIC_HELD_OUT, &s);
+        const size_t end = t->start[p.episode + 1];
+        const int32_t over = t->terminal[end - 1], usable = (int32_t)(end - t->start[p.episode]) - !over;
+        if (usable < 1 || !learns_from(c, p.episode)) continue;
+        const int32_t latest = over ? p.row : usable > chunk ? usable - chunk : 0;
+        *out = (transition){.at = {p.episode, p.row < latest ? p.row : latest}};
+        out->rows = usable - out->at.row < chunk ? usable - out->at.row : chunk;
+        out->over = over && out->at.row + out->rows == usable;
         return DMC_OK;
     }
     return dmc__fail(DMC_EFORMAT, "dmc_critic_step: %d draws gave no row with a successor: the episodes are one step long and not "
                                   "terminal", REDRAWS);
 }
 
-dmc_status dmc__critic_stage(dmc__critic *c, int32_t samples)
+/* Sample i of the batch: r = sum gamma^k r_k; what is left of V after the rows is gamma^rows = gamma (1 - term). */
+static void stage_transition(dmc__critic *c, const transition *x, size_t i)
 {
     const dmc__trajectories *t = c->data;
-    const size_t s = (size_t)c->obs.n, a = (size_t)c->act.n;
+    const size_t s = (size_t)c->obs.n, n = (size_t)c->config.chunk;
+    const size_t row = t->start[x->at.episode] + (size_t)x->at.row, next = x->over ? row : row + (size_t)x->rows;
+    float *const act = c->a + i * action_width(c);
+    double r = 0;
+    dmc__normaliser_apply(&c->obs, t->obs + row * s, 1, c->s + i * s);
+    dmc__normaliser_apply(&c->obs, t->obs + next * s, 1, c->next + i * s);
+    dmc__window_actions(t, x->at, c->config.chunk, act, NULL);
+    dmc__normaliser_apply(&c->act, act, n, act);
+    for (int32_t k = 0; k < x->rows; k++)
+        r += pow(c->config.gamma, k) * (t->rew[row + (size_t)k] * c->reward_scale + c->reward_shift);
+    c->r[i] = (float)r;
+    c->term[i] = (float)(x->over ? 1 : 1 - pow(c->config.gamma, x->rows - 1));
+}
+
+dmc_status dmc__critic_stage(dmc__critic *c, int32_t samples)
+{
     const uint64_t step = (uint64_t)dmc__iql_step(c->iql);
     for (size_t i = 0; i < (size_t)samples; i++) {
-        size_t row;
-        int32_t terminal;
-        DMC_TRY(draw_transition(c, step, i, &row, &terminal));
-        const size_t next = terminal ? row : row + 1;
-        dmc__normaliser_apply(&c->obs, t->obs + row * s, 1, c->s + i * s);
-        dmc__normaliser_apply(&c->act, t->act + row * a, 1, c->a + i * a);
-        dmc__normaliser_apply(&c->obs, t->obs + next * s, 1, c->next + i * s);
-        c->r[i] = (float)(t->rew[row] * c->reward_scale + c->reward_shift);
-        c->term[i] = (float)terminal;
+        transition x = {{0, 0}, 0, 0};
+        DMC_TRY(draw_transition(c, step, i, &x));
+        stage_transition(c, &x, i);
     }
     return DMC_OK;
 }
@@ -163,11 +217,12 @@ static dmc_status make_eval(dmc__critic *c)
     return dmc__veval_create(c->iql, c->ref.ctx->device, EVAL_BATCH, &c->veval);
 }
 
-/* Normalise n rows into device memory of a plan's input. */
-static dmc_status put(dmc__critic *c, const dmc__normaliser *norm, const float *x, size_t n, float *staging, void *device)
+/* Normalise n samples of `rows` rows into device memory of a plan's input. */
+static dmc_status put(dmc__critic *c, const dmc__normaliser *norm, const float *x, size_t n, size_t rows, float *staging,
+                      void *device)
 {
-    const size_t w = (size_t)norm->n;
-    dmc__normaliser_apply(norm, x, n, staging);
+    const size_t w = rows * (size_t)norm->n;
+    dmc__normaliser_apply(norm, x, n * rows, staging);
     memset(staging + n * w, 0, ((size_t)c->eval_batch - n) * w * sizeof *staging);
     return dmc__dev_in(c->ref.ctx->device, device, staging, (size_t)c->eval_batch * w);
 }
@@ -175,14 +230,14 @@ static dmc_status put(dmc__critic *c, const dmc__normaliser *norm, const float *
 static dmc_status chunk_gradient(dmc__critic *c, size_t n, float *grad)
 {
     dmc__device *d = c->ref.ctx->device;
-    const size_t a = (size_t)c->act.n;
+    const size_t a = action_width(c);
     for (int32_t twin = 0; twin < 2; twin++) {
         dmc_kargs half = {.out = dmc__qeval_dq(c->eval, twin), .dim = {c->eval_batch}, .attr = {0.5}};
         DMC_TRY(dmc__dev_run(d, DMC_OP_FILL, &half));
     }
     DMC_TRY(dmc__qeval_backward(c->eval));
     DMC_TRY(dmc__dev_out(d, grad, dmc__qeval_dact(c->eval), n * a));
-    for (size_t i = 0; i < n * a; i++) grad[i] /= c->act.scale[i % a]; /* chain rule of the normaliser */
+    for (size_t i = 0; i < n * a; i++) grad[i] /= c->act.scale[i % (size_t)c->act.n]; /* chain rule of the normaliser */
     return DMC_OK;
 }
 
@@ -190,8 +245,8 @@ static dmc_status chunk_q(dmc__critic *c, size_t n, const float *obs, const floa
                           float *grad)
 {
     dmc__device *d = c->ref.ctx->device;
-    DMC_TRY(put(c, &c->obs, obs, n, staging, dmc__qeval_obs(c->eval)));
-    DMC_TRY(put(c, &c->act, act, n, staging, dmc__qeval_act(c->eval)));
+    DMC_TRY(put(c, &c->obs, obs, n, 1, staging, dmc__qeval_obs(c->eval)));
+    DMC_TRY(put(c, &c->act, act, n, (size_t)c->config.chunk, staging, dmc__qeval_act(c->eval)));
     DMC_TRY(dmc__qeval_run(c->eval));
     if (q1) DMC_TRY(dmc__dev_out(d, q1, dmc__qeval_q(c->eval, 0), n));
     if (q2) DMC_TRY(dmc__dev_out(d, q2, dmc__qeval_q(c->eval, 1), n));
@@ -200,7 +255,7 @@ static dmc_status chunk_q(dmc__critic *c, size_t n, const float *obs, const floa
 
 static dmc_status chunk_v(dmc__critic *c, size_t n, const float *obs, float *staging, float *v)
 {
-    DMC_TRY(put(c, &c->obs, obs, n, staging, dmc__veval_obs(c->veval)));
+    DMC_TRY(put(c, &c->obs, obs, n, 1, staging, dmc__veval_obs(c->veval)));
     DMC_TRY(dmc__veval_run(c->veval));
     return dmc__dev_out(c->ref.ctx->device, v, dmc__veval_v(c->veval), n);
 }
@@ -208,7 +263,7 @@ static dmc_status chunk_v(dmc__critic *c, size_t n, const float *obs, float *sta
 dmc_status dmc__critic_values(dmc__critic *c, size_t n, const float *obs, const float *act, float *q1, float *q2, float *v,
                               float *grad)
 {
-    const size_t s = (size_t)c->obs.n, a = (size_t)c->act.n, widest = s > a ? s : a;
+    const size_t s = (size_t)c->obs.n, a = action_width(c), widest = s > a ? s : a;
     float *staging;
     DMC_TRY(make_eval(c));
     DMC_TRY(DMC_NEW(&c->ref.ctx->alloc, (size_t)c->eval_batch * widest, &staging));
@@ -239,6 +294,6 @@ void dmc__critic_make_map(const dmc__critic *c, const dmc__model *m, float *stor
     compose(&m->obs, &c->obs, store, store + s);
     compose(&m->act, &c->act, store + 2 * s, store + 2 * s + a);
     *out = (dmc__critic_map){.planner = m->spec.role, .horizon = m->spec.net.horizon, .n_obs = m->spec.n_obs, .obs_dim = c->obs.n,
-                             .act_dim = c->act.n, .cond = m->spec.net.cond, .obs_scale = store, .obs_shift = store + s,
-                             .act_scale = store + 2 * s, .act_shift = store + 2 * s + a};
+                             .act_dim = c->act.n, .chunk = c->config.chunk, .cond = m->spec.net.cond, .obs_scale = store,
+                             .obs_shift = store + s, .act_scale = store + 2 * s, .act_shift = store + 2 * s + a};
 }

@@ -5,8 +5,11 @@
 #include "../critic/reward.h"
 #include "../model/model.h"
 
+/* Episodes to learn from, as DMC_CRITIC_*. */
+enum { DMC__CRITIC_TRAIN = 0, DMC__CRITIC_HELD_OUT = 1, DMC__CRITIC_FIRST_HALF = 2, DMC__CRITIC_SECOND_HALF = 3 };
+
 typedef struct dmc__critic_config {
-    int32_t hidden, batch, steps;
+    int32_t hidden, batch, steps, split, chunk;
     double lr, tau, gamma, polyak;
     uint64_t seed;
 } dmc__critic_config;
@@ -33,7 +36,7 @@ dmc_status dmc__critic_step(dmc__critic *c, int32_t n, dmc__iql_metrics *mean);
  * `mean` is over. */
 dmc_status dmc__critic_stage(dmc__critic *c, int32_t samples);
 dmc_status dmc__critic_learn(dmc__critic *c, int32_t n, dmc__iql_metrics *mean);
-/* Any output may be NULL; obs (n,S), act (n,A) raw. grad: d mean(q1,q2)/d act (n,A). act NULL: only v. */
+/* Any output may be NULL; obs (n,S), act (n,chunk,A) raw. grad: d mean(q1,q2)/d act. act NULL: only v. */
 dmc_status dmc__critic_values(dmc__critic *c, size_t n, const float *obs, const float *act, float *q1, float *q2, float *v,
                               float *grad);
 /* The map from a model's normalised columns to this critic's; arrays live in `store` (2*(S+A) floats). */

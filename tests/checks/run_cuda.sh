@@ -66,8 +66,8 @@ run_device_tests() {
     root=$(cd ../.. && pwd)
     library=$root/build/release/libdmc.so
     if python3 -c 'import ctypes, sys, numpy, pytest; ctypes.CDLL(sys.argv[1])' "$library" 2>/dev/null; then
-        part cuda 120 env LIBDMC="$library" DMC_TEST_PLUGIN_FOLDER="$PWD" PYTHONDONTWRITEBYTECODE=1 python3 -m pytest -q \
-            -p no:cacheprovider "$root/tests/python/test_cuda.py"
+        part cuda 120 env LIBDMC="$library" PYTHONDONTWRITEBYTECODE=1 python3 -m pytest -q -p no:cacheprovider \
+            "$root/tests/python/test_cuda.py"
     else
         echo "  SKIP: cuda: needs $library, numpy and pytest"
     fi
@@ -75,10 +75,10 @@ run_device_tests() {
 
 check() {
     : >"$results/check.txt"
-    export DMC_TEST_PLUGIN="$PWD/libdmc-cuda.so"
+    export DMC_TEST_PLUGIN_FOLDER="$PWD"
     part plugin 30 env LD_PRELOAD="$PWD/count_driver.so" ./plugin "$PWD"
     part ops_device 90 env CK_RUN_SUITE=ops_device ./ops
-    part golden 60 env DMC_TEST_PLUGIN_FOLDER="$PWD" ./golden
+    part golden 60 ./golden
     run_device_tests
     sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
     if [ -n "$sanitizer" ]; then

@@ -1,8 +1,9 @@
 /* emu_blas.cpp — D = alpha op(A) op(B) + beta C (+ bias, one per row): D(m,n), op(A)(m,k), op(B)(k,n), by columns. Sums are
- * floats, added up in the order of k. */
+ * floats, added up in the order of k. Columns that do not all begin on 16 bytes are not supported. */
 #include "cublasLt.h"
 #include "emu_parts.h"
 
+#include <atomic>
 #include <vector>
 
 struct emu_blas {
@@ -117,6 +118,26 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
     return take(&ignored, value, bytes);
 }
 
+/* ---- searches ------------------------------------------------------------------------------------------------------- */
+
+static std::atomic<uint64_t> searches;
+
+extern "C" __attribute__((visibility("default"))) uint64_t emu_searches(void)
+{
+    return searches;
+}
+
+enum { CHOSEN = 0x5a }; /* an algorithm that a search gave */
+
+/* A library may say that it has no way by finding nothing, when it is asked, and when it is to multiply: which of them it is
+ * here depends on the distance of columns, in floats, beyond whole 16 bytes. */
+enum emu_refusal { ABLE = 0, FINDS_NOTHING = 1, REFUSES_TO_SEARCH = 2, REFUSES_TO_MULTIPLY = 3 };
+
+static emu_refusal refusal(const emu_layout &a, const emu_layout &b, const emu_layout &d)
+{
+    return static_cast<emu_refusal>((a.ld | b.ld | d.ld) % 4);
+}
+
 /* ---- the product ---------------------------------------------------------------------------------------------------- */
 
 typedef struct call {
@@ -191,20 +212,26 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
 {
     *found = 0;
     if (requested < 1) return CUBLAS_STATUS_INVALID_VALUE;
+    searches++;
     const cublasStatus_t status = check(*desc, *a, *b, *c, *d);
     if (status != CUBLAS_STATUS_SUCCESS) return status;
+    if (refusal(*a, *b, *d) == REFUSES_TO_SEARCH) return CUBLAS_STATUS_NOT_SUPPORTED;
+    if (refusal(*a, *b, *d) == FINDS_NOTHING) return CUBLAS_STATUS_SUCCESS;
     results[0] = {};
+    results[0].algo.data[0] = CHOSEN;
     *found = 1;
     return CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc, const void *alpha, const void *A,
                               cublasLtMatrixLayout_t a, const void *B, cublasLtMatrixLayout_t b, const void *beta, const void *C,
-                              cublasLtMatrixLayout_t c, void *D, cublasLtMatrixLayout_t d, const cublasLtMatmulAlgo_t *, void *,
-                              size_t, cudaStream_t stream)
+                              cublasLtMatrixLayout_t c, void *D, cublasLtMatrixLayout_t d, const cublasLtMatmulAlgo_t *algo,
+                              void *, size_t, cudaStream_t stream)
 {
     const cublasStatus_t status = check(*desc, *a, *b, *c, *d);
     if (status != CUBLAS_STATUS_SUCCESS) return status;
+    if (algo->data[0] != CHOSEN) return CUBLAS_STATUS_INVALID_VALUE;
+    if (refusal(*a, *b, *d) != ABLE) return CUBLAS_STATUS_NOT_SUPPORTED;
     const call work = {*desc, *a, *b, *d, A, B, static_cast<const float *>(C), static_cast<float *>(D),
                        *static_cast<const float *>(alpha), *static_cast<const float *>(beta), c->ld};
     return emu_submit(stream, [work] { multiply(work); }) == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;

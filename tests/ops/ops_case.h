@@ -99,6 +99,9 @@ void op_run_load(op_run *r);
 void op_run_poke(op_run *r, int slot, size_t i, double value);
 /* Let OUT be the memory of IN0, for the rest of the run's life. */
 void op_run_in_place(op_run *r);
+/* Let a device record every call and then play it, for the rest of the run's life; what kernels may read from its memory in place
+ * of arguments, they do: part of the key, the numbers of ADAMW. */
+void op_run_record(op_run *r);
 void op_run_forward(op_run *r);
 /* After forward. `wanted`, `acc`: sets of slots; the gradients of others are NULL. `before` is what
  * gradients hold. */

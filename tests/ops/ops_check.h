@@ -38,7 +38,7 @@ typedef struct op_pair {
 
 extern op_pair op_compared;
 
-/* Forward, backward, both again on two threads, in place. */
+/* Forward, backward, both again on two threads or, on a device, recorded; in place. */
 void op_compare(const op_case *c);
 /* A network that went wrong must not look healthy: NaN in an input reaches the result, unless it
  * is masked. */

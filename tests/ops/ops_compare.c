@@ -1,4 +1,4 @@
-/* ops_compare.c — a case on two tables: forward, backward, with threads, in place, and with NaN. */
+/* ops_compare.c — a case on two tables: forward, backward, with threads or recorded, in place, and with NaN. */
 #include "ops_check.h"
 
 #include <math.h>
@@ -54,18 +54,19 @@ static void run_backward(op_run *r, op_values *gradients)
     op_values_destroy(&zero);
 }
 
-/* Threads may not change one bit; nor may a device, called again. */
-static void check_threads(const op_case *c, const op_values *forward, const op_values *backward)
+/* Threads may not change one bit; nor may a device when it plays a recording of the call. */
+static void check_again(const op_case *c, const op_values *forward, const op_values *backward)
 {
     op_target parallel = op_compared.tested;
     parallel.par_for = &two_threads;
     op_values got = op_values_create(c);
     op_run *const r = op_run_create(c, &parallel);
+    if (parallel.device) op_run_record(r);
     run_forward(r, &got);
-    op_expect(r, "forward again, on two threads", &got, forward, RESULTS, 0);
+    op_expect(r, "forward again, on two threads or recorded", &got, forward, RESULTS, 0);
     if (op_case_slots(c, 'd')) {
         run_backward(r, &got);
-        op_expect(r, "backward again, on two threads", &got, backward, op_case_slots(c, 'd'), 0);
+        op_expect(r, "backward again, on two threads or recorded", &got, backward, op_case_slots(c, 'd'), 0);
     }
     op_run_destroy(r);
     op_values_destroy(&got);
@@ -93,7 +94,7 @@ void op_compare(const op_case *c)
         run_backward(ref, &want);
         op_check_backward(r, &want, op_compared.backward);
     }
-    check_threads(c, &got, &first);
+    check_again(c, &got, &first);
     if (op_slot_is(c->row, OUT, 'i')) check_in_place(r, &got);
     op_run_destroy(ref);
     op_run_destroy(r);

@@ -28,9 +28,9 @@ struct op_run {
     const op_target *target;
     const dmc_op_impl *op;
     dmc_kargs k;
-    bool in_place, poked;
+    bool in_place, poked, recorded;
     uint32_t unsent; /* operands of which the host's copy was changed */
-    block operand[SLOTS], gradient[GRADS], dout, save, scratch_fwd, scratch_bwd;
+    block operand[SLOTS], gradient[GRADS], dout, save, scratch_fwd, scratch_bwd, key_base, live;
 };
 
 /* With its guard, and for a device whole floats. */
@@ -196,6 +196,8 @@ void op_run_destroy(op_run *r)
     free_block(r, &r->save);
     free_block(r, &r->scratch_fwd);
     free_block(r, &r->scratch_bwd);
+    free_block(r, &r->key_base);
+    free_block(r, &r->live);
     free(r);
 }
 
@@ -235,6 +237,45 @@ void op_run_in_place(op_run *r)
     r->k.out = r->operand[IN0].p;
 }
 
+static const void *to_device(const op_run *r, block *b, const void *from, size_t bytes)
+{
+    *b = new_block(r, bytes, 1);
+    memcpy(b->host, from, bytes);
+    send(r, b);
+    return b->p;
+}
+
+/* The sums go round at 64 bits. attr is NaN then. */
+void op_run_record(op_run *r)
+{
+    static const uint64_t base[4] = {0xfedcba9876543210, 3, 0x0200000004, 0xfffffffff0000003};
+    r->recorded = true;
+    r->k.key_base = to_device(r, &r->key_base, base, sizeof base);
+    for (int i = 0; i < 4; i++) r->k.key[i] -= base[i];
+    if (r->c->row->op != DMC_OP_ADAMW) return;
+    r->k.live = to_device(r, &r->live, r->k.attr, sizeof r->k.attr);
+    memset(r->k.attr, NAN_BYTE, sizeof r->k.attr);
+}
+
+/* Do the call, or record it: then the tape does it. */
+static void *call(const op_run *r, dmc_kernel kernel, const char *what)
+{
+    const op_device *const d = r->target->device;
+    void *tape = NULL;
+    if (r->recorded) expect_ok(r, d->backend->recorder->begin(d->state), "begin of a recording");
+    expect_ok(r, kernel(&r->k), what);
+    if (r->recorded) expect_ok(r, d->backend->recorder->end(d->state, &tape), "end of a recording");
+    return tape;
+}
+
+static void play(const op_run *r, void *tape)
+{
+    const op_device *const d = r->target->device;
+    expect_ok(r, d->backend->recorder->play(d->state, tape), "playing");
+    expect_ok(r, d->backend->sync(d->state), "waiting");
+    d->backend->recorder->free(d->state, tape);
+}
+
 void op_run_forward(op_run *r)
 {
     for (int s = 0; s < SLOTS; s++)
@@ -242,16 +283,25 @@ void op_run_forward(op_run *r)
     r->unsent = 0;
     fill_nan(r, &r->scratch_fwd);
     r->k.scratch = r->scratch_fwd.p;
-    expect_ok(r, r->op->fwd(&r->k), "forward");
+    void *const tape = call(r, r->op->fwd, "forward");
+    if (!tape) return;
+    op_run_load(r); /* whatever was done while recording is gone */
+    play(r, tape);
+}
+
+static void load_gradients(const op_run *r, const op_values *before)
+{
+    for (int s = 0; s < GRADS; s++) load(r, &r->gradient[s], before->v[s], r->c->count[s]);
 }
 
 void op_run_backward(op_run *r, uint32_t wanted, uint32_t acc, const op_values *before)
 {
-    for (int s = 0; s < GRADS; s++) load(r, &r->gradient[s], before->v[s], r->c->count[s]);
+    load_gradients(r, before);
     fill_nan(r, &r->scratch_bwd);
     r->k.scratch = r->scratch_bwd.p;
     point_at_gradients(r, wanted, acc);
-    expect_ok(r, r->op->bwd(&r->k), "backward");
+    void *const tape = call(r, r->op->bwd, "backward");
+    if (tape) load_gradients(r, before), play(r, tape);
     check_memory(r);
 }
 

@@ -1,6 +1,7 @@
 """Alignment with Python functions as reward, score and progress; what happens when they fail."""
 
 import ctypes
+import json
 import signal
 import threading
 
@@ -110,6 +111,39 @@ def test_a_planner_gets_plans_and_first_states(planner, dataset):
     assert shapes == {((BATCH, 4, OBS + ACT), (BATCH, OBS))}
 
 
+def test_pairs_of_a_function_move_the_policy(aligner, model, arrays):
+    seen = []
+
+    def pairs(obs):
+        seen.append(obs)
+        win = np.full((len(obs), 1, ACT), 0.8, np.float32)
+        return (win, -win) if len(seen) % 2 else (win, -win, obs * 0)
+
+    aligner.set_reward(towards(0.8))
+    aligner.set_pairs(pairs)
+    report = aligner.dpo(pairs="callback", updates=60, refresh=10, conditions=24)
+    with aligner.publish() as aligned:
+        assert abs(mean_action(aligned) - 0.8) < abs(mean_action(model) - 0.8) - 0.1
+    assert report.after > report.before and {obs.shape for obs in seen} == {(24, OBS)}
+    assert all((abs(arrays[0] - row).max(1) < 1e-4).any() for row in np.concatenate(seen))
+    aligner.set_pairs(None)
+    with pytest.raises(dmc.DmcError, match="dmc_aligner_set_pairs"):
+        aligner.dpo(pairs="callback", updates=1)
+
+
+def test_a_failing_pairs_function_is_raised_as_it_is(aligner):
+    def pairs(obs):
+        raise Broken("no opinion")
+
+    aligner.set_reward(towards(0.8))
+    aligner.set_pairs(pairs)
+    with pytest.raises(Broken, match="no opinion"):
+        aligner.dpo(pairs="callback", updates=1)
+    aligner.set_pairs(lambda obs: (np.zeros((len(obs), 2, ACT)), np.zeros((len(obs), 1, ACT))))
+    with pytest.raises(dmc.DmcShapeError, match="the winners"):
+        aligner.dpo(pairs="callback", updates=1)
+
+
 class Broken(Exception):
     pass
 
@@ -189,6 +223,42 @@ def test_progress(aligner):
     assert report.updates == 10 and not report.stopped
 
 
+def test_scores_by_episode(aligner, model):
+    asked = []
+
+    def scores(m):
+        asked.append(m)
+        return np.linspace(-1, 1, 6) + mean_action(m)
+
+    aligner.set_reward(towards(0.8), gradient=True)
+    aligner.set_scores(scores, episodes=6)
+    report = aligner.rl(method="qvpg", updates=10, kl=0.0)
+    assert len(asked) == 3  # the start and every 5 updates
+    assert report.before == pytest.approx(mean_action(model), abs=1e-6)
+    aligner.set_scores(lambda m: np.zeros(5), episodes=6)
+    with pytest.raises(dmc.DmcShapeError, match="scores"):
+        aligner.rl(method="qvpg", updates=1)
+    with pytest.raises(dmc.DmcRangeError, match="at least 2"):
+        aligner.set_scores(lambda m: np.zeros(1), episodes=1)
+    aligner.set_scores(None)
+    assert aligner.rl(method="qvpg", updates=1).updates == 1
+
+
+def test_ledger(aligner, tmp_path):
+    file = tmp_path / "ledger.jsonl"
+    aligner.set_reward(towards(0.8), gradient=True)
+    aligner.set_coherency(lambda z, obs: np.full(len(z), 0.25))
+    aligner.set_ledger(file)
+    report = aligner.rl(method="qvpg", updates=10, kl=0.0)
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["start", "evaluation", "evaluation", "end"]
+    assert lines[-1]["score"] == report.after and lines[-1]["method"] == "rl"
+    assert report.coherency == 0.25 == lines[1]["coherency"]
+    aligner.set_ledger(None)
+    aligner.rl(method="qvpg", updates=1)
+    assert len(file.read_text().splitlines()) == 4
+
+
 def test_progress_stops(aligner):
     aligner.set_reward(towards(0.5))
     aligner.set_progress(lambda p: p.update == 3)
@@ -239,6 +309,22 @@ def test_score(aligner):
         aligner.dpo(updates=5)
     aligner.set_score(None)
     assert aligner.dpo(updates=5).updates == 5
+
+
+def test_judge(aligner, dataset):
+    """Its score; it lives as long as the aligner, which a closed handle does not end."""
+    aligner.set_reward(towards(0.5))
+    reward = aligner.dpo(updates=5).before
+    aligner.reset()
+    judge = dmc.Critic.create(dataset, hidden=8, split="second_half")
+    aligner.set_judge(judge)
+    judge.close()
+    judged = aligner.dpo(updates=5).before
+    aligner.reset()
+    aligner.set_judge(None)
+    assert aligner.dpo(updates=5).before == reward != judged
+    with pytest.raises(TypeError):
+        aligner.set_judge(dataset)
 
 
 @pytest.mark.parametrize("name", ["reward", "progress"])
@@ -299,6 +385,27 @@ def test_progress_is_a_copy():
     kept = AlignProgress.of(lent)
     text.value, lent.update = b"xxx", 4
     assert (lent.stage, lent.update) == ("xxx", 4) and (kept.stage, kept.update) == ("dpo", 3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "auto", "last_k_kind": "curriculum", "entropy": 0.1, "kl_target": 0.05},
+        {"method": "ppo", "last_k_kind": "random", "reduce": "sum", "clip": 0.1, "clip_base": 0.02, "target_kl": 0.5},
+        {"method": "reinforce", "kappa": "paircos", "advantage_std": "group", "entropy": 0.1, "entropy_target": 0.3},
+    ],
+)
+def test_policy_gradients_take_their_options(aligner, options):
+    aligner.set_reward(towards(0.8), gradient=True)
+    assert aligner.rl(updates=8, last_k=0, **options).updates == 8
+
+
+def test_policy_gradients_refuse_what_contradicts(aligner):
+    aligner.set_reward(towards(0.8), gradient=True)
+    with pytest.raises(dmc.DmcArgumentError, match="granularity = row"):
+        aligner.rl(method="ppo", granularity="row")
+    with pytest.raises(dmc.DmcRangeError, match="entropy = -1.0, must be"):
+        aligner.rl(entropy=-1.0)
 
 
 def test_a_callback_cannot_call_its_aligner(aligner):

@@ -37,7 +37,9 @@ TYPES = {
     "uint8_t **": c.POINTER(c.POINTER(c.c_uint8)),
     "dmc_reward_fn": _records.REWARD_FN,
     "dmc_score_fn": _records.SCORE_FN,
+    "dmc_scores_fn": _records.SCORES_FN,
     "dmc_progress_fn": _records.PROGRESS_FN,
+    "dmc_pairs_fn": _records.PAIRS_FN,
 }
 IN_CALLBACKS = {"float *": c.POINTER(c.c_float), "double *": c.POINTER(c.c_double)}
 RECORDS = [
@@ -115,6 +117,7 @@ def test_the_loaded_library_has_these_signatures():
     [
         ("aligner.h", "dmc_reward_fn", _records.REWARD_FN),
         ("aligner.h", "dmc_score_fn", _records.SCORE_FN),
+        ("aligner.h", "dmc_scores_fn", _records.SCORES_FN),
         ("aligner.h", "dmc_progress_fn", _records.PROGRESS_FN),
         ("env.h", "reset", _records.RESET_FN),
         ("env.h", "step", _records.STEP_FN),

@@ -87,6 +87,34 @@ def test_critic_values_and_gradient(critic, dataset, arrays, obs):
             critic.q(*bad)
 
 
+def test_critic_of_chunks(dataset, obs):
+    with dmc.Critic.create(dataset, hidden=8, chunk=3) as critic:
+        act = np.linspace(-0.8, 0.8, 15, dtype=np.float32).reshape(5, 3, 1)
+        assert critic.action_gradient(obs, act).shape == act.shape
+        critic.step(2)
+        late = act.copy()
+        late[:, 2] += 0.5
+        assert np.all(critic.q(obs, act).q1 != critic.q(obs, late).q1)
+        with pytest.raises(dmc.DmcShapeError):
+            critic.q(obs, act[:, 0].copy())
+
+
+def test_critic_of_chunks_chooses(dataset, obs):
+    """Among candidates by their first rows, as many as the critic's actions have."""
+    with dmc.Critic.create(dataset, hidden=8, chunk=3) as critic, dmc.Model.create(
+        dataset, horizon=4, hidden=8, train_steps=5
+    ) as model, dmc.Sampler(model, critic, candidates=6, select="greedy") as sampler:
+        critic.step(20)
+        sampler.sample(obs[:1])
+        rows = sampler.candidates().reshape(6, 4, 1)
+        q = np.min(critic.q(np.repeat(obs[:1], 6, axis=0), rows[:, :3].copy()), axis=0)
+        assert sampler.info().chosen == q.argmax()
+        assert sampler.info().q == pytest.approx(q.max(), abs=1e-4)
+        with dmc.Model.create(dataset, horizon=2, hidden=8) as short:
+            with pytest.raises(dmc.DmcShapeError, match="3 rows, samples only 2"):
+                dmc.Sampler(short, critic, select="greedy")
+
+
 def test_critic_file(critic, dataset, obs, tmp_path):
     critic.save(tmp_path / "critic.dmc")
     with dmc.Critic.load(tmp_path / "critic.dmc") as read:

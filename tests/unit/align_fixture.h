@@ -70,12 +70,23 @@ static inline dmc_aligner *bandit_aligner(bandit *b, const dmc_align_options *o)
     return a;
 }
 
+static inline dmc_model_options bandit_model(void)
+{
+    dmc_model_options m;
+    dmc_model_options_init(&m, sizeof m);
+    m.hidden = 16;
+    m.blocks = 1;
+    m.emb_dim = 8;
+    m.train_steps = 5;
+    m.seed = 3;
+    return m;
+}
+
 /* steps of training; 0 leaves the weights as initialised. */
-static inline void bandit_open_process(bandit *b, const char *device, int32_t train_steps, const dmc_align_options *o,
-                                       int32_t process)
+static inline void bandit_open_model(bandit *b, const char *device, int32_t train_steps, const dmc_align_options *o,
+                                     const dmc_model_options *m)
 {
     dmc_context_options c;
-    dmc_model_options m;
     dmc_train_options t;
     dmc_trainer *trainer;
     dmc_model *start;
@@ -85,14 +96,7 @@ static inline void bandit_open_process(bandit *b, const char *device, int32_t tr
     c.device = device;
     ck_assert_int_eq(dmc_context_create(&c, &b->ctx), DMC_OK);
     b->data = bandit_data(b->ctx);
-    dmc_model_options_init(&m, sizeof m);
-    m.hidden = 16;
-    m.blocks = 1;
-    m.emb_dim = 8;
-    m.train_steps = 5;
-    m.seed = 3;
-    m.process = process;
-    ck_assert_msg(dmc_model_create(b->ctx, b->data, &m, &start) == DMC_OK, "%s", dmc_last_error());
+    ck_assert_msg(dmc_model_create(b->ctx, b->data, m, &start) == DMC_OK, "%s", dmc_last_error());
     dmc_train_options_init(&t, sizeof t);
     t.steps = train_steps > 0 ? train_steps : 1;
     t.batch = 64;
@@ -104,6 +108,14 @@ static inline void bandit_open_process(bandit *b, const char *device, int32_t tr
     dmc_trainer_destroy(trainer);
     dmc_model_destroy(start);
     b->aligner = bandit_aligner(b, o);
+}
+
+static inline void bandit_open_process(bandit *b, const char *device, int32_t train_steps, const dmc_align_options *o,
+                                       int32_t process)
+{
+    dmc_model_options m = bandit_model();
+    m.process = process;
+    bandit_open_model(b, device, train_steps, o, &m);
 }
 
 static inline void bandit_open(bandit *b, const char *device, int32_t train_steps, const dmc_align_options *o)

@@ -295,8 +295,9 @@ START_TEST(forked_candidates_vary_one_sample)
     ck_assert_int_eq(dmc__align_need_reward(a), DMC_OK);
     ck_assert_int_eq(dmc__candidates_create(a, 16, 8, &c), DMC_OK);
     for (int32_t forked = 0; forked < 2; forked++) {
-        ck_assert_int_eq(forked ? dmc__candidates_draw_forked(a, a->foundation, 3, c) : dmc__candidates_draw(a, a->foundation,
-                                                                                                             c), DMC_OK);
+        const dmc__variation v = {.kind = DMC__VARY_LATENT, .fork_min = 0.4, .fork_max = 0.4}; /* row 3 of 5 */
+        const dmc__variation *how = forked ? &v : NULL;
+        ck_assert_int_eq(how ? dmc__candidates_vary(a, a->foundation, how, c) : dmc__candidates_draw(a, a->foundation, c), DMC_OK);
         within[forked] = 0;
         for (int32_t g = 0; g < 16; g++)
             for (int32_t i = 1; i < 8; i++) within[forked] += fabs(c->z[g * 8 + i] - c->z[g * 8]) / (16 * 7);

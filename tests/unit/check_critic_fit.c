@@ -55,21 +55,32 @@ static dmc_dataset *chain(size_t n, const float *rew, const uint8_t *end, const 
 }
 
 /* Mean of both twins over the rows of `chain` after learning with this discount. */
-static double learnt_value(const dmc_dataset *d, double gamma)
+static double learnt_chunk_value(const dmc_dataset *d, double gamma, int32_t chunk)
 {
     dmc_critic_options o = world_critic_options();
-    float q1[64], q2[64];
+    float q1[64], q2[64], act[64 * 3];
     double sum = 0;
     const size_t n = d->data->rows;
+    for (size_t i = 0; i < n; i++) /* as in the data, the last row repeated past the end of an episode of three */
+        for (size_t j = 0; j < (size_t)chunk; j++) {
+            const size_t last = i - i % 3 + 2, row = chunk == 1 || i + j < last ? i + j : last;
+            act[i * (size_t)chunk + j] = d->data->act[row];
+        }
+    o.chunk = chunk;
     o.gamma = gamma;
     o.lr = 2e-2;
     o.polyak = 0.1;
     o.steps = 300;
     dmc_critic *c = critic_with(ctx, d, &o, 300);
-    expect_ok(dmc_critic_q(c, n, d->data->obs, d->data->act, q1, q2));
+    expect_ok(dmc_critic_q(c, n, d->data->obs, act, q1, q2));
     for (size_t i = 0; i < n; i++) sum += (q1[i] + q2[i]) / (2 * (double)n);
     dmc_critic_destroy(c);
     return sum;
+}
+
+static double learnt_value(const dmc_dataset *d, double gamma)
+{
+    return learnt_chunk_value(d, gamma, 1);
 }
 
 /* Without a future Q is the reward, as the dataset's option presents it. */
@@ -109,7 +120,7 @@ START_TEST(the_future_ends_at_a_terminal)
 }
 END_TEST
 
-/* Nothing, nothing, then 4 and the end: with a discount of 1/2 worth 1, 2 and 4. */
+/* Nothing, nothing, then 4 and the end: with a discount of 1/2 worth 1, 2 and 4, by however many rows at once. */
 START_TEST(rewards_come_back_from_the_successor)
 {
     float rew[21];
@@ -119,7 +130,122 @@ START_TEST(rewards_come_back_from_the_successor)
         rew[i] = end[i] ? 4 : 0;
     }
     dmc_dataset *d = chain(21, rew, end, NULL, DMC_REWARD_RAW);
-    ck_assert_double_eq_tol(learnt_value(d, 0.5), 7.0 / 3, 0.1);
+    ck_assert_double_eq_tol(learnt_chunk_value(d, 0.5, _i), 7.0 / 3, 0.1);
+    dmc_dataset_destroy(d);
+}
+END_TEST
+
+/* What a transition holds: rewards 2^row of episodes of five rows, the first ends, the second is cut off. */
+START_TEST(chunks_by_hand)
+{
+    enum { N = 10, CHUNK = 3 };
+    float obs[N], act[N], rew[N], want[2 + CHUNK];
+    uint8_t end[N] = {0}, cut[N] = {0}, seen[N] = {0};
+    dmc_critic_options o = world_critic_options();
+    dmc_dataset_options no = {0};
+    dmc_dataset *d;
+    for (int i = 0; i < N; i++) {
+        obs[i] = (float)i;
+        act[i] = (float)(10 + i);
+        rew[i] = (float)(1 << i % 5);
+    }
+    end[4] = cut[9] = 1;
+    dmc_dataset_options_init(&no, sizeof no);
+    no.held_out = 0;
+    expect_ok(dmc_dataset_create(ctx, N, 1, 1, obs, act, rew, end, cut, &no, &d));
+    o.chunk = CHUNK;
+    o.gamma = 0.5;
+    dmc_critic *c = critic_with(ctx, d, &o, 1);
+    for (int i = 0; i < o.batch; i++) {
+        const int row = (int)lround(c->s[i] * (double)c->obs.scale[0] + (double)c->obs.shift[0]);
+        const int last = row < 5 ? 4 : 9, rows = last == 9 || row <= 2 ? CHUNK : 5 - row, over = last == 4 && row >= 2;
+        double r = 0;
+        for (int k = 0; k < rows; k++) r += ldexp(rew[row + k], -k);
+        dmc__normaliser_apply(&c->obs, obs + (over ? row : row + rows), 1, want);
+        for (int k = 0; k < CHUNK; k++) dmc__normaliser_apply(&c->act, act + (row + k < last ? row + k : last), 1, want + 1 + k);
+        ck_assert_int_le(row, last == 4 ? 4 : 6); /* rows 5 and 6 are followed by three rows and a successor */
+        ck_assert_float_eq(c->next[i], want[0]);
+        ck_assert_mem_eq(c->a + (size_t)i * CHUNK, want + 1, CHUNK * sizeof *want);
+        ck_assert_double_eq_tol(c->r[i], r, 1e-6);
+        ck_assert_double_eq_tol(c->term[i], over ? 1 : 0.75, 1e-6); /* gamma (1 - term) = gamma^3 */
+        seen[row] = 1;
+    }
+    ck_assert(seen[0] && seen[1] && seen[2] && seen[3] && seen[4] && seen[5] && seen[6]);
+    dmc_critic_destroy(c);
+    dmc_dataset_destroy(d);
+}
+END_TEST
+
+/* Episodes that a critic with this split and seed saw in twenty updates: the reward is the episode's number. */
+static void note_seen(const dmc_dataset *d, int32_t split, uint64_t seed, uint8_t *seen)
+{
+    dmc_critic_options o = world_critic_options();
+    o.split = split;
+    o.seed = seed;
+    o.gamma = 0;
+    dmc_critic *c = critic_with(ctx, d, &o, 0);
+    memset(seen, 0, 64);
+    for (int u = 0; u < 20; u++) {
+        expect_ok(dmc_critic_step(c, 1, NULL));
+        for (int i = 0; i < o.batch; i++) seen[lround(c->r[i])] = 1;
+    }
+    dmc_critic_destroy(c);
+}
+
+static dmc_dataset *episodes_of_one_row(size_t n, double held_out)
+{
+    float obs[64], rew[64];
+    uint8_t end[64];
+    dmc_dataset_options o;
+    dmc_dataset *d;
+    for (size_t i = 0; i < n; i++) {
+        obs[i] = rew[i] = (float)i;
+        end[i] = 1;
+    }
+    dmc_dataset_options_init(&o, sizeof o);
+    o.held_out = held_out;
+    expect_ok(dmc_dataset_create(ctx, n, 1, 1, obs, obs, rew, end, NULL, &o, &d));
+    return d;
+}
+
+/* Training and held-out episodes are the dataset's; the halves of the training episodes share none, whatever the seeds. */
+START_TEST(splits_share_no_episode)
+{
+    uint8_t train[64], held[64], first[64], second[64], again[64];
+    int firsts = 0;
+    dmc_dataset *d = episodes_of_one_row(40, 0.25);
+    note_seen(d, DMC_CRITIC_TRAIN, 0, train);
+    note_seen(d, DMC_CRITIC_HELD_OUT, 0, held);
+    note_seen(d, DMC_CRITIC_FIRST_HALF, 0, first);
+    note_seen(d, DMC_CRITIC_FIRST_HALF, 1, again);
+    note_seen(d, DMC_CRITIC_SECOND_HALF, 1, second);
+    for (int32_t i = 0; i < d->data->n_held; i++) ck_assert(held[d->data->held[i]]);
+    for (int i = 0; i < 40; i++) {
+        ck_assert_msg(held[i] + train[i] == 1, "episode %d: %d held out, %d training", i, held[i], train[i]);
+        ck_assert_msg(first[i] + second[i] == train[i], "episode %d: %d + %d of %d", i, first[i], second[i], train[i]);
+        firsts += first[i];
+    }
+    ck_assert_mem_eq(first, again, sizeof first);
+    ck_assert_msg(firsts > 7 && firsts < 23, "%d of 30 in the first half", firsts); /* 15 +- 2.7, three times */
+    dmc_dataset_destroy(d);
+}
+END_TEST
+
+START_TEST(splits_without_episodes)
+{
+    dmc_critic_options o = world_critic_options();
+    dmc_critic *c;
+    int empty = 0;
+    dmc_dataset *d = episodes_of_one_row(1, 0);
+    for (o.split = DMC_CRITIC_HELD_OUT; o.split <= DMC_CRITIC_SECOND_HALF; o.split++) {
+        const dmc_status status = dmc_critic_create(ctx, d, &o, &c);
+        if (status == DMC_OK) dmc_critic_destroy(c);
+        else expect_failure(status, DMC_EINVAL, o.split == DMC_CRITIC_HELD_OUT ? "holds out none of its 1" : "has none of the");
+        empty += status != DMC_OK;
+    }
+    ck_assert_int_eq(empty, 2); /* the one episode is in one of the halves */
+    o.split = 4;
+    expect_failure(dmc_critic_create(ctx, d, &o, &c), DMC_ERANGE, "split");
     dmc_dataset_destroy(d);
 }
 END_TEST
@@ -234,26 +360,30 @@ START_TEST(the_gradient_is_that_of_q)
 {
     enum { N = 6 };
     const double h = 1e-2;
+    float wide[2 * N * WORLD_S];
     failing_alloc f = {0};
     dmc_context *ref64 = world_context(&f, "ref64");
-    float obs[N * WORLD_S], act[N * WORLD_A], grad[N * WORLD_A], q[4][N];
-    const dmc_critic_options o = world_critic_options();
+    const size_t width = (size_t)_i * WORLD_A; /* chunks of one and of two rows */
+    float obs[N * WORLD_S], act[2 * N * WORLD_A], grad[2 * N * WORLD_A], q[4][N];
+    dmc_critic_options o = world_critic_options();
+    o.chunk = _i;
     dmc_critic *c = critic_with(ref64, data, &o, 20);
     double largest = 0;
-    rows(N, obs, act);
+    rows(2 * N, wide, act);
+    memcpy(obs, wide, sizeof obs);
     expect_ok(dmc_critic_action_gradient(c, N, obs, act, grad));
-    for (size_t j = 0; j < WORLD_A; j++) {
+    for (size_t j = 0; j < width; j++) {
         for (int side = 0; side < 2; side++) {
-            float moved[N * WORLD_A];
+            float moved[2 * N * WORLD_A];
             memcpy(moved, act, sizeof moved);
-            for (size_t i = 0; i < N; i++) moved[i * WORLD_A + j] += (float)(side ? h : -h);
+            for (size_t i = 0; i < N; i++) moved[i * width + j] += (float)(side ? h : -h);
             expect_ok(dmc_critic_q(c, N, obs, moved, q[2 * side], q[2 * side + 1]));
         }
         for (size_t i = 0; i < N; i++) {
             const double want = ((double)q[2][i] - q[0][i] + q[3][i] - q[1][i]) / (4 * h);
             largest = fmax(largest, fabs(want));
-            ck_assert_msg(fabs(grad[i * WORLD_A + j] - want) < 1e-3 * (0.1 + fabs(want)), "row %zu, action %zu: %g, differences %g",
-                          i, j, grad[i * WORLD_A + j], want);
+            ck_assert_msg(fabs(grad[i * width + j] - want) < 1e-3 * (0.1 + fabs(want)), "row %zu, action %zu: %g, differences %g",
+                          i, j, grad[i * width + j], want);
         }
     }
     ck_assert_double_gt(largest, 0.02);
@@ -338,6 +468,8 @@ START_TEST(files_bring_schedule_and_seed)
     o.hidden = 8;
     o.steps = 1234;
     o.seed = UINT64_C(0xfedcba9876543211);
+    o.chunk = 3;
+    o.split = DMC_CRITIC_SECOND_HALF;
     expect_ok(dmc_critic_create(ctx, data, &o, &c));
     expect_ok(dmc_critic_save(c, fixture_path("c")));
     expect_ok(dmc_critic_load(ctx, fixture_path("c"), data, &back));
@@ -346,6 +478,7 @@ START_TEST(files_bring_schedule_and_seed)
     ck_assert_str_eq(was, now);
     ck_assert_ptr_nonnull(strstr(now, "1234"));
     ck_assert_ptr_nonnull(strstr(now, "4275878552")); /* 0xfedcba98 */
+    ck_assert(back->config.chunk == 3 && back->config.split == DMC_CRITIC_SECOND_HALF);
     dmc_critic_destroy(back);
     dmc_critic_destroy(c);
 }
@@ -443,7 +576,10 @@ Suite *dmc_suite_critic_fit(void)
     add_case(s, c);
     tcase_add_loop_test(c, rewards_go_through_their_map, 0, 3);
     tcase_add_loop_test(c, the_future_ends_at_a_terminal, 0, 2);
-    tcase_add_test(c, rewards_come_back_from_the_successor);
+    tcase_add_loop_test(c, rewards_come_back_from_the_successor, 1, 4);
+    tcase_add_test(c, chunks_by_hand);
+    tcase_add_test(c, splits_share_no_episode);
+    tcase_add_test(c, splits_without_episodes);
     tcase_add_test(c, rows_without_a_successor_are_not_used);
     tcase_add_test(c, data_without_transitions);
     tcase_add_test(c, losses_fall_and_steps_count);
@@ -452,7 +588,7 @@ Suite *dmc_suite_critic_fit(void)
     c = tcase_create("values");
     add_case(s, c);
     tcase_add_test(c, values_do_not_depend_on_how_many);
-    tcase_add_test(c, the_gradient_is_that_of_q);
+    tcase_add_loop_test(c, the_gradient_is_that_of_q, 1, 3);
     tcase_add_test(c, training_shows_in_values_at_once);
     c = tcase_create("files");
     add_case(s, c);

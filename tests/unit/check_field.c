@@ -138,6 +138,10 @@ START_TEST(defaults_are_those_of_the_headers)
     ck_assert(rl.method == DMC_RL_QVPG && rl.updates == 300 && rl.last_k == 3);
     ck_assert(rl.kappa == DMC_KAPPA_GEOM && rl.epochs == 2 && rl.kappa_gamma == 0.99);
     ck_assert(rl.clip == 0.02 && rl.kl == 0.1 && rl.advantage_clip == 5);
+    ck_assert(rl.reduce == DMC_REDUCE_MEAN && rl.advantage_std == DMC_STD_BATCH && rl.clip_base == 0);
+    ck_assert(rl.target_kl == 1 && rl.kl_target == 0);
+    ck_assert(rl.last_k_kind == DMC_LAST_K_FIXED && rl.granularity == DMC_GRANULARITY_SAMPLE);
+    ck_assert(rl.entropy == 0 && rl.entropy_target == 0);
     expect_ok(dmc_context_options_init(&x, sizeof x));
     ck_assert(x.threads == 1 && x.log_level == DMC_LOG_INFO && !x.alloc && !x.free && !x.log);
     ck_assert(!x.parallel_for && !x.alloc_user && !x.log_user && !x.parallel_user && !x.reserved0);
@@ -202,9 +206,17 @@ START_TEST(choices_are_the_enumerations)
         {DMC_OPTIONS_SAMPLER, "select", DMC_SELECT_SOFTMAX, "softmax"},
         {DMC_OPTIONS_RL, "method", DMC_RL_PPO, "ppo"},
         {DMC_OPTIONS_RL, "method", DMC_RL_REINFORCE, "reinforce"},
+        {DMC_OPTIONS_RL, "method", DMC_RL_AUTO, "auto"},
         {DMC_OPTIONS_RL, "kappa", DMC_KAPPA_LINEAR, "linear"},
         {DMC_OPTIONS_RL, "kappa", DMC_KAPPA_CONST, "const"},
         {DMC_OPTIONS_RL, "kappa", DMC_KAPPA_PROJ, "proj"},
+        {DMC_OPTIONS_RL, "kappa", DMC_KAPPA_COS, "cos"},
+        {DMC_OPTIONS_RL, "kappa", DMC_KAPPA_PAIRCOS, "paircos"},
+        {DMC_OPTIONS_RL, "reduce", DMC_REDUCE_SUM, "sum"},
+        {DMC_OPTIONS_RL, "last_k_kind", DMC_LAST_K_RANDOM, "random"},
+        {DMC_OPTIONS_RL, "last_k_kind", DMC_LAST_K_CURRICULUM, "curriculum"},
+        {DMC_OPTIONS_RL, "granularity", DMC_GRANULARITY_ROW, "row"},
+        {DMC_OPTIONS_RL, "advantage_std", DMC_STD_GROUP, "group"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char name[32];
@@ -213,7 +225,7 @@ START_TEST(choices_are_the_enumerations)
             rows[i].name);
     }
     char name[32];
-    ck_assert_str_eq(dmc__field_choice(DMC_OPTIONS_RL, "method", 3, name, sizeof name), "?");
+    ck_assert_str_eq(dmc__field_choice(DMC_OPTIONS_RL, "method", 4, name, sizeof name), "?");
     ck_assert_str_eq(dmc__field_choice(DMC_OPTIONS_RL, "method", -1, name, sizeof name), "?");
     ck_assert_str_eq(dmc__field_choice(DMC_OPTIONS_RL, "updates", 0, name, sizeof name), "?");
     ck_assert_str_eq(dmc__field_choice(99, "method", 0, name, sizeof name), "?");
@@ -279,7 +291,7 @@ START_TEST(sentences_name_value_and_bound)
     expect_ok(dmc_rl_options_init(&r, sizeof r));
     r.method = 7;
     expect_failure(dmc_options_check(DMC_OPTIONS_RL, &r), DMC_ERANGE,
-                   "dmc_rl_options: method = 7, must be one of: ppo reinforce qvpg");
+                   "dmc_rl_options: method = 7, must be one of: ppo reinforce qvpg auto");
     r.method = 0;
     r.clip = 0;
     expect_failure(dmc_options_check(DMC_OPTIONS_RL, &r), DMC_ERANGE,

@@ -391,11 +391,28 @@ START_TEST(forged_critics)
         {{"\"obs_dim\": 3", "\"obs_dim\": 2", NULL, NULL}, DMC_EFORMAT, "\"shift\" has 3 numbers, must have 2"},
         {{"\"batch\": 32", "\"batch\": 65537", NULL, NULL}, DMC_EFORMAT, "must be 1..65536"},
         {{"\"tau\": 0", "\"tau\": 1", NULL, NULL}, DMC_EFORMAT, "\"tau\" = 1.7"},
+        {{"\"chunk\": 1", "\"chunk\": 1000", NULL, NULL}, DMC_EFORMAT, "the file holds"},
+        {{"\"chunk\": 1", "\"chunk\": 0", NULL, NULL}, DMC_EFORMAT, "\"chunk\" = 0, must be 1..1024"},
+        {{"\"split\": 0", "\"split\": 4", NULL, NULL}, DMC_EFORMAT, "\"split\" = 4, must be 0..3"},
         {{NULL, NULL, "v.V.6.bias", NULL}, DMC_EFORMAT, "the file holds"},
     };
     const char *from = save(CRITIC);
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
         must_refuse_forgery(CRITIC, from, &list[i].e, list[i].want, list[i].part);
+}
+END_TEST
+
+/* Files of the first releases know no chunks and no split. */
+START_TEST(critics_of_the_first_releases)
+{
+    static const forgery list[] = {{"\"chunk\": 1", "\"xhunk\": 2", NULL, NULL}, {"\"split\": 0", "\"xplit\": 2", NULL, NULL}};
+    const char *from = save(CRITIC);
+    for (int i = 0; i < 2; i++) {
+        dmc_critic *c;
+        expect_ok(dmc_critic_load(ctx, forge(CRITIC, from, &list[i]), NULL, &c));
+        ck_assert(c->config.chunk == 1 && c->config.split == DMC__CRITIC_TRAIN);
+        dmc_critic_destroy(c);
+    }
 }
 END_TEST
 
@@ -594,6 +611,7 @@ Suite *dmc_suite_model_file(void)
     tcase_add_test(c, forged_models);
     tcase_add_test(c, forged_units);
     tcase_add_test(c, forged_critics);
+    tcase_add_test(c, critics_of_the_first_releases);
     tcase_add_test(c, a_critic_for_values_has_no_batch);
     suite_add_tcase(s, c);
     c = tcase_create("adapters");

@@ -217,24 +217,45 @@ static const struct growth {
     {DMC__NET_UNET1D_JANNER, 7, 5},
     {DMC__NET_UNET1D_CHI, 7, 7},
     {DMC__NET_UNET1D_CHI, 12, 5},
+    {DMC__NET_DIT1D, 3, 3},
+    {DMC__NET_DIT1D, 5, 2},
+    {DMC__NET_TRANSFORMER_CHI, 3, 3},
+    {DMC__NET_TRANSFORMER_CHI, 5, 2},
+    {DMC__NET_DQL_MLP, 3, 3},
+    {DMC__NET_DQL_MLP, 5, 2},
 };
 enum { GROWTHS = sizeof growths / sizeof *growths };
 static const char *const backends[] = {"cpu", "ref"};
+
+static dmc__net_config growing(const struct growth *r)
+{
+    const int32_t conv = r->kind == DMC__NET_UNET1D_JANNER || r->kind == DMC__NET_UNET1D_CHI;
+    dmc__net_config c = conv ? fixture_unet() : fixture_mlp();
+    c.kind = r->kind;
+    c.cols = r->cols;
+    if (r->kind == DMC__NET_DIT1D || r->kind == DMC__NET_TRANSFORMER_CHI) {
+        c.hidden = c.emb_dim = 8;
+        c.heads = 2;
+    }
+    return c;
+}
 
 START_TEST(grown_network_is_bit_equal)
 {
     const struct growth *r = &growths[_i / 2];
     enum { BATCH = 5 };
     dmc__device *d = fixture_device(backends[_i % 2]);
-    dmc__net_config c = r->kind == DMC__NET_IDQL_MLP ? fixture_mlp() : fixture_unet();
-    c.kind = r->kind;
-    c.cols = r->cols;
+    dmc__net_config c = growing(r);
     dmc__net *small = fixture_net(c);
     c.extra = r->extra;
     dmc__net *grown = fixture_net(c);
     const size_t n = dmc__graph_param_elems(grown->graph), bytes = sizeof(float) * BATCH * (size_t)(c.horizon * c.cols);
     void *weights = fixture_weights(d, small->graph, 4), *wide = fixture_block(d, n);
     fixture_fill(d, wide, n, 9, 1); /* whatever was there must not matter */
+    float *without = fixture_forward(grown, d, wide, BATCH, 20, 0), *with = fixture_forward(grown, d, wide, BATCH, 20, 1);
+    ck_assert_msg(memcmp(without, with, bytes) != 0, "the side input does not reach the output");
+    free(without);
+    free(with);
     fixture_ok(dmc__params_grow(small->graph, weights, grown->graph, d, wide));
     float *want = fixture_forward(small, d, weights, BATCH, 20, 0);
     for (double extra = 0; extra < 1e4; extra = 10 * extra + 1) {

@@ -14,25 +14,29 @@ static const dmc__critic_map policy_map = {.planner = 0, .horizon = HORIZON, .n_
                                            .obs_scale = obs_scale, .obs_shift = obs_shift, .act_scale = act_scale,
                                            .act_shift = act_shift};
 
-/* policy; planner over all rows; planner, row 0 only */
-enum { POLICY, PLANNER, PLANNER_FIRST, VARIANTS };
+/* policy; planner over all rows; planner, row 0 only; the same with actions of two rows */
+enum { POLICY, PLANNER, PLANNER_FIRST, CHUNKS, VARIANTS = 2 * CHUNKS };
 
 typedef struct lab {
     small_critic s;
     dmc__reward reward;
     dmc__critic_map map;
     double discount, *z, *cond; /* device, ref64 */
-    int32_t cols;
+    int32_t cols, chunk;
     size_t total;
     dmc__qeval *one; /* a single row, for the host's own arithmetic */
 } lab;
 
 static void open_lab(lab *l, int variant, int32_t want_gradient)
 {
-    small_critic_open(&l->s, "ref64", &config);
+    dmc__iql_config c = config;
+    l->chunk = variant < CHUNKS ? 1 : 2;
+    c.act_dim *= l->chunk;
+    small_critic_open(&l->s, "ref64", &c);
     l->map = policy_map;
-    l->map.planner = variant != POLICY;
-    l->discount = variant == PLANNER_FIRST ? 0 : .9;
+    l->map.planner = variant % CHUNKS != POLICY;
+    l->map.chunk = variant < CHUNKS ? 0 : l->chunk;
+    l->discount = variant % CHUNKS == PLANNER_FIRST ? 0 : .9;
     l->cols = ACT + (l->map.planner ? OBS : 0);
     l->total = (size_t)(BATCH * HORIZON * l->cols);
     l->z = some_device_floats(l->s.device, l->total, 1, 1);
@@ -56,12 +60,13 @@ static dmc_status evaluate(lab *l, int32_t pessimistic, float *r, void *dz)
     return l->reward.eval(l->reward.self, l->z, l->map.planner ? NULL : l->cond, pessimistic, r, dz);
 }
 
-/* Q of one row in double, from model units; 0 the mean of the twins, 1 their minimum. */
+/* Q of one row in double, from model units; 0 the mean of the twins, 1 their minimum. A chunk's next row is l->cols further. */
 static double row_value(const lab *l, const double *obs, const double *act, int32_t pessimistic)
 {
     double *o = dmc__qeval_obs(l->one), *a = dmc__qeval_act(l->one);
     for (int j = 0; j < OBS; j++) o[j] = obs[j] * (double)obs_scale[j] + (double)obs_shift[j];
-    for (int j = 0; j < ACT; j++) a[j] = act[j] * (double)act_scale[j] + (double)act_shift[j];
+    for (int i = 0; i < l->chunk; i++)
+        for (int j = 0; j < ACT; j++) a[i * ACT + j] = act[i * l->cols + j] * (double)act_scale[j] + (double)act_shift[j];
     ok(dmc__qeval_run(l->one));
     const double q1 = *(const double *)dmc__qeval_q(l->one, 0), q2 = *(const double *)dmc__qeval_q(l->one, 1);
     return pessimistic ? fmin(q1, q2) : (q1 + q2) / 2;
@@ -73,7 +78,7 @@ static double host_reward(const lab *l, int b, int32_t pessimistic)
     const double *z = l->z + b * HORIZON * l->cols;
     if (!l->map.planner) return row_value(l, l->cond + b * N_OBS * OBS + (N_OBS - 1) * OBS, z, pessimistic);
     double sum = 0, weights = 0;
-    for (int h = 0; h < (l->discount > 0 ? HORIZON : 1); h++) {
+    for (int h = 0; h < (l->discount > 0 ? HORIZON - l->chunk + 1 : 1); h++) {
         const double w = pow(l->discount, h);
         sum += w * row_value(l, z + h * l->cols, z + h * l->cols + OBS, pessimistic);
         weights += w;
@@ -110,6 +115,32 @@ START_TEST(asked_first_and_told_later)
         for (int b = 0; b < BATCH; b++) ck_assert_double_eq_tol(r[b], want[b], 1e-6);
     }
     if (!l.map.planner) ck_assert_int_eq(dmc__reward_critic_ask(&l.reward, l.z, NULL), DMC_EINVAL);
+    close_lab(&l);
+}
+END_TEST
+
+/* Row by row: rows w_h Q(s_h, a_h) over the sum of the weights, whose mean is the reward. */
+START_TEST(rows_are_critic_values)
+{
+    float r[BATCH * HORIZON], whole[BATCH];
+    lab l;
+    open_lab(&l, _i, 0);
+    const int rows = _i % CHUNKS == PLANNER ? HORIZON - l.chunk + 1 : 1;
+    ck_assert_int_eq(l.reward.rows, rows);
+    for (int32_t pessimistic = 0; pessimistic < 2; pessimistic++) {
+        ok(l.reward.eval_rows(l.reward.self, l.z, l.map.planner ? NULL : l.cond, pessimistic, r));
+        ok(evaluate(&l, pessimistic, whole, NULL));
+        for (int i = 0; i < BATCH * rows; i++) {
+            const double *z = l.z + (i / rows * HORIZON + i % rows) * l.cols;
+            const double *obs = l.map.planner ? z : l.cond + i * N_OBS * OBS + (N_OBS - 1) * OBS;
+            double weights = 0;
+            for (int h = 0; h < rows; h++) weights += pow(.9, h);
+            const double share = rows * pow(.9, i % rows) / weights;
+            ck_assert_double_eq_tol(r[i], share * row_value(&l, obs, l.map.planner ? z + OBS : z, pessimistic), 1e-5);
+            whole[i / rows] -= r[i] / (float)rows;
+        }
+        for (int b = 0; b < BATCH; b++) ck_assert_double_eq_tol(whole[b], 0, 1e-5);
+    }
     close_lab(&l);
 }
 END_TEST
@@ -254,6 +285,9 @@ START_TEST(refusals)
     m = policy_map;
     m.horizon = 0;
     assert_refused(&l, &m, BATCH, .9, DMC_ERANGE);
+    m = policy_map;
+    m.chunk = 2; /* the critic's actions have one row */
+    assert_refused(&l, &m, BATCH, .9, DMC_ESHAPE);
     ck_assert_int_eq(evaluate(&l, 0, r, l.z), DMC_ESTATE); /* made without a gradient */
     ck_assert_int_eq(l.reward.eval(l.reward.self, l.z, NULL, 0, r, NULL), DMC_EINVAL);
     close_lab(&l);
@@ -262,6 +296,12 @@ START_TEST(refusals)
     ck_assert_int_eq(evaluate(&l, 1, r, dz), DMC_EINVAL); /* a gradient of the minimum */
     dmc__dev_free(l.s.device, dz, l.total);
     dmc__reward_critic_free(NULL);
+    close_lab(&l);
+    open_lab(&l, CHUNKS, 0);
+    m = l.map;
+    m.horizon = 1; /* and its actions two */
+    assert_refused(&l, &m, BATCH, .9, DMC_ESHAPE);
+    ck_assert_ptr_nonnull(strstr(dmc_last_error(), "2 rows, samples only 1"));
     close_lab(&l);
 }
 END_TEST
@@ -294,6 +334,7 @@ Suite *dmc_suite_reward_critic(void)
     TCase *const t = tcase_create("reward_critic");
     tcase_add_loop_test(t, rewards_are_critic_values, POLICY, VARIANTS);
     tcase_add_loop_test(t, asked_first_and_told_later, POLICY, VARIANTS);
+    tcase_add_loop_test(t, rows_are_critic_values, POLICY, VARIANTS);
     tcase_add_loop_test(t, gradient_by_differences, POLICY, VARIANTS);
     tcase_add_test(t, first_row_alone_is_smaller);
     tcase_add_test(t, map_without_scales);

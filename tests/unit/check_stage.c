@@ -10,6 +10,10 @@ typedef struct script {
     int32_t asked, scores;
     int32_t nan_at;          /* update number that is not finite, -1 = none */
     int32_t stop_at, tightened;
+    int32_t rows, lists;     /* records; 1: scores come by episode */
+    uint64_t best, after;    /* hashes of the last roll-back's record */
+    dmc__decision d;         /* and its decision */
+    double diff, diff_se;    /* of the last evaluation */
     float *value;
     double lr_seen;
 } script;
@@ -20,6 +24,31 @@ static dmc_status scripted_score(void *user, double *mean, double *se)
     *mean = s->score[s->asked < s->scores - 1 ? s->asked : s->scores - 1];
     *se = 0.01;
     s->asked++;
+    return DMC_OK;
+}
+
+/* Four episodes that differ much, but by the same each time: differences are exact. */
+static dmc_status scripted_scores(void *user, int32_t n, double *value)
+{
+    double mean, se;
+    DMC_TRY(scripted_score(user, &mean, &se));
+    for (int32_t i = 0; i < n; i++) value[i] = mean + 10 * (i - (n - 1) / 2.0);
+    return DMC_OK;
+}
+
+static dmc_status scripted_record(void *user, const dmc__align_record *r)
+{
+    script *s = user;
+    s->rows++;
+    if (r->row->event == DMC__EVENT_EVALUATION) {
+        s->diff = r->row->diff;
+        s->diff_se = r->row->diff_se;
+    }
+    if (!r->decision->roll_back) return DMC_OK;
+    s->best = r->best;
+    s->after = r->after;
+    s->d = *r->decision;
+    if (r->decision->why == DMC__WHY_SCORE) ck_assert_uint_ne(r->row->weights, r->best);
     return DMC_OK;
 }
 
@@ -52,18 +81,22 @@ typedef struct outcome {
     float first, last;       /* value[0] at the start and the end */
 } outcome;
 
-static outcome play(const double *score, int32_t n, int32_t updates, int32_t nan_at, int32_t stop_at)
+static outcome play_with(dmc_align_options o, const script *plan, int32_t updates)
 {
     bandit b;
-    dmc_align_options o = bandit_options();
-    o.eval_every = 1;
     bandit_open(&b, "cpu", 0, &o);
     dmc__align *a = b.aligner->run;
     ck_assert_int_eq(dmc__align_need_reward(a), DMC_OK); /* the KL report at the end judges the bank */
-    outcome out = {.s = {.a = a, .score = score, .scores = n, .nan_at = nan_at, .stop_at = stop_at}};
+    outcome out = {.s = *plan};
+    out.s.a = a;
     out.s.value = calloc(dmc__learner_elems(a->learner), sizeof *out.s.value);
     dmc__align_hooks own = a->hooks;
-    a->hooks = (dmc__align_hooks){.user = &out.s, .score = scripted_score, .progress = scripted_progress};
+    a->hooks = (dmc__align_hooks){.user = &out.s, .score = scripted_score, .progress = scripted_progress,
+                                 .record = scripted_record};
+    if (plan->lists) {
+        a->hooks.scores = scripted_scores;
+        a->hooks.episodes = 4;
+    }
     const dmc__stage stage = {.name = "script", .updates = updates, .self = &out.s, .update = scripted_update,
                               .tighten = scripted_tighten, .learner = a->learner};
     ck_assert_int_eq(dmc__learner_get(a->learner, out.s.value), DMC_OK);
@@ -77,7 +110,14 @@ static outcome play(const double *score, int32_t n, int32_t updates, int32_t nan
     return out;
 }
 
-/* F1: every update scores better: the last weights are kept. */
+static outcome play(const double *score, int32_t n, int32_t updates, int32_t nan_at, int32_t stop_at)
+{
+    dmc_align_options o = bandit_options();
+    o.eval_every = 1;
+    return play_with(o, &(script){.score = score, .scores = n, .nan_at = nan_at, .stop_at = stop_at}, updates);
+}
+
+/* Every update scores better: the last weights are kept. */
 START_TEST(improvement_is_kept)
 {
     static const double score[] = {1, 2, 3, 4};
@@ -112,6 +152,50 @@ START_TEST(a_crash_rolls_back)
     ck_assert_double_eq(o.s.lr_seen, 3e-4 / 2);
     ck_assert_double_eq(o.r.after, 3.5);
     ck_assert_float_eq_tol(o.last, o.first + 2, 1e-5f); /* best was +1, one more update after the roll-back */
+    ck_assert_int_eq(o.s.d.why, DMC__WHY_SCORE);
+    ck_assert_uint_eq(o.s.after, o.s.best); /* bit for bit */
+}
+END_TEST
+
+/* F1: a plateau ends the stage long before its budget, if it may. */
+START_TEST(a_plateau_ends_the_stage)
+{
+    static const double score[] = {1, 2, 3, 3};
+    dmc_align_options o = bandit_options();
+    o.eval_every = 1;
+    for (int32_t converge = 0; converge < 2; converge++) {
+        o.converge = converge;
+        const outcome r = play_with(o, &(script){.score = score, .scores = 4, .nan_at = -1}, 40);
+        ck_assert_int_eq(r.r.end, converge ? DMC__END_CONVERGED : DMC__END_BUDGET);
+        ck_assert_int_eq(r.r.updates, converge ? 6 : 40);
+        ck_assert_double_eq(r.r.after, 3);
+        ck_assert_float_eq_tol(r.last, r.first + 2, 1e-5f);
+    }
+}
+END_TEST
+
+/* The last weights score a little below the best: by the standard error of means they may stay, paired they may not. */
+START_TEST(acceptance_is_by_paired_differences)
+{
+    static const double score[] = {1, 3, 2.99};
+    dmc_align_options o = bandit_options();
+    o.eval_every = 1;
+    o.accept = 1;
+    for (int32_t lists = 0; lists < 2; lists++) {
+        const outcome r = play_with(o, &(script){.score = score, .scores = 3, .nan_at = -1, .lists = lists}, 2);
+        ck_assert_double_eq_tol(r.s.diff, -0.01, 1e-12);
+        ck_assert_double_eq_tol(r.s.diff_se, lists ? 0 : 0.01 * sqrt(2), 1e-7);
+        ck_assert_double_eq(r.r.after, lists ? 3 : 2.99);
+        ck_assert_float_eq_tol(r.last, r.first + (lists ? 1 : 2), 1e-5f);
+    }
+}
+END_TEST
+
+/* Start, three evaluations, end: each is told once. */
+START_TEST(everything_is_told)
+{
+    static const double score[] = {1, 2, 3, 4};
+    ck_assert_int_eq(play(score, 4, 3, -1, 0).s.rows, 5);
 }
 END_TEST
 
@@ -167,6 +251,9 @@ Suite *dmc_suite_stage(void)
     tcase_add_test(t, improvement_is_kept);
     tcase_add_test(t, the_best_weights_come_back);
     tcase_add_test(t, a_crash_rolls_back);
+    tcase_add_test(t, a_plateau_ends_the_stage);
+    tcase_add_test(t, acceptance_is_by_paired_differences);
+    tcase_add_test(t, everything_is_told);
     tcase_add_test(t, one_bad_score_is_not_a_crash);
     tcase_add_test(t, nan_is_a_crash_not_an_error);
     tcase_add_test(t, three_strikes_end_the_stage);

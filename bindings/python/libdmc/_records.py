@@ -143,6 +143,16 @@ class AlignProgress(Record):
     kl: Real
     reward: Real
     seconds: Real
+    grad_norm: Real
+    loss_z: Real
+    norm_ratio: Real
+    lr_scale: Real
+    kl_foundation: Real
+    unlikely: Real
+    spread: Real
+    entropy: Real
+    coherency: Real
+    disagreement: Real
 
     @property
     def stage(self) -> str:
@@ -159,7 +169,10 @@ class AlignProgress(Record):
 
 @record
 class AlignReport(Record):
-    """What an alignment method achieved; `stopped`: the progress function ended it early."""
+    """What an alignment method achieved; `stopped`: the progress function ended it early.
+
+    `end` tells why the last stage did: 1 its updates were done, 2 it converged, 3 it collapsed.
+    """
 
     updates: Int
     rollbacks: Int
@@ -170,6 +183,13 @@ class AlignReport(Record):
     after_se: Real
     kl: Real
     seconds: Real
+    warnings: Int
+    end: Int
+    unlikely: Real
+    spread: Real
+    entropy: Real
+    coherency: Real
+    disagreement: Real
 
     stopped = False
 
@@ -220,6 +240,8 @@ class OptionInfo(Structure):
 _floats = POINTER(c_float)
 REWARD_FN = CFUNCTYPE(c_int32, c_void_p, c_size_t, _floats, _floats, _floats, _floats)
 SCORE_FN = CFUNCTYPE(c_int32, c_void_p, c_void_p, POINTER(c_double), POINTER(c_double))
+PAIRS_FN = CFUNCTYPE(c_int32, c_void_p, c_size_t, _floats, _floats, _floats)
+SCORES_FN = CFUNCTYPE(c_int32, c_void_p, c_void_p, c_int32, POINTER(c_double))
 PROGRESS_FN = CFUNCTYPE(c_int32, c_void_p, POINTER(AlignProgress))
 RESET_FN = CFUNCTYPE(c_int32, c_void_p, c_int32, c_uint64, _floats)
 STEP_FN = CFUNCTYPE(

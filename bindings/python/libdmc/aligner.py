@@ -13,7 +13,8 @@ from ._callbacks import Guard, copy_in, copy_out
 from ._check import STOPPED
 from ._handle import Handle, used, used_or_null
 from ._lib import lib
-from ._records import PROGRESS_FN, REWARD_FN, SCORE_FN, AlignProgress, AlignReport, OnlineReport
+from ._records import PAIRS_FN, PROGRESS_FN, REWARD_FN, SCORE_FN, SCORES_FN
+from ._records import AlignProgress, AlignReport, OnlineReport
 from .context import Context, where
 from .critic import Critic
 from .dataset import Dataset
@@ -24,6 +25,8 @@ from .replay import Replay
 
 Reward = Callable[[Floats, Floats, bool], Union[Floats, tuple[Floats, Floats]]]
 Score = Callable[[Model], Union[float, tuple[float, float]]]
+Pairs = Callable[[Floats], Union[tuple[Floats, Floats], tuple[Floats, Floats, Floats]]]
+Scores = Callable[[Model], Floats]
 Progress = Callable[[AlignProgress], Any]
 Settings = Optional[Mapping[str, Value]]
 
@@ -58,6 +61,7 @@ class Aligner(Handle):
             used_or_null("critic", critic, Critic),
             Options("align", options),
         )
+        self._made_with = self._use().needs
         self._context = model._context
         self._sizes, self._planner = model.sizes, model.describe()["role"] == "planner"
         self._guard = Guard()
@@ -78,6 +82,16 @@ class Aligner(Handle):
         """
         call = None if function is None else self._reward(function)
         self._set("reward", lib.dmc_aligner_set_reward, REWARD_FN, call, int(gradient))
+
+    def set_coherency(self, function: Optional[Callable[[Floats, Floats], Floats]]) -> None:
+        """function(z, obs) -> coherency (n,) of samples, whose mean every evaluation reports.
+
+        z and obs are as in set_reward. None: none.
+        """
+        call = None
+        if function is not None:
+            call = self._reward(lambda z, obs, want_grad: function(z, obs))
+        self._set("coherency", lib.dmc_aligner_set_coherency, REWARD_FN, call)
 
     def _reward(self, function: Reward) -> Callable[..., None]:
         s = self._sizes
@@ -111,6 +125,47 @@ class Aligner(Handle):
 
         return call
 
+    def set_pairs(self, function: Optional[Pairs]) -> None:
+        """function(obs) -> (win, lose), or (win, lose, obs) with other conditions: what
+        dpo(pairs="callback") learns from.
+
+        obs (n,n_obs*obs_dim) are conditions of the dataset (a planner's first state), win and lose
+        (n,horizon,columns) the better and the worse sample, all in the dataset's units.
+        """
+        call = None if function is None else self._pairs(function)
+        self._set("pairs", lib.dmc_aligner_set_pairs, PAIRS_FN, call)
+
+    def _pairs(self, function: Pairs) -> Callable[..., None]:
+        s = self._sizes
+        width = s.obs_dim if self._planner else s.n_obs * s.obs_dim
+
+        def call(_: Any, n: int, obs: Any, win: Any, lose: Any) -> None:
+            better, worse, *conditions = function(copy_in(obs, n, width))
+            copy_out(win, "the winners", better, n, s.horizon, s.z_cols)
+            copy_out(lose, "the losers", worse, n, s.horizon, s.z_cols)
+            if conditions:
+                copy_out(obs, "the conditions", conditions[0], n, width)
+
+        return call
+
+    def set_scores(self, function: Optional[Scores], episodes: int = 0) -> None:
+        """function(model) -> scores (episodes,), of the same episodes every time.
+
+        In place of set_score: differences are then taken episode by episode. None: as if there
+        were no such function.
+        """
+        call = None if function is None else self._scores(function)
+        self._set("scores", lib.dmc_aligner_set_scores, SCORES_FN, call, episodes)
+
+    def _scores(self, function: Scores) -> Callable[..., None]:
+        context = self._context
+
+        def call(_: Any, borrowed: int, n: int, scores: Any) -> None:
+            model = Model._in(context, lib.dmc_model_clone, c_void_p(borrowed))
+            copy_out(scores, "the scores", function(model), n)
+
+        return call
+
     def set_progress(self, function: Optional[Progress]) -> None:
         """function(progress) after every update.
 
@@ -121,6 +176,20 @@ class Aligner(Handle):
             return function is not None and bool(function(AlignProgress.of(progress.contents)))
 
         self._set("progress", lib.dmc_aligner_set_progress, PROGRESS_FN, call)
+
+    def set_judge(self, judge: Optional[Critic]) -> None:
+        """A critic that has not seen the other's episodes, which the score is then of.
+
+        split="first_half" makes one that trains, split="second_half" one that judges. A score
+        callback goes before it; None: the score is of the reward.
+        """
+        resource = used_or_null("judge", judge, Critic)
+        self._call(lib.dmc_aligner_set_judge, resource)
+        self._use().need(*self._made_with, *([] if resource is None else [resource]))
+
+    def set_ledger(self, file: Optional[Path]) -> None:
+        """Append every evaluation and decision to this file, a JSON object per line; None: no more."""
+        self._call(lib.dmc_aligner_set_ledger, None if file is None else path(file))
 
     def _set(self, name: str, setter: Any, prototype: Any, call: Any, *more: int) -> None:
         """Give C a callback, or NULL for None; then let go of the one before."""
@@ -222,3 +291,11 @@ class Aligner(Handle):
     def load(self, file: Path) -> None:
         """Read an adapter made for the same foundation."""
         self._call(lib.dmc_aligner_load, path(file))
+
+    def checkpoint(self, file: Path) -> None:
+        """Write all that a run needs to go on, after a stop or between two methods."""
+        self._call(lib.dmc_aligner_checkpoint, path(file))
+
+    def resume(self, file: Path) -> None:
+        """Read a checkpoint; the next call, of the same method, goes on where it was taken."""
+        self._call(lib.dmc_aligner_resume, path(file))

@@ -28,7 +28,8 @@ class Twins(NamedTuple):
 class Critic(Handle):
     """Made by Critic.create or Critic.load. All calls take the dataset's own units.
 
-    Options: libdmc.options.describe("critic"), e.g. tau=0.9, gamma=0.99, hidden=256.
+    Options: libdmc.options.describe("critic"), e.g. tau=0.9, gamma=0.99, hidden=256. With chunk
+    above 1 actions are (n,chunk,A) instead of (n,A), in and out.
     """
 
     _destroy = "dmc_critic_destroy"
@@ -88,11 +89,14 @@ class Critic(Handle):
         )
         return metrics
 
-    def _widths(self) -> tuple[int, int]:
-        if not hasattr(self, "_widths_read"):
+    def _shapes(self) -> tuple[int, tuple[int, ...]]:
+        """The width of an observation, and the shape of an action."""
+        if not hasattr(self, "_shapes_read"):
             contract = self.describe()
-            self._widths_read = int(contract["obs_dim"]), int(contract["act_dim"])
-        return self._widths_read
+            chunk, act_dim = int(contract["chunk"]), int(contract["act_dim"])
+            action = (act_dim,) if chunk == 1 else (chunk, act_dim)
+            self._shapes_read = int(contract["obs_dim"]), action
+        return self._shapes_read
 
     def q(self, obs: Floats, act: Floats) -> Twins:
         """Q of obs (n,S) and act (n,A)."""
@@ -103,20 +107,20 @@ class Critic(Handle):
 
     def v(self, obs: Floats) -> Floats:
         """V of obs (n,S), (n,)."""
-        n = len(floats("obs", obs, (-1, self._widths()[0])))
+        n = len(floats("obs", obs, (-1, self._shapes()[0])))
         out = np.empty(n, np.float32)
         self._call(lib.dmc_critic_v, n, obs, out)
         return out
 
     def action_gradient(self, obs: Floats, act: Floats) -> Floats:
         """d mean(q1,q2) / d act of obs (n,S) and act (n,A), (n,A)."""
-        out = np.empty((self._rows(obs, act), self._widths()[1]), np.float32)
+        out = np.empty((self._rows(obs, act), *self._shapes()[1]), np.float32)
         self._call(lib.dmc_critic_action_gradient, len(out), obs, act, out)
         return out
 
     def _rows(self, obs: Floats, act: Floats) -> int:
         """How many rows obs and act have, after a check of their shapes."""
-        obs_dim, act_dim = self._widths()
+        obs_dim, action = self._shapes()
         n = len(floats("obs", obs, (-1, obs_dim)))
-        floats("act", act, (n, act_dim))
+        floats("act", act, (n, *action))
         return n
