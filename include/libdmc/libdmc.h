@@ -36,9 +36,12 @@
 #include "export.h"
 #include "likelihood.h"
 #include "model.h"
+#include "online.h"
 #include "options.h"
+#include "replay.h"
 #include "sampler.h"
 #include "status.h"
+#include "synth.h"
 #include "trainer.h"
 #include "version.h"
 

@@ -229,15 +229,16 @@ dmc_status dmc__align_table(const dmc__align *a, double std_floor, dmc__table *o
                      "which no gradient follows; take euler, dpmpp or sde_dpmpp");
 }
 
-/* Fill the staging rows [first, first+repeat) with one condition. */
-static void stage_condition(dmc__align *a, dmc__position p, size_t first, int32_t repeat)
+/* Fill the staging rows [first, first+repeat) with one condition: observations somebody gave, or those of the data at p. */
+static void stage_condition(dmc__align *a, const float *given, dmc__position p, size_t first, int32_t repeat)
 {
     const size_t e = dmc__align_elems(a), c = (size_t)dmc__view_cond(&a->view);
     for (size_t i = first; i < first + (size_t)repeat; i++) {
-        if (a->view.planner)
-            dmc__view_condition(&a->view, p, a->cond + i * c, a->mask + i * e, a->known + i * e);
-        else
-            dmc__view_condition(&a->view, p, a->cond + i * c, NULL, NULL);
+        float *const cond = a->cond + i * c, *const mask = a->mask ? a->mask + i * e : NULL;
+        float *const known = a->known ? a->known + i * e : NULL;
+        if (!given) dmc__view_condition(&a->view, p, cond, mask, known);
+        else dmc__view_observe(&a->view, given, cond, mask, known);
+        if (given && a->view.returns) cond[0] = cond[1] = 1;
     }
 }
 
@@ -253,7 +254,8 @@ dmc_status dmc__align_condition(dmc__align *a, dmc__rollout *r, int32_t groups, 
     const int32_t copies = a->view.planner ? repeat : repeat / dmc__rollout_group(r);
     for (int32_t g = 0; g < groups; g++) {
         const dmc__stream s = {a->config.seed, DMC_STREAM_BATCH, draw, (uint64_t)g};
-        stage_condition(a, dmc__trajectories_draw(a->view.data, held != 0, &s), (size_t)g * (size_t)copies, copies);
+        const float *const given = a->draw_condition && !held ? a->draw_condition(a->draw_user, &s) : NULL;
+        stage_condition(a, given, dmc__trajectories_draw(a->view.data, held != 0, &s), (size_t)g * (size_t)copies, copies);
     }
     return dmc__align_give_condition(a, r);
 }

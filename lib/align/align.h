@@ -95,6 +95,10 @@ typedef struct dmc__align {
     double lr_scale;             /* halved by every collapse of a stage */
     uint64_t draws;              /* counts random draws over the aligner's life: no number is used twice */
     int32_t pass;                /* of a running sequence, else 0 */
+    /* A condition that is not from the data, as the last n_obs raw observations (n_obs,S), or NULL: take one of the data for this
+     * draw. Not asked for held-out conditions; NULL: all are of the data. The owner's, for as long as it wants. */
+    const float *(*draw_condition)(void *user, const dmc__stream *s);
+    void *draw_user;
     dmc__rollout *sample;        /* `batch` samples with the evaluation table */
     dmc__reward judge;           /* of `batch` samples, no gradient */
     dmc__reward held_out;        /* likewise, which the score is of; self NULL: the judge */

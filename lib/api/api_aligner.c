@@ -80,7 +80,8 @@ static dmc_status scores_hook(void *user, int32_t n, double *value)
 static int32_t progress_hook(void *user, const dmc__align_note *n)
 {
     dmc_aligner *a = user;
-    const dmc_align_progress p = {.struct_size = sizeof p, .update = n->update, .updates = n->updates, .pass = n->pass,
+    const int32_t pass = a->round ? a->round : n->pass;
+    const dmc_align_progress p = {.struct_size = sizeof p, .update = n->update, .updates = n->updates, .pass = pass,
                                   .stage = n->stage, .score = n->score, .best = n->best, .loss = n->loss, .kl = n->kl,
                                   .reward = n->reward, .seconds = n->seconds, .grad_norm = n->norm,
                                   .loss_z = n->metric[DMC__METRIC_LOSS], .norm_ratio = n->metric[DMC__METRIC_NORM],

@@ -21,6 +21,14 @@ void dmc_critic_destroy(dmc_critic *c)
     dmc__critic_destroy(c);
 }
 
+void dmc__critic_give(const dmc_critic *c, const dmc__iql_metrics *m, int64_t began, dmc_critic_metrics *out)
+{
+    if (out)
+        *out = (dmc_critic_metrics){.struct_size = sizeof *out, .step = (int32_t)dmc__iql_step(c->iql), .q_loss = m->q_loss,
+                                    .v_loss = m->v_loss, .q_mean = m->q_mean, .v_mean = m->v_mean,
+                                    .seconds = (double)(dmc__clock_ns() - began) * 1e-9};
+}
+
 dmc_status dmc_critic_step(dmc_critic *c, int32_t n, dmc_critic_metrics *metrics)
 {
     dmc__iql_metrics m;
@@ -28,10 +36,7 @@ dmc_status dmc_critic_step(dmc_critic *c, int32_t n, dmc_critic_metrics *metrics
     DMC_NEED("dmc_critic_step", c);
     if (n < 0) return dmc__fail(DMC_ERANGE, "dmc_critic_step: n = %d, must be at least 0", n);
     const dmc_status status = dmc__critic_step(c, n, &m);
-    if (metrics)
-        *metrics = (dmc_critic_metrics){.struct_size = sizeof *metrics, .step = (int32_t)dmc__iql_step(c->iql), .q_loss = m.q_loss,
-                                        .v_loss = m.v_loss, .q_mean = m.q_mean, .v_mean = m.v_mean,
-                                        .seconds = (double)(dmc__clock_ns() - began) * 1e-9};
+    dmc__critic_give(c, &m, began, metrics);
     return status;
 }
 

@@ -301,17 +301,41 @@ size_t dmc_sampler_memory(const dmc_sampler *s)
     return s ? sizeof *s + s->map_elems * sizeof(float) + dmc__sampler_bytes(s->run) : 0;
 }
 
+/* What a dmc_env of the first version held. */
+enum { DMC_ENV_LEAST = offsetof(dmc_env, step) + sizeof(((dmc_env *)0)->step) };
+
+dmc_status dmc__take_env(const char *function, const dmc_env *env, dmc__env *out)
+{
+    dmc_env e = {0};
+    if (!env) return dmc__fail(DMC_EINVAL, "%s: env is NULL", function);
+    if (env->struct_size < DMC_ENV_LEAST || env->struct_size > sizeof e)
+        return dmc__fail(DMC_EINVAL, "%s: env->struct_size = %u, set it to sizeof *env = %zu", function, env->struct_size,
+                         sizeof e);
+    memcpy(&e, env, env->struct_size); /* callers of an earlier version have a shorter one */
+    if (!e.reset || !e.step) return dmc__fail(DMC_EINVAL, "%s: env->%s is NULL", function, e.reset ? "step" : "reset");
+    *out = (dmc__env){e.obs_dim, e.act_dim, e.max_steps, e.count, e.user, e.reset, e.step};
+    return DMC_OK;
+}
+
+_Static_assert((int)DMC_DONE_CUT == (int)DMC__DONE_CUT, "one number");
+
 dmc_status dmc_evaluate(dmc_sampler *s, const dmc_env *env, int32_t episodes, int32_t exec, uint64_t first_seed, uint64_t seed,
                         double *returns)
 {
+    dmc__env e;
     DMC_NEED("dmc_evaluate", s);
-    DMC_NEED("dmc_evaluate", env);
     DMC_NEED("dmc_evaluate", returns);
-    if (env->struct_size != sizeof *env)
-        return dmc__fail(DMC_EINVAL, "dmc_evaluate: env->struct_size = %u, set it to sizeof *env = %zu", env->struct_size,
-                         sizeof *env);
-    DMC_NEED("dmc_evaluate", env->reset);
-    DMC_NEED("dmc_evaluate", env->step);
-    const dmc__env e = {env->obs_dim, env->act_dim, env->max_steps, env->count, env->user, env->reset, env->step};
+    DMC_TRY(dmc__take_env("dmc_evaluate", env, &e));
     return dmc__evaluate(s->run, &e, episodes, exec, first_seed, seed, returns);
+}
+
+dmc_status dmc_collect(dmc_sampler *s, const dmc_env *env, dmc_replay *r, int32_t episodes, int32_t exec, uint64_t first_seed,
+                       uint64_t seed, double *returns)
+{
+    dmc__env e;
+    DMC_NEED("dmc_collect", s);
+    DMC_NEED("dmc_collect", r);
+    DMC_NEED("dmc_collect", returns);
+    DMC_TRY(dmc__take_env("dmc_collect", env, &e));
+    return dmc__collect(s->run, &e, &r->x, episodes, exec, first_seed, seed, returns);
 }

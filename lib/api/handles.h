@@ -7,7 +7,7 @@
 #include "../config/field.h"
 #include "../runtime/sampler.h"
 #include "../train/evaluate.h"
-#include "../train/critic_fit.h"
+#include "../train/critic_replay.h"
 #include "../train/pretrain.h"
 
 struct dmc_dataset {
@@ -15,6 +15,11 @@ struct dmc_dataset {
     dmc__trajectories *data;
     int32_t reward;              /* DMC_REWARD_* */
     double mean, sd, min, max;   /* of episode returns */
+};
+
+struct dmc_replay {
+    dmc__context_ref ref;
+    dmc__experience x;
 };
 
 struct dmc_trainer {
@@ -39,6 +44,7 @@ struct dmc_aligner {
     size_t map_elems;
     dmc__critic_map critic_map;
     double row_discount;
+    int32_t round;               /* of dmc_align_online, from 1; else 0 */
     dmc_reward_fn reward;
     void *reward_user;
     int32_t reward_gradient;
@@ -61,6 +67,12 @@ struct dmc_aligner {
 
 /* The affine map rewards go through before a critic sees them. */
 void dmc__dataset_reward_map(const dmc_dataset *d, double *scale, double *shift);
+
+/* A simulator as it was given; `function` refuses it by name. */
+dmc_status dmc__take_env(const char *function, const dmc_env *env, dmc__env *out);
+
+/* What an update's numbers are to a caller, who may not want them. */
+void dmc__critic_give(const dmc_critic *c, const dmc__iql_metrics *m, int64_t began, dmc_critic_metrics *out);
 
 /* Refuse a NULL argument by name. */
 #define DMC_NEED(function, argument)                                                            \

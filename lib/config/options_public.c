@@ -183,3 +183,13 @@ dmc_status dmc_likelihood_options_init(dmc_likelihood_options *o, size_t size)
 {
     return init_sized(DMC_OPTIONS_LIKELIHOOD, o, size);
 }
+
+dmc_status dmc_online_options_init(dmc_online_options *o, size_t size)
+{
+    return init_sized(DMC_OPTIONS_ONLINE, o, size);
+}
+
+dmc_status dmc_synth_options_init(dmc_synth_options *o, size_t size)
+{
+    return init_sized(DMC_OPTIONS_SYNTH, o, size);
+}

@@ -49,6 +49,7 @@
 extern const dmc__field_table dmc__options_context, dmc__options_dataset, dmc__options_model,
     dmc__options_train, dmc__options_critic, dmc__options_sampler, dmc__options_align,
     dmc__options_rl, dmc__options_dpo, dmc__options_sft, dmc__options_cascade,
-    dmc__options_sequence, dmc__options_likelihood;
+    dmc__options_sequence, dmc__options_likelihood, dmc__options_online,
+    dmc__options_synth;
 
 #endif

@@ -174,14 +174,25 @@ static void stage_transition(dmc__critic *c, const transition *x, size_t i)
     c->term[i] = (float)(x->over ? 1 : 1 - pow(c->config.gamma, x->rows - 1));
 }
 
-static dmc_status stage_batch(dmc__critic *c)
+dmc_status dmc__critic_stage(dmc__critic *c, int32_t samples)
 {
     const uint64_t step = (uint64_t)dmc__iql_step(c->iql);
-    for (size_t i = 0; i < (size_t)c->config.batch; i++) {
+    for (size_t i = 0; i < (size_t)samples; i++) {
         transition x = {{0, 0}, 0, 0};
         DMC_TRY(draw_transition(c, step, i, &x));
         stage_transition(c, &x, i);
     }
+    return DMC_OK;
+}
+
+dmc_status dmc__critic_learn(dmc__critic *c, int32_t n, dmc__iql_metrics *mean)
+{
+    dmc__iql_metrics m;
+    DMC_TRY(dmc__iql_update(c->iql, c->s, c->a, c->r, c->next, c->term, &m));
+    mean->q_loss += m.q_loss / n;
+    mean->v_loss += m.v_loss / n;
+    mean->q_mean = m.q_mean;
+    mean->v_mean = m.v_mean;
     return DMC_OK;
 }
 
@@ -190,13 +201,8 @@ dmc_status dmc__critic_step(dmc__critic *c, int32_t n, dmc__iql_metrics *mean)
     *mean = (dmc__iql_metrics){0};
     if (!c->data) return dmc__fail(DMC_ESTATE, "dmc_critic_step: the critic was loaded without a dataset");
     for (int32_t i = 0; i < n; i++) {
-        dmc__iql_metrics m;
-        DMC_TRY(stage_batch(c));
-        DMC_TRY(dmc__iql_update(c->iql, c->s, c->a, c->r, c->next, c->term, &m));
-        mean->q_loss += m.q_loss / n;
-        mean->v_loss += m.v_loss / n;
-        mean->q_mean = m.q_mean;
-        mean->v_mean = m.v_mean;
+        DMC_TRY(dmc__critic_stage(c, c->config.batch));
+        DMC_TRY(dmc__critic_learn(c, n, mean));
     }
     return dmc__dev_sync(c->ref.ctx->device); /* samplers read the weights from queues of their own */
 }

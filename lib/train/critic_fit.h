@@ -32,6 +32,10 @@ dmc_status dmc__critic_create(dmc__context *ctx, const dmc__trajectories *data, 
                               const dmc__critic_config *c, dmc__critic **out);
 void dmc__critic_destroy(dmc__critic *c);
 dmc_status dmc__critic_step(dmc__critic *c, int32_t n, dmc__iql_metrics *mean);
+/* Its parts: transitions of the dataset as the first `samples` of a batch; an update on the batch that is staged, one of the n that
+ * `mean` is over. */
+dmc_status dmc__critic_stage(dmc__critic *c, int32_t samples);
+dmc_status dmc__critic_learn(dmc__critic *c, int32_t n, dmc__iql_metrics *mean);
 /* Any output may be NULL; obs (n,S), act (n,chunk,A) raw. grad: d mean(q1,q2)/d act. act NULL: only v. */
 dmc_status dmc__critic_values(dmc__critic *c, size_t n, const float *obs, const float *act, float *q1, float *q2, float *v,
                               float *grad);

@@ -34,7 +34,7 @@ size_t fuzz_seed(int index, uint8_t *out, size_t room)
 /* Values go on into options structs. */
 static void set_options(const dmc__yaml *y)
 {
-    for (int32_t kind = DMC_OPTIONS_CONTEXT; kind <= DMC_OPTIONS_LIKELIHOOD; kind++) {
+    for (int32_t kind = DMC_OPTIONS_CONTEXT; kind <= DMC_OPTIONS_SYNTH; kind++) {
         double options[64];
         if (dmc_options_size(kind) > sizeof options) fuzz_broken("options fit");
         dmc_options_init(kind, options);

@@ -24,6 +24,7 @@ TYPES = {
     "int64_t": c.c_int64,
     "uint64_t": c.c_uint64,
     "size_t": c.c_size_t,
+    "double": c.c_double,
     "void *": c.c_void_p,
     "char *": c.c_char_p,
     "char **": c.POINTER(c.c_char_p),
@@ -49,6 +50,7 @@ RECORDS = [
     _records.SamplerParts,
     _records.AlignProgress,
     _records.AlignReport,
+    _records.OnlineReport,
     _records.OptionInfo,
     _records.Env,
 ]

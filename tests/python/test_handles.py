@@ -42,6 +42,8 @@ def objects(dataset, model, critic):
     yield dmc.Critic.create(dataset, **{"hidden": 8}), lambda x: x.describe()
     yield dmc.Sampler(model), lambda x: x.info()
     yield dmc.Aligner(model, dataset, critic), lambda x: x.reset()
+    yield dmc.Replay(2, 1, 9), len
+    yield dmc.Synth(dataset, hidden=8, blocks=1, emb_dim=8, batch=8), lambda x: x.step(0)
 
 
 def test_closed_objects_say_so(dataset, model, critic):
@@ -70,7 +72,7 @@ def test_forgotten_objects_are_freed(dataset, model, critic, freed):
     made = [thing for thing, _ in objects(dataset, model, critic)]
     assert freed == []
     del made
-    kinds = ["aligner", "context", "critic", "dataset", "model", "sampler", "trainer"]
+    kinds = ["aligner", "context", "critic", "dataset", "model", "replay", "sampler", "synth", "trainer"]
     assert sorted(freed) == kinds
 
 

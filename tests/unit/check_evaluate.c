@@ -19,6 +19,7 @@ typedef struct simulator {
     uint64_t seeds[32];                 /* of every reset, in order */
     float acts[32 * WORLD_A];           /* of copy 0 */
     int32_t fail_reset, fail_step;      /* the n-th call fails; 0 = none */
+    int32_t done;                       /* what is said of an episode that is over; 0: 1 */
     int32_t limits;                     /* actions outside the model's limits */
     const dmc_model *model;
 } simulator;
@@ -44,7 +45,8 @@ static int32_t step(void *user, int32_t env, const float *act, float *obs, doubl
     for (int j = 0; j < WORLD_A; j++) s->limits += act[j] < s->model->act.lo[j] || act[j] > s->model->act.hi[j];
     c->t++;
     *reward = (double)(1 + c->seed);
-    *done = c->over = c->t == lengths[c->seed % 4];
+    c->over = c->t == lengths[c->seed % 4];
+    *done = c->over ? s->done ? s->done : DMC_DONE_END : DMC_DONE_NOT;
     world_observe(c->seed + 1000 * (uint64_t)c->t, obs);
     return 0;
 }
@@ -264,6 +266,130 @@ START_TEST(memory_is_the_hosts)
 }
 END_TEST
 
+/* ---- collecting ------------------------------------------------------------------------------------- */
+
+enum { ROOM = 64 };
+
+typedef struct kept {
+    float obs[ROOM * WORLD_S], act[ROOM * WORLD_A], rew[ROOM], next[ROOM * WORLD_S];
+    uint8_t end[ROOM];
+} kept;
+
+static dmc_replay *replay(dmc_context *ctx)
+{
+    dmc_replay *r;
+    expect_ok(dmc_replay_create(ctx, WORLD_S, WORLD_A, ROOM, &r));
+    return r;
+}
+
+/* Transition `row` is step t of episode `seed`, which is the last one and the end, or not. */
+static void expect_step(const kept *k, size_t row, uint64_t seed, uint64_t t, int32_t end)
+{
+    float from[WORLD_S], to[WORLD_S];
+    world_observe(seed + 1000 * t, from);
+    world_observe(seed + 1000 * (t + 1), to);
+    ck_assert_mem_eq(k->obs + row * WORLD_S, from, sizeof from);
+    ck_assert_mem_eq(k->next + row * WORLD_S, to, sizeof to);
+    ck_assert_float_eq(k->rew[row], (float)(1 + seed));
+    ck_assert_msg(k->end[row] == end, "episode %d, step %d: %d", (int)seed, (int)t, k->end[row]);
+}
+
+/* Episodes that the simulator ends are ends, or cuts if it says so; the one that never ends is cut. */
+START_TEST(what_happened_is_kept)
+{
+    static const int32_t said[] = {DMC_DONE_END, DMC_DONE_CUT, -7};
+    const dmc_env env = world(COPIES);
+    dmc_sampler *s = sampler(COPIES);
+    dmc_replay *r = replay(NULL);
+    double returns[EPISODES], plain[EPISODES];
+    static kept k;
+    size_t row = 0;
+    sim.done = said[_i];
+    expect_ok(dmc_collect(s, &env, r, EPISODES, 1, 40, 9, returns));
+    expect_ok(dmc_replay_read(r, 0, dmc_replay_count(r), k.obs, k.act, k.rew, k.next, k.end));
+    for (uint64_t i = 0; i < EPISODES; i++) {
+        const uint64_t seed = 40 + i, n = (uint64_t)(lengths[seed % 4] ? lengths[seed % 4] : LONGEST);
+        ck_assert_double_eq(returns[i], expected_return(seed));
+        ck_assert_uint_eq(dmc__experience_run(&r->x, row, 99), n);
+        for (uint64_t t = 0; t < n; t++, row++)
+            expect_step(&k, row, seed, t, t + 1 == n && lengths[seed % 4] > 0 && said[_i] != DMC_DONE_CUT);
+    }
+    ck_assert_uint_eq(row, dmc_replay_count(r));
+    ck_assert_mem_eq(k.act, sim.acts, LONGEST * sizeof *k.act); /* episode 40 is the first of copy 0 */
+    expect_ok(dmc_evaluate(s, &env, EPISODES, 1, 40, 9, plain));
+    ck_assert_mem_eq(plain, returns, sizeof plain);
+    dmc_replay_destroy(r);
+    dmc_sampler_destroy(s);
+}
+END_TEST
+
+/* Both rows of an answer. */
+START_TEST(actions_are_the_executed_ones)
+{
+    const dmc_env env = world(1);
+    dmc_sampler *s = sampler(1);
+    dmc_replay *r = replay(NULL);
+    double returns;
+    float act[LONGEST * WORLD_A];
+    expect_ok(dmc_collect(s, &env, r, 1, 2, 0, 9, &returns));
+    expect_ok(dmc_replay_read(r, 0, LONGEST, NULL, act, NULL, NULL, NULL));
+    ck_assert_mem_eq(act, sim.acts, sizeof act);
+    dmc_replay_destroy(r);
+    dmc_sampler_destroy(s);
+}
+END_TEST
+
+/* The fifth reset is in the second group: the first, with 10, 3 and 1 steps, is there. */
+START_TEST(a_group_that_fails_is_not_kept)
+{
+    const dmc_env env = world(COPIES);
+    dmc_sampler *s = sampler(COPIES);
+    dmc_replay *r = replay(NULL), *narrow;
+    double returns[EPISODES];
+    sim.fail_reset = 5;
+    expect_failure(dmc_collect(s, &env, r, EPISODES, 1, 40, 9, returns), DMC_ECALLBACK, "dmc_collect: reset of copy 1");
+    ck_assert_uint_eq(dmc_replay_count(r), 14);
+    expect_ok(dmc_replay_create(NULL, WORLD_S, 1, ROOM, &narrow));
+    expect_failure(dmc_collect(s, &env, narrow, 1, 1, 0, 0, returns), DMC_ESHAPE, "observations of 3 and actions of 1, env has 3");
+    expect_failure(dmc_collect(s, &env, r, 0, 1, 0, 0, returns), DMC_ERANGE, "dmc_collect: episodes = 0");
+    expect_failure(dmc_collect(s, NULL, r, 1, 1, 0, 0, returns), DMC_EINVAL, "dmc_collect: env is NULL");
+    expect_failure(dmc_collect(s, &env, NULL, 1, 1, 0, 0, returns), DMC_EINVAL, "r is NULL");
+    expect_failure(dmc_collect(s, &env, r, 1, 1, 0, 0, NULL), DMC_EINVAL, "returns is NULL");
+    ck_assert_uint_eq(dmc_replay_count(r), 14);
+    dmc_replay_destroy(narrow);
+    dmc_replay_destroy(r);
+    dmc_sampler_destroy(s);
+}
+END_TEST
+
+START_TEST(collecting_takes_the_hosts_memory)
+{
+    failing_alloc f = {0};
+    dmc_context *ctx = world_context(&f, "cpu");
+    const dmc_sampler_options o = world_sampling(1, 1, DMC_SELECT_FIRST);
+    const dmc_env env = world(1);
+    dmc_sampler *s;
+    double returns;
+    dmc_status status;
+    expect_ok(dmc_sampler_create(ctx, model, NULL, &o, &s));
+    dmc_replay *r = replay(ctx);
+    const int64_t before = f.live;
+    int64_t n = 0;
+    do {
+        f.calls = 0;
+        f.fail_at = ++n;
+        status = dmc_collect(s, &env, r, 1, 1, 0, 0, &returns);
+        ck_assert(status == DMC_OK || status == DMC_ENOMEM);
+        ck_assert_int_eq(f.live, before);
+    } while (status != DMC_OK);
+    ck_assert_int_gt(n, 7);
+    dmc_replay_destroy(r);
+    dmc_sampler_destroy(s);
+    dmc_context_destroy(ctx);
+    ck_assert_int_eq(f.live, 0);
+}
+END_TEST
+
 Suite *dmc_suite_evaluate(void)
 {
     Suite *s = suite_create("evaluate");
@@ -277,6 +403,10 @@ Suite *dmc_suite_evaluate(void)
     tcase_add_test(c, observations_must_be_finite);
     tcase_add_test(c, arguments_are_checked);
     tcase_add_test(c, memory_is_the_hosts);
+    tcase_add_loop_test(c, what_happened_is_kept, 0, 3);
+    tcase_add_test(c, actions_are_the_executed_ones);
+    tcase_add_test(c, a_group_that_fails_is_not_kept);
+    tcase_add_test(c, collecting_takes_the_hosts_memory);
     suite_add_tcase(s, c);
     return s;
 }

@@ -8,7 +8,7 @@
 #include <locale.h>
 #include <math.h>
 
-enum { FIRST_KIND = DMC_OPTIONS_CONTEXT, LAST_KIND = DMC_OPTIONS_LIKELIHOOD };
+enum { FIRST_KIND = DMC_OPTIONS_CONTEXT, LAST_KIND = DMC_OPTIONS_SYNTH };
 
 /* A struct of any kind. */
 typedef union any_options {
@@ -403,7 +403,8 @@ START_TEST(init_functions_refuse_wrong_sizes)
     static const init_function inits[] = {
         NULL,         INIT(context), INIT(dataset), INIT(model), INIT(train),
         INIT(critic), INIT(sampler), INIT(align),   INIT(rl),    INIT(dpo),
-        INIT(sft),    INIT(cascade), INIT(sequence), INIT(likelihood)};
+        INIT(sft),    INIT(cascade), INIT(sequence), INIT(likelihood),
+        INIT(online),   INIT(synth)};
     any_options o;
     char part[64];
     const dmc__field_table *t = dmc__field_table_find(_i);

@@ -35,6 +35,7 @@ from ._records import (
     AlignReport,
     CriticMetrics,
     DatasetInfo,
+    OnlineReport,
     SamplerInfo,
     TrainMetrics,
 )
@@ -42,9 +43,11 @@ from .aligner import Aligner
 from .context import Context
 from .critic import Critic
 from .dataset import Dataset
-from .env import Env, evaluate
+from .env import CUT, Env, collect, evaluate
 from .model import Model
+from .replay import Replay, Transitions
 from .sampler import Sampler
+from .synth import Synth
 from .trainer import Trainer
 
 __version__: str = _lib.lib.dmc_version().decode()
@@ -52,6 +55,7 @@ __all__ = [
     "AlignProgress",
     "AlignReport",
     "Aligner",
+    "CUT",
     "Context",
     "Critic",
     "CriticMetrics",
@@ -77,10 +81,15 @@ __all__ = [
     "DmcStateError",
     "Env",
     "Model",
+    "OnlineReport",
+    "Replay",
     "Sampler",
     "SamplerInfo",
+    "Synth",
     "TrainMetrics",
     "Trainer",
+    "Transitions",
+    "collect",
     "evaluate",
     "options",
 ]

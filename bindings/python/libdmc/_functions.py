@@ -5,8 +5,8 @@ tests/python/test_declarations.py compares this list with the headers.
 
 from __future__ import annotations
 
-from ctypes import POINTER, c_char_p, c_float, c_int32, c_int64, c_size_t, c_uint8, c_uint64
-from ctypes import c_void_p
+from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_size_t, c_uint8
+from ctypes import c_uint64, c_void_p
 from typing import Any
 
 from . import _records as rec
@@ -160,4 +160,26 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "dmc_aligner_set_inverse": (STATUS, HANDLE, HANDLE),
     # env.h
     "dmc_evaluate": (STATUS, HANDLE, POINTER(rec.Env), INT, INT, U64, U64, DOUBLES),
+    "dmc_collect": (STATUS, HANDLE, POINTER(rec.Env), HANDLE, INT, INT, U64, U64, DOUBLES),
+    # online.h
+    "dmc_online_options_init": (STATUS, OPTIONS, SIZE),
+    "dmc_align_online": (
+        *(STATUS, HANDLE, HANDLE, POINTER(rec.Env), HANDLE),
+        *(*4 * [OPTIONS], POINTER(rec.OnlineReport)),
+    ),
+    # synth.h
+    "dmc_synth_options_init": (STATUS, OPTIONS, SIZE),
+    "dmc_synth_create": (STATUS, HANDLE, HANDLE, OPTIONS, OUT),
+    "dmc_synth_destroy": (None, HANDLE),
+    "dmc_synth_step": (STATUS, HANDLE, INT, POINTER(rec.TrainMetrics)),
+    "dmc_synth_sample": (STATUS, HANDLE, SIZE, U64, HANDLE),
+    # replay.h
+    "dmc_replay_create": (STATUS, HANDLE, INT, INT, SIZE, OUT),
+    "dmc_replay_destroy": (None, HANDLE),
+    "dmc_replay_push": (STATUS, HANDLE, SIZE, *4 * [FLOATS], BYTES),
+    "dmc_replay_push_episode": (STATUS, HANDLE, SIZE, *3 * [FLOATS], INT),
+    "dmc_replay_count": (SIZE, HANDLE),
+    "dmc_replay_read": (STATUS, HANDLE, SIZE, SIZE, *4 * [FLOATS], BYTES),
+    "dmc_replay_draw": (STATUS, HANDLE, U64, SIZE, *4 * [FLOATS], BYTES),
+    "dmc_critic_step_on": (STATUS, HANDLE, HANDLE, c_double, INT, POINTER(rec.CriticMetrics)),
 }

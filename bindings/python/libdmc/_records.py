@@ -195,6 +195,34 @@ class AlignReport(Record):
     stopped = False
 
 
+@record
+class OnlineReport(Record):
+    """What Aligner.online achieved; `stopped`: the progress function ended it early.
+
+    returns (rounds,episodes): of every episode that was collected. NaN: no evaluation.
+    """
+
+    rounds: Int
+    _returns: Pointer
+    steps: Long
+    critic_updates: Long
+    updates: Int
+    rollbacks: Int
+    restored: Int
+    reserved0: Int
+    before: Real
+    before_se: Real
+    after: Real
+    after_se: Real
+    q_loss: Real
+    v_loss: Real
+    kl: Real
+    seconds: Real
+
+    stopped = False
+    returns: Any = None
+
+
 class OptionInfo(Structure):
     """A row of a field table: options.describe makes an Option of it."""
 

@@ -6,18 +6,23 @@ from ctypes import byref, c_void_p
 from functools import partial
 from typing import Any, Callable, Mapping, Optional, Union
 
+import numpy as np
+
 from ._arguments import Floats, Path, path
 from ._callbacks import Guard, copy_in, copy_out
 from ._check import STOPPED
 from ._handle import Handle, used, used_or_null
 from ._lib import lib
-from ._records import PAIRS_FN, PROGRESS_FN, REWARD_FN, SCORE_FN, SCORES_FN, AlignProgress, AlignReport
+from ._records import PAIRS_FN, PROGRESS_FN, REWARD_FN, SCORE_FN, SCORES_FN
+from ._records import AlignProgress, AlignReport, OnlineReport
 from ._resource import Resource
 from .context import Context, where
 from .critic import Critic
 from .dataset import Dataset
+from .env import Env, callbacks_of
 from .model import Model
 from .options import Options, Value
+from .replay import Replay
 
 Reward = Callable[[Floats, Floats, bool], Union[Floats, tuple[Floats, Floats]]]
 Score = Callable[[Model], Union[float, tuple[float, float]]]
@@ -244,6 +249,38 @@ class Aligner(Handle):
             Options("sequence", options),
             *(Options(kind, dict(settings or {})) for kind, settings in stages.items()),
         )
+
+    def online(
+        self,
+        critic: Critic,
+        env: Env,
+        replay: Replay,
+        *,
+        rl_options: Settings = None,
+        dpo_options: Settings = None,
+        sft_options: Settings = None,
+        **options: Value,
+    ) -> OnlineReport:
+        """Go on while acting: in every round collect episodes, teach the critic, align.
+
+        Options: libdmc.options.describe("online"), e.g. method="rl", rounds=10, episodes=8, utd=1.
+        """
+        chosen, report = Options("online", options), OnlineReport()
+        stages = {"rl": rl_options, "dpo": dpo_options, "sft": sft_options}
+        returns = np.empty((int(chosen["rounds"]), int(chosen["episodes"])))
+        report._returns = returns.ctypes.data
+        simulator = callbacks_of(env, self._guard, self._sizes.obs_dim, self._sizes.act_dim)
+        status = self._call(
+            lib.dmc_align_online,
+            used("critic", critic, Critic),
+            byref(simulator),
+            used("replay", replay, Replay),
+            chosen,
+            *(Options(kind, dict(settings or {})) for kind, settings in stages.items()),
+            byref(report),
+        )
+        report.stopped, report.returns = status == STOPPED, returns[: report.rounds]
+        return report
 
     def _align(self, method: Callable[..., int], *options: Options) -> AlignReport:
         report = AlignReport()

@@ -15,6 +15,7 @@ from ._records import CriticMetrics
 from .context import Context, where
 from .dataset import Dataset
 from .options import Options, Value
+from .replay import Replay
 
 
 class Twins(NamedTuple):
@@ -74,6 +75,18 @@ class Critic(Handle):
         """Do n updates on the dataset. Ctrl-C waits for their end."""
         metrics = CriticMetrics()
         self._call(lib.dmc_critic_step, whole("n", n), byref(metrics))
+        return metrics
+
+    def step_on(self, replay: Replay, share: float = 0.5, n: int = 1) -> CriticMetrics:
+        """Do n updates with a share of each batch from the replay, and the rest from the dataset."""
+        metrics = CriticMetrics()
+        self._call(
+            lib.dmc_critic_step_on,
+            used("replay", replay, Replay),
+            float(share),
+            whole("n", n),
+            byref(metrics),
+        )
         return metrics
 
     def _shapes(self) -> tuple[int, tuple[int, ...]]:

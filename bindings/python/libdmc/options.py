@@ -31,6 +31,8 @@ KINDS = {
     "cascade": 11,
     "sequence": 12,
     "likelihood": 13,
+    "online": 14,
+    "synth": 15,
 }
 TYPES = {1: "int32", 2: "uint64", 3: "double", 4: "string", 5: "enum"}
 
