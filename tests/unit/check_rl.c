@@ -560,6 +560,45 @@ START_TEST(qvpg_by_differences)
 }
 END_TEST
 
+/* Of slopes that are `moved` from the reference's the divergence of row k is mean_b (a Q moved z_k)^2 / (2 S^2) at the latents as they
+ * are. Were it to pass through them, rows before would feel it, too. */
+START_TEST(the_divergence_does_not_pass_through_the_latents)
+{
+    enum { UNITS = 3 * LINEAR_STEPS, N = 16 };
+    static const double moved[LINEAR_STEPS] = {.3, -.2, .25};
+    linear_world w;
+    dmc__rl *s;
+    dmc__align_note note;
+    dmc__rl_config c = plain(DMC__RL_QVPG, LINEAR_STEPS);
+    double with[LINEAR_STEPS], without[LINEAR_STEPS];
+    c.kl = .7;
+    c.kl_exact = 1;
+    linear_world_open(&w, "ref64", N, 4);
+    ok(dmc__rl_create(w.a, &c, &s));
+    const dmc__graph *graph = w.m.net->graph;
+    double *weight = (double *)(uintptr_t)dmc__learner_weights(w.a->learner);
+    weight += dmc__graph_param(graph, dmc__graph_find_param(graph, "hinge.weight"))->offset + UNITS;
+    for (int32_t j = 0; j < LINEAR_STEPS; j++) weight[3 * (int)dmc__rollout_row(s->chain, j)->at.seen + 1] += moved[j];
+    ok(dmc__rl_qvpg_gradient(s, &note));
+    linear_take_gradient(&w, s, with);
+    w.a->draws--;
+    s->kl_weight = 0;
+    ok(dmc__rl_qvpg_gradient(s, &note));
+    linear_take_gradient(&w, s, without);
+    for (int32_t j = 0; j < LINEAR_STEPS; j++) {
+        const dmc__row *r = dmc__rollout_row(s->chain, j);
+        const double *z = dmc__rollout_latent(s->chain, j), std = fmax(r->logp_std, w.a->config.std_floor);
+        double square = 0;
+        for (int i = 0; i < N; i++) square += z[2 * i + 1] * z[2 * i + 1] / N;
+        const double expected = c.kl * pow(r->a * r->Q / std, 2) * moved[j] * square;
+        ck_assert_msg(fabs(with[j] - without[j] - expected) < 1e-6 * fabs(expected), "row %d: %g, want %g", j, with[j] - without[j],
+                      expected);
+    }
+    dmc__rl_destroy(s);
+    linear_world_close(&w);
+}
+END_TEST
+
 /* Spread of the candidates in the last of 120 updates over that in the first; 3 is the highest reward. */
 static double spread_left(int32_t method, double entropy, double target, double *weight, double *reward)
 {
@@ -785,6 +824,7 @@ Suite *dmc_suite_rl(void)
     tcase_add_loop_test(t, an_update_draws, 0, 2);
     tcase_add_test(t, last_k_grows_on_plateaus);
     tcase_add_loop_test(t, qvpg_by_differences, 0, 2 * LINEAR_STEPS);
+    tcase_add_test(t, the_divergence_does_not_pass_through_the_latents);
     tcase_add_loop_test(t, entropy_keeps_candidates_apart, 0, 3);
     tcase_add_test(t, auto_tries_both);
     tcase_add_loop_test(t, auto_can_be_stopped, 1, 3);
