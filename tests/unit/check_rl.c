@@ -560,8 +560,8 @@ START_TEST(qvpg_by_differences)
 }
 END_TEST
 
-/* Of slopes that are `moved` from the reference's the divergence of row k is mean_b (a Q moved z_k)^2 / (2 S^2) at the latents as they
- * are. Were it to pass through them, rows before would feel it, too. */
+/* Of slopes that are `moved` from the reference's the divergence of row k is mean_b (a Q moved z_k)^2 / (2 S^2) at the latents as
+ * they are. Were it to pass through them, rows before would feel it, too. */
 START_TEST(the_divergence_does_not_pass_through_the_latents)
 {
     enum { UNITS = 3 * LINEAR_STEPS, N = 16 };
