@@ -186,15 +186,16 @@ static dmc_status draw_chunk(dmc__align *a, dmc__candidates *c, int32_t first, c
     return DMC_OK;
 }
 
-static double spread(const float *r, size_t n)
+void dmc__candidates_spread(dmc__candidates *c)
 {
+    const size_t n = (size_t)c->groups * (size_t)c->pool;
     double sum = 0, square = 0;
     for (size_t i = 0; i < n; i++) {
-        sum += r[i];
-        square += (double)r[i] * r[i];
+        sum += c->reward[i];
+        square += (double)c->reward[i] * c->reward[i];
     }
     const double mean = sum / (double)n;
-    return sqrt(fmax(square / (double)n - mean * mean, 0));
+    c->std = sqrt(fmax(square / (double)n - mean * mean, 0));
 }
 
 static dmc_status draw_all(dmc__align *a, const void *weights, const dmc__variation *how, dmc__candidates *c)
@@ -205,7 +206,7 @@ static dmc_status draw_all(dmc__align *a, const void *weights, const dmc__variat
     dmc__rollout_bind(a->sample, weights, NULL, dmc__rollout_rows(a->sample));
     for (int32_t first = 0; first < c->groups && status >= 0; first += per_chunk) status = draw_chunk(a, c, first, &v);
     close_vary(a, &v);
-    c->std = spread(c->reward, (size_t)c->groups * (size_t)c->pool);
+    dmc__candidates_spread(c);
     return status;
 }
 

@@ -40,4 +40,7 @@ dmc_status dmc__candidates_vary(dmc__align *a, const void *weights, const dmc__v
 /* Best and worst of group g. */
 void dmc__candidates_extremes(const dmc__candidates *c, int32_t g, int32_t *best, int32_t *worst);
 
+/* std <- that of the rewards as they are now. */
+void dmc__candidates_spread(dmc__candidates *c);
+
 #endif

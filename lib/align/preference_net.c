@@ -143,22 +143,12 @@ dmc_status dmc__preference_score(dmc__preference *f, size_t n, const float *z, c
     return DMC_OK;
 }
 
-static double spread(const float *r, size_t n)
-{
-    double sum = 0, square = 0;
-    for (size_t i = 0; i < n; i++) {
-        sum += r[i];
-        square += (double)r[i] * r[i];
-    }
-    return sqrt(fmax(square / (double)n - (sum / (double)n) * (sum / (double)n), 0));
-}
-
 dmc_status dmc__preference_rank(dmc__preference *f, dmc__candidates *c)
 {
     const size_t pool = (size_t)c->pool;
     for (size_t g = 0; g < (size_t)c->groups; g++)
         DMC_TRY(dmc__preference_score(f, pool, c->z + g * pool * f->elems, c->cond ? c->cond + g * f->cond : NULL,
                                       c->reward + g * pool));
-    c->std = spread(c->reward, (size_t)c->groups * pool);
+    dmc__candidates_spread(c);
     return DMC_OK;
 }
