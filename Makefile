@@ -523,6 +523,12 @@ reproduce-nav1d: $(filter %/nav1d,$(EXAMPLES)) ## the paper's Nav1D table into d
 	$(call run,$(O)/examples/nav1d reproduce build/reproduce examples/nav1d $(SEEDS) > build/reproduce/table.md)
 	$(call run,$(PYTHON) examples/nav1d/put_table.py reproduce-nav1d docs/results.md < build/reproduce/table.md)
 
+.PHONY: ablations
+ablations: $(filter %/nav1d,$(EXAMPLES)) ## what each choice of alignment is worth, for a planner on Nav1D; into docs/results.md; minutes
+	@mkdir -p build/reproduce
+	$(call run,$(O)/examples/nav1d ablations build/reproduce examples/nav1d > build/reproduce/ablations.md)
+	$(call run,$(PYTHON) examples/nav1d/put_table.py ablations docs/results.md < build/reproduce/ablations.md)
+
 # ---- packages ------------------------------------------------------------------------------------------------------
 
 DEPS_build := build-essential pkg-config libsleef-dev libhdf5-dev libyaml-dev \

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "nav1d_ablations.h"
 #include "nav1d_critic.h"
 #include "nav1d_report.h"
 #include "nav1d_recipe.h"
@@ -127,6 +128,7 @@ static int write_results(const demo *d, double optimum)
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "samplers") == 0) return nav1d_samplers(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "ablations") == 0) return nav1d_ablations(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "reproduce") == 0) return nav1d_reproduce(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "critic") == 0) return nav1d_critic(argc - 1, argv + 1);
     const char *configs = argc > 2 ? argv[2] : "examples/nav1d";

@@ -2,81 +2,19 @@
 #include "nav1d_reproduce.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "nav1d_column.h"
+#include "nav1d_pool.h"
 
-enum { MOST_SEEDS = 10, MOST_JOBS = MOST_SEEDS * NAV1D_KINDS * NAV1D_COLUMNS, WORKERS = 2 };
-
-typedef dmc_status (*work_fn)(const nav1d_stage *s, const nav1d_job *j);
-
-typedef struct pool {
-    pthread_mutex_t lock;
-    const nav1d_stage *stage;
-    work_fn work;
-    const char *what;
-    nav1d_job job[MOST_JOBS];
-    int32_t jobs, next, done, failed;
-    double began;
-} pool;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* ---- two at a time ---------------------------------------------------------------------------------------------------- */
-
-static nav1d_job *take(pool *p)
-{
-    pthread_mutex_lock(&p->lock);
-    nav1d_job *const j = p->next < p->jobs && !p->failed ? &p->job[p->next++] : NULL;
-    pthread_mutex_unlock(&p->lock);
-    return j;
-}
-
-static void note(pool *p, const nav1d_job *j, dmc_status status)
-{
-    pthread_mutex_lock(&p->lock);
-    p->done++;
-    p->failed |= status < 0;
-    const double spent = now() - p->began;
-    fprintf(stderr, "%s %d/%d: %s %s seed %d %s, %.0f s, about %.0f s to go\n", p->what, p->done, p->jobs, nav1d_kind_name[j->kind],
-            j->column->name, j->seed, status < 0 ? dmc_last_error() : "done", spent, spent / p->done * (p->jobs - p->done));
-    pthread_mutex_unlock(&p->lock);
-}
-
-static void *worker(void *arg)
-{
-    pool *const p = arg;
-    for (const nav1d_job *j; (j = take(p));) note(p, j, p->work(p->stage, j));
-    return NULL;
-}
-
-/* 0, or -1 if a job failed. */
-static int32_t do_all(pool *p, const char *what, work_fn work)
-{
-    pthread_t other;
-    p->what = what;
-    p->work = work;
-    p->next = p->done = 0;
-    p->began = now();
-    const int alone = pthread_create(&other, NULL, worker, p) != 0;
-    worker(p);
-    if (!alone) pthread_join(other, NULL);
-    return p->failed ? -1 : 0;
-}
+enum { MOST_SEEDS = 10 };
 
 /* ---- which ------------------------------------------------------------------------------------------------------------ */
 
-static void add_jobs(pool *p, int32_t seeds, int32_t columns)
+static void add_jobs(nav1d_pool *p, int32_t seeds, int32_t columns)
 {
     p->jobs = 0;
     for (int32_t seed = 0; seed < seeds; seed++)
@@ -85,7 +23,7 @@ static void add_jobs(pool *p, int32_t seeds, int32_t columns)
 }
 
 /* Columns that share a foundation must not make it at the same time. */
-static void drop_twins(pool *p)
+static void drop_twins(nav1d_pool *p)
 {
     int32_t n = 0;
     for (int32_t i = 0; i < p->jobs; i++)
@@ -176,20 +114,20 @@ static void print_table(const nav1d_stage *s, int32_t seeds)
 
 /* ---- all of it -------------------------------------------------------------------------------------------------------- */
 
-static int32_t run(pool *p, int32_t seeds)
+static int32_t run(nav1d_pool *p, int32_t seeds)
 {
     add_jobs(p, seeds, 1);
-    if (do_all(p, "critics", nav1d_make_critic) != 0) return -1;
+    if (nav1d_pool_run(p, "critics", nav1d_make_critic) != 0) return -1;
     add_jobs(p, seeds, NAV1D_COLUMNS);
     drop_twins(p);
-    if (do_all(p, "foundations", nav1d_make_foundation) != 0) return -1;
+    if (nav1d_pool_run(p, "foundations", nav1d_make_foundation) != 0) return -1;
     add_jobs(p, seeds, NAV1D_COLUMNS);
-    return do_all(p, "results", nav1d_make_result);
+    return nav1d_pool_run(p, "results", nav1d_make_result);
 }
 
 int nav1d_reproduce(int argc, char **argv)
 {
-    static pool p = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    static nav1d_pool p;
     const int32_t seeds = argc > 3 ? atoi(argv[3]) : 0;
     if (seeds < 1 || seeds > MOST_SEEDS) {
         fprintf(stderr, "usage: nav1d reproduce FOLDER CONFIG-FOLDER SEEDS(1..%d) [section.key=value ...]\n", MOST_SEEDS);
