@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/order.h"
 #include "cascade.h"
 #include "regress.h"
 
@@ -108,19 +109,13 @@ static double rms_distance(const float *x, const float *y, size_t n)
     return sqrt(sum / (double)n);
 }
 
-static int order_double(const void *x, const void *y)
-{
-    const double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
-}
-
 /* Remove pairs further apart than 95 % of them: those are jumps, not improvements of the same sample. */
 static dmc_status drop_far_pairs(casc *s)
 {
     double *sorted;
     DMC_TRY(DMC_NEW(s->a->alloc, s->c.conditions, &sorted));
     memcpy(sorted, s->distance, (size_t)s->pairs * sizeof *sorted);
-    qsort(sorted, (size_t)s->pairs, sizeof *sorted, order_double);
+    qsort(sorted, (size_t)s->pairs, sizeof *sorted, dmc__order_double);
     const double limit = s->pairs ? sorted[(size_t)(0.95 * (s->pairs - 1))] : 0;
     DMC_FREE(s->a->alloc, sorted, s->c.conditions);
     int32_t kept = 0;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/order.h"
+
 struct dmc__entropy {
     const dmc__allocator *alloc;
     size_t groups, pool, elems;
@@ -107,12 +109,6 @@ static double group_spread(const dmc__entropy *e, size_t first, double dims)
     return sqrt(sum / dims);
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 void dmc__entropy_measure(dmc__entropy *e, const float *mask)
 {
     e->mask = mask;
@@ -123,7 +119,7 @@ void dmc__entropy_measure(dmc__entropy *e, const float *mask)
         for (size_t i = 0; i < e->pool; i++) find_neighbour(e, first, i);
         e->spread[g] = group_spread(e, first, fmax(e->dims[g], 1));
     }
-    qsort(e->spread, e->groups, sizeof *e->spread, ascending);
+    qsort(e->spread, e->groups, sizeof *e->spread, dmc__order_double);
 }
 
 double dmc__entropy_bonus(const dmc__entropy *e, size_t i)

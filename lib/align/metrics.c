@@ -5,16 +5,20 @@
  * m3  root mean square deviation from the mean of candidates of the same condition, over the foundation's
  * m4  mean of the owner's coherency
  * m8  mean |Q1 - Q2| over that on data; mean of the twins minus their minimum is half of it
- *     entropy of candidates: D ln rho, rho = distance to the nearest of the same condition (Kozachenko-Leonenko, up to a constant)
+ *     entropy of candidates (entropy.h)
  */
 #include "metrics.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "../base/order.h"
+#include "entropy.h"
 
 enum { MOST_SAMPLES = 64, MOST_CANDIDATES = 8, WINDOWS = 256 };
 
-static const double quantile = 0.1, unlikely_most = 0.5, judge_most = 0.25, distance_floor = 1e-6;
+static const double quantile = 0.1, unlikely_most = 0.5, judge_most = 0.25;
 /* A draw of its own, beside those of the bank (2^26) and of the scale (2^27). */
 static const uint64_t metrics_draw = UINT64_C(3) << 26;
 
@@ -30,6 +34,7 @@ struct dmc__metrics {
     void *memory;                /* device: mu, mu of the foundation (n, elems), kl (n) */
     float *z, *side, *mask, *weight; /* host (n, ...) */
     float *r;                    /* host (2, n) */
+    dmc__entropy *entropy;       /* NULL where a condition has one candidate */
     double *ell;                 /* (WINDOWS), rounded up to whole batches */
     double threshold, spread, unlikely, disagreement; /* of data; of the foundation; of the foundation; of data */
 };
@@ -72,6 +77,7 @@ static dmc_status make_host(dmc__metrics *m)
     DMC_TRY(DMC_NEW(al, n * m->elems, &m->mask));
     DMC_TRY(DMC_NEW(al, n * m->elems, &m->weight));
     DMC_TRY(DMC_NEW(al, 2 * n, &m->r));
+    if (m->pool > 1) DMC_TRY(dmc__entropy_create(al, m->n / m->pool, m->pool, m->elems, &m->entropy));
     return DMC_NEW(al, windows(m), &m->ell);
 }
 
@@ -95,6 +101,7 @@ void dmc__metrics_destroy(dmc__metrics *m)
     dmc__chain_destroy(m->foundation);
     dmc__chain_destroy(m->now);
     dmc__rollout_destroy(m->sample);
+    dmc__entropy_destroy(m->entropy);
     DMC_FREE(a->alloc, m->z, n * m->elems);
     DMC_FREE(a->alloc, m->side, n * m->cond);
     DMC_FREE(a->alloc, m->mask, n * m->elems);
@@ -165,12 +172,6 @@ static dmc_status likelihoods(dmc__metrics *m, double *ell)
     return dmc__likelihood_run(m->judge, &batch, ell);
 }
 
-static int order_double(const void *x, const void *y)
-{
-    const double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
-}
-
 static dmc_status find_threshold(dmc__metrics *m)
 {
     const size_t n = windows(m);
@@ -178,7 +179,7 @@ static dmc_status find_threshold(dmc__metrics *m)
         take_windows(m, first);
         DMC_TRY(likelihoods(m, m->ell + first));
     }
-    qsort(m->ell, n, sizeof *m->ell, order_double);
+    qsort(m->ell, n, sizeof *m->ell, dmc__order_double);
     m->threshold = m->ell[(size_t)(quantile * (double)(n - 1))];
     return DMC_OK;
 }
@@ -218,25 +219,11 @@ static double spread_of(const dmc__metrics *m)
     return sqrt(sum / fmax(count, 1));
 }
 
-static double distance(const dmc__metrics *m, size_t i, size_t k)
+static double entropy_of(dmc__metrics *m)
 {
-    double sum = 0;
-    for (size_t j = 0; j < m->elems; j++) sum += pow((double)m->z[i * m->elems + j] - m->z[k * m->elems + j], 2);
-    return sqrt(sum);
-}
-
-static double entropy_of(const dmc__metrics *m)
-{
-    const size_t pool = (size_t)m->pool;
-    double sum = 0;
-    for (size_t i = 0; i < (size_t)m->n; i++) {
-        const size_t first = i - i % pool;
-        double nearest = INFINITY;
-        for (size_t k = first; k < first + pool; k++)
-            if (k != i) nearest = fmin(nearest, distance(m, i, k));
-        sum += log(nearest + distance_floor);
-    }
-    return (double)dmc__align_dims(m->a) * sum / m->n;
+    memcpy(dmc__entropy_samples(m->entropy), m->z, (size_t)m->n * m->elems * sizeof *m->z);
+    dmc__entropy_measure(m->entropy, m->mask);
+    return dmc__entropy_value(m->entropy);
 }
 
 /* ---- m4 and m8 -------------------------------------------------------------------------------------- */
@@ -326,6 +313,6 @@ dmc_status dmc__metrics_measure(dmc__metrics *m, double metric[DMC__METRICS])
     DMC_TRY(chain_kl(m, &metric[DMC__METRIC_KL]));
     DMC_TRY(unlikely_share(m, &metric[DMC__METRIC_UNLIKELY]));
     metric[DMC__METRIC_SPREAD] = m->spread > 0 ? spread_of(m) / m->spread : NAN;
-    metric[DMC__METRIC_ENTROPY] = m->pool > 1 ? entropy_of(m) : NAN;
+    metric[DMC__METRIC_ENTROPY] = m->entropy ? entropy_of(m) : NAN;
     return judge_samples(m, metric);
 }

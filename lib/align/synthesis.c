@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../base/order.h"
+
 enum { HELD_SHARE = 8 };
 
 static const double most_gain = 100, least_gain = 1e-6; /* a weight of 0 would mean: no entry of the sample counts */
@@ -76,12 +78,6 @@ void dmc__synthesis_destroy(dmc__synthesis *s)
 
 /* ---- likelihood ------------------------------------------------------------------------------------- */
 
-static int order_double(const void *x, const void *y)
-{
-    const double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
-}
-
 static dmc_status measure_likelihood(dmc__synthesis *s)
 {
     const dmc__likelihood_batch batch = {.x0 = s->one_x0, .cond = s->cond ? s->one_side : NULL, .weight = s->one_weight,
@@ -106,7 +102,7 @@ static dmc_status find_threshold(dmc__synthesis *s)
                          s->one_side + i * s->cond, s->one_mask + i * s->elems, s->one_weight + i * s->elems);
     }
     DMC_TRY(measure_likelihood(s));
-    qsort(s->ell, (size_t)s->batch, sizeof *s->ell, order_double);
+    qsort(s->ell, (size_t)s->batch, sizeof *s->ell, dmc__order_double);
     s->threshold = s->c.likelihood > 0 ? s->ell[(size_t)(s->c.likelihood * (s->batch - 1))] : -INFINITY;
     return DMC_OK;
 }

@@ -5,18 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAST_SEEN = 20 };
+#include "../base/order.h"
 
-static int order_double(const void *x, const void *y)
-{
-    const double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
-}
+enum { LEAST_SEEN = 20 };
 
 /* Sorts v. */
 static double median(double *v, int32_t n)
 {
-    qsort(v, (size_t)n, sizeof *v, order_double);
+    qsort(v, (size_t)n, sizeof *v, dmc__order_double);
     return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
