@@ -21,24 +21,12 @@ struct dmc__preference {
     float *x, *y;                /* host: (2 pairs, width), (2 pairs) */
 };
 
-static dmc_status make_learner(dmc__preference *f)
-{
-    const dmc__align *a = f->a;
-    const size_t n = dmc__graph_param_elems(f->net->graph);
-    void *weights = NULL;
-    DMC_TRY(dmc__dev_alloc(a->device, n, &weights));
-    dmc_status status = dmc__params_init(f->net->graph, a->device, a->config.seed, weights);
-    if (status >= 0) status = dmc__learner_create(f->net->graph, a->device, weights, NULL, 0, &f->learner);
-    dmc__dev_free(a->device, weights, n);
-    return status;
-}
-
 static dmc_status build(dmc__preference *f)
 {
     const dmc__align *a = f->a;
     const size_t n = (size_t)f->pairs;
     DMC_TRY(dmc__v_create(a->alloc, (int32_t)f->width, HIDDEN, &f->net));
-    DMC_TRY(make_learner(f));
+    DMC_TRY(dmc__learner_create_fresh(f->net->graph, a->device, a->config.seed, 0, &f->learner));
     DMC_TRY(dmc__plan_create(f->net->graph, a->device, 2 * f->pairs, DMC__PLAN_TRAIN, NULL, &f->plan));
     dmc__plan_bind(f->plan, dmc__learner_weights(f->learner), dmc__learner_grads(f->learner));
     DMC_TRY(dmc__dev_alloc(a->device, 4 * n, &f->memory));
@@ -131,12 +119,15 @@ dmc_status dmc__preference_learn(dmc__preference *f, const dmc__pairs *p, uint64
     return dmc__learner_update(f->learner, &c, NULL);
 }
 
-dmc_status dmc__preference_score(dmc__preference *f, size_t n, const float *z, const float *cond, float *score)
+dmc_status dmc__preference_score(dmc__preference *f, size_t n, size_t per, const float *z, const float *cond, float *score)
 {
     const size_t batch = 2 * (size_t)f->pairs;
     for (size_t first = 0; first < n; first += batch) {
         const size_t some = n - first < batch ? n - first : batch;
-        for (size_t i = 0; i < batch; i++) stage(f, i, z + (first + (i < some ? i : 0)) * f->elems, cond);
+        for (size_t i = 0; i < batch; i++) {
+            const size_t from = first + (i < some ? i : 0);
+            stage(f, i, z + from * f->elems, f->cond ? cond + from / per * f->cond : NULL);
+        }
         DMC_TRY(forward(f));
         DMC_TRY(dmc__dev_out(f->a->device, score + first, dmc__plan_value(f->plan, f->net->out[0]), some));
     }
@@ -146,9 +137,7 @@ dmc_status dmc__preference_score(dmc__preference *f, size_t n, const float *z, c
 dmc_status dmc__preference_rank(dmc__preference *f, dmc__candidates *c)
 {
     const size_t pool = (size_t)c->pool;
-    for (size_t g = 0; g < (size_t)c->groups; g++)
-        DMC_TRY(dmc__preference_score(f, pool, c->z + g * pool * f->elems, c->cond ? c->cond + g * f->cond : NULL,
-                                      c->reward + g * pool));
+    DMC_TRY(dmc__preference_score(f, (size_t)c->groups * pool, pool, c->z, c->cond, c->reward));
     dmc__candidates_spread(c);
     return DMC_OK;
 }

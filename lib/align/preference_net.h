@@ -13,8 +13,8 @@ dmc_status dmc__preference_create(const dmc__align *a, int32_t pairs, dmc__prefe
 void dmc__preference_destroy(dmc__preference *f);
 /* One update on pairs drawn from these, which must be some; *loss: the mean of -ln sigmoid(f(w) - f(l)). */
 dmc_status dmc__preference_learn(dmc__preference *f, const struct dmc__pairs *p, uint64_t draw, double *loss);
-/* f of n samples (n, elems) of one condition (cond, or NULL where there is none). */
-dmc_status dmc__preference_score(dmc__preference *f, size_t n, const float *z, const float *cond, float *score);
+/* f of n samples (n, elems), of which `per` in a row share a condition: cond (n / per, cond), NULL where there is none. */
+dmc_status dmc__preference_score(dmc__preference *f, size_t n, size_t per, const float *z, const float *cond, float *score);
 /* Candidates' rewards become their scores. */
 dmc_status dmc__preference_rank(dmc__preference *f, dmc__candidates *c);
 

@@ -19,5 +19,10 @@ typedef struct dmc__block {
 dmc_status dmc__block_alloc(dmc__device *d, const dmc__part *part, size_t n, dmc__block *out);
 void dmc__block_free(dmc__device *d, dmc__block *b);
 size_t dmc__block_bytes(const dmc__device *d, const dmc__block *b);
+/* Elements from the beginning to one of its parts: where that stands in a copy of the block. */
+static inline size_t dmc__block_place(const dmc__device *d, const dmc__block *b, const void *part)
+{
+    return (size_t)((const char *)part - (const char *)b->memory) / d->backend->elem;
+}
 
 #endif

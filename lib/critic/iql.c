@@ -52,7 +52,7 @@ static dmc_status check_config(const dmc__iql_config *c)
 /* Elements from the beginning of the memory to one of its parts. */
 static size_t place(const dmc__iql *q, const void *part)
 {
-    return (size_t)((const char *)part - (const char *)q->memory.memory) / q->device->backend->elem;
+    return dmc__block_place(q->device, &q->memory, part);
 }
 
 static float *staged(const dmc__iql *q, const void *part)
@@ -80,26 +80,14 @@ static dmc_status take_memory(dmc__iql *q)
     return dmc__dev_run(q->device, DMC_OP_FILL, &mean);
 }
 
-/* Fresh weights and what learns them. */
-static dmc_status create_learner(dmc__device *d, const dmc__graph *g, uint64_t seed, dmc__learner **out)
-{
-    const size_t n = dmc__graph_param_elems(g);
-    void *weights = NULL;
-    DMC_TRY(dmc__dev_alloc(d, n, &weights));
-    dmc_status status = dmc__params_init(g, d, seed, weights);
-    if (status >= 0) status = dmc__learner_create(g, d, weights, NULL, 0, out);
-    dmc__dev_free(d, weights, n);
-    return status;
-}
-
 static dmc_status build(dmc__iql *q)
 {
     const dmc__iql_config *c = &q->config;
     dmc__device *d = q->device;
     DMC_TRY(dmc__twin_q_create(q->alloc, c->obs_dim, c->act_dim, c->hidden, &q->q));
     DMC_TRY(dmc__v_create(q->alloc, c->obs_dim, c->hidden, &q->v));
-    DMC_TRY(create_learner(d, q->q->graph, c->seed, &q->learn_q));
-    DMC_TRY(create_learner(d, q->v->graph, ~c->seed, &q->learn_v)); /* not the numbers of Q */
+    DMC_TRY(dmc__learner_create_fresh(q->q->graph, d, c->seed, 0, &q->learn_q));
+    DMC_TRY(dmc__learner_create_fresh(q->v->graph, d, ~c->seed, 0, &q->learn_v)); /* not the numbers of Q */
     DMC_TRY(dmc__plan_create(q->q->graph, d, c->batch, DMC__PLAN_TRAIN, NULL, &q->plan_q));
     DMC_TRY(dmc__plan_create(q->v->graph, d, c->batch, DMC__PLAN_TRAIN, NULL, &q->plan_v));
     dmc__plan_bind(q->plan_v, dmc__learner_weights(q->learn_v), dmc__learner_grads(q->learn_v));

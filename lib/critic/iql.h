@@ -24,7 +24,7 @@ dmc_status dmc__iql_create(const dmc__allocator *a, dmc__device *d, const dmc__i
 void dmc__iql_destroy(dmc__iql *q);
 /* Host arrays of config.batch transitions: y = rew + gamma (1 - terminal) V(next). terminal is 1 where nothing follows, and
  * 1 - gamma^(n-1) where `next` is n rows on (rew then holds n rewards); next may hold anything where it is 1. DMC_ENUMERIC: a loss
- * is not finite. */
+ * is not finite; the network it is of stays as it is. */
 dmc_status dmc__iql_update(dmc__iql *q, const float *obs, const float *act, const float *rew, const float *next,
                            const float *terminal, dmc__iql_metrics *m);
 int64_t dmc__iql_step(const dmc__iql *q);

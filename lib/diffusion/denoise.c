@@ -37,7 +37,7 @@ struct dmc__denoise {
 /* Elements from the beginning of the memory to one of its parts. */
 static size_t place(const dmc__denoise *n, const void *part)
 {
-    return (size_t)((const char *)part - (const char *)n->memory.memory) / n->affine.device->backend->elem;
+    return dmc__block_place(n->affine.device, &n->memory, part);
 }
 
 /* Where the host writes a part that it sends. */

@@ -2,6 +2,7 @@
 #include "rollout.h"
 
 #include "../backend/block.h"
+#include "../backend/replay.h"
 #include "../base/checked.h"
 #include "affine.h"
 #include "feed.h"
@@ -20,8 +21,7 @@ struct dmc__rollout {
     int32_t next, ran, stopped; /* row that comes next; the one done last, -1: none; its sample stands in place of the latent */
     int32_t from;               /* row the run began with; where it would take something up that no row handed on: */
     dmc__row first;
-    uint64_t *live;             /* (2,4) host: what is added to the keys of latents, of rows; NULL: keys are whole */
-    void *base;                 /* (2,4) the same on the device, where a run has copied it */
+    dmc__live live;             /* (2,4) words: what is added to the keys of latents, of rows; without, keys are whole */
     dmc__block memory;          /* cut into: */
     void *latent;               /* (2 or K+1, stride): two that take turns, or all */
     void *carry;                /* (1 or K+1, stride); NULL: the table hands nothing on */
@@ -41,20 +41,6 @@ static dmc_status copy_table(const dmc__allocator *a, const dmc__table *from, dm
 
 enum { BASE_WORDS = 4, BASES = 2, BASE_BYTES = BASES * BASE_WORDS * sizeof(uint64_t) };
 enum base { OF_LATENT, OF_ROW };
-
-static dmc_status take_live(dmc__rollout *r)
-{
-    dmc__device *d = r->affine.device;
-    DMC_TRY(dmc__dev_host_alloc(d, BASE_BYTES, (void **)&r->live));
-    return dmc__dev_alloc(d, BASE_BYTES / d->backend->elem, &r->base);
-}
-
-static void free_live(dmc__rollout *r)
-{
-    dmc__device *d = r->affine.device;
-    dmc__dev_free(d, r->base, BASE_BYTES / d->backend->elem);
-    if (r->live) dmc__dev_host_free(d, r->live, BASE_BYTES);
-}
 
 static dmc_status take_memory(dmc__rollout *r)
 {
@@ -91,7 +77,7 @@ dmc_status dmc__rollout_create(const dmc__net *net, dmc__device *d, const dmc__t
     DMC_TRY_GOTO(status, copy_table(d->alloc, table, &r->table), fail);
     DMC_TRY_GOTO(status, dmc__guided_create(net, d, table, c, &r->network), fail);
     DMC_TRY_GOTO(status, take_memory(r), fail);
-    if (c->live) DMC_TRY_GOTO(status, take_live(r), fail);
+    if (c->live) DMC_TRY_GOTO(status, dmc__live_open(d, BASE_BYTES, &r->live), fail);
     *out = r;
     return DMC_OK;
 fail:
@@ -103,7 +89,7 @@ void dmc__rollout_destroy(dmc__rollout *r)
 {
     if (!r) return;
     dmc__device *d = r->affine.device;
-    free_live(r);
+    dmc__live_close(r->affine.device, &r->live);
     dmc__block_free(d, &r->memory);
     dmc__guided_destroy(r->network);
     dmc__table_free(&r->table);
@@ -186,9 +172,9 @@ static dmc_status hand_on(dmc__rollout *r, int32_t k)
 static dmc__noise_key key_of(const dmc__rollout *r, enum base base, uint32_t purpose, uint64_t step)
 {
     const uint64_t begin = r->draw.call * (base == OF_ROW ? 4096 : 1);
-    if (!r->live)
+    if (!r->live.device)
         return (dmc__noise_key){.seed = r->draw.seed, .first = r->draw.first_sample, .purpose = purpose, .step = begin + step};
-    return (dmc__noise_key){.purpose = purpose, .step = step, .base = (const uint64_t *)r->base + (size_t)base * BASE_WORDS};
+    return (dmc__noise_key){.purpose = purpose, .step = step, .base = (const uint64_t *)r->live.device + (size_t)base * BASE_WORDS};
 }
 
 /* Row k of call c draws noise number c*4096 + k, latent k that of its known entries with the same number. */
@@ -199,9 +185,9 @@ static dmc__noise_key noise_of(const dmc__rollout *r, uint32_t purpose, int32_t 
 
 void dmc__rollout_note(dmc__rollout *r, const dmc__rollout_draw *draw)
 {
-    if (!r->live) return;
+    if (!r->live.device) return;
     for (size_t base = 0; base < BASES; base++) {
-        uint64_t *w = r->live + base * BASE_WORDS;
+        uint64_t *w = (uint64_t *)r->live.host + base * BASE_WORDS;
         w[0] = draw->seed;
         w[1] = 0;
         w[2] = draw->call * (base == OF_ROW ? 4096 : 1);
@@ -275,7 +261,7 @@ static dmc_status start(dmc__rollout *r, const dmc__rollout_draw *draw, int32_t 
     r->ran = -1;
     r->stopped = 0;
     dmc__rollout_note(r, draw);
-    return r->live ? dmc__dev_in_bytes(r->affine.device, r->base, r->live, BASE_BYTES) : DMC_OK;
+    return dmc__live_send(r->affine.device, &r->live);
 }
 
 dmc_status dmc__rollout_begin(dmc__rollout *r, const dmc__rollout_draw *draw, double temperature)
@@ -412,5 +398,5 @@ double dmc__rollout_clip(const dmc__rollout *r)
 size_t dmc__rollout_bytes(const dmc__rollout *r)
 {
     return sizeof *r + (size_t)r->table.k * sizeof *r->table.row + dmc__block_bytes(r->affine.device, &r->memory) +
-           (r->live ? 2 * BASE_BYTES : 0) + dmc__guided_bytes(r->network);
+           (r->live.device ? 2 * BASE_BYTES : 0) + dmc__guided_bytes(r->network);
 }

@@ -113,6 +113,18 @@ dmc_status dmc__learner_create(const dmc__graph *g, dmc__device *d, const void *
     return DMC_OK;
 }
 
+dmc_status dmc__learner_create_fresh(const dmc__graph *g, dmc__device *d, uint64_t seed, int32_t with_ema, dmc__learner **out)
+{
+    const size_t n = dmc__graph_param_elems(g);
+    void *weights = NULL;
+    *out = NULL;
+    DMC_TRY(dmc__dev_alloc(d, n, &weights));
+    dmc_status status = dmc__params_init(g, d, seed, weights);
+    if (status >= 0) status = dmc__learner_create(g, d, weights, NULL, with_ema, out);
+    dmc__dev_free(d, weights, n);
+    return status;
+}
+
 void dmc__learner_destroy(dmc__learner *l)
 {
     if (!l) return;

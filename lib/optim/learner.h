@@ -25,6 +25,8 @@ typedef struct dmc__learner dmc__learner;
  * failure too), the base stays frozen. with_ema: keep an EMA (full training only). */
 dmc_status dmc__learner_create(const dmc__graph *g, dmc__device *d, const void *weights, dmc__lora *lora,
                                int32_t with_ema, dmc__learner **out);
+/* The same of weights as dmc__params_init makes them, all of which learn. */
+dmc_status dmc__learner_create_fresh(const dmc__graph *g, dmc__device *d, uint64_t seed, int32_t with_ema, dmc__learner **out);
 void dmc__learner_destroy(dmc__learner *l);
 
 const void *dmc__learner_base(const dmc__learner *l);     /* frozen foundation (LoRA) or the weights themselves */

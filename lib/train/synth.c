@@ -6,7 +6,6 @@
 
 #include "../align/regress.h"
 #include "../base/clock.h"
-#include "../nn/params.h"
 
 struct dmc_synth {
     dmc__context_ref ref;
@@ -92,17 +91,10 @@ static dmc_status make_process(dmc__synth *s)
 
 static dmc_status make_learner(dmc__synth *s)
 {
-    dmc__device *d = s->ref.ctx->device;
     const dmc__net_config c = {.kind = DMC__NET_IDQL_MLP, .horizon = 1, .cols = (int32_t)s->cols, .hidden = s->config.hidden,
                                .blocks = s->config.blocks, .emb_dim = s->config.emb_dim, .n_obs = 1};
-    void *weights;
     DMC_TRY(dmc__net_create(&s->ref.ctx->alloc, &c, &s->net));
-    const size_t n = dmc__graph_param_elems(s->net->graph);
-    DMC_TRY(dmc__dev_alloc(d, n, &weights));
-    dmc_status status = dmc__params_init(s->net->graph, d, s->config.seed, weights);
-    if (status >= 0) status = dmc__learner_create(s->net->graph, d, weights, NULL, 1, &s->learner);
-    dmc__dev_free(d, weights, n);
-    return status;
+    return dmc__learner_create_fresh(s->net->graph, s->ref.ctx->device, s->config.seed, 1, &s->learner);
 }
 
 static dmc_status make_training(dmc__synth *s)

@@ -71,7 +71,7 @@ static double difference(rig *r, float obs)
     float z[2], cond, f[2];
     for (int32_t i = 0; i < 2; i++) dmc__view_normalise(v, &raw[i], &z[i]);
     dmc__view_observe(v, &obs, &cond, NULL, NULL);
-    ck_assert_int_eq(dmc__preference_score(r->f, 2, z, &cond, f), DMC_OK);
+    ck_assert_int_eq(dmc__preference_score(r->f, 2, 2, z, &cond, f), DMC_OK);
     return (double)f[0] - f[1];
 }
 
@@ -124,8 +124,8 @@ START_TEST(candidates_are_ranked_by_it)
         ck_assert_int_gt(p->kept, 10);
         for (int32_t i = 0; i < p->kept; i++) {
             float f[2];
-            ck_assert_int_eq(dmc__preference_score(r.f, 1, p->win + i, p->cond + i, &f[0]), DMC_OK);
-            ck_assert_int_eq(dmc__preference_score(r.f, 1, p->lose + i, p->cond + i, &f[1]), DMC_OK);
+            ck_assert_int_eq(dmc__preference_score(r.f, 1, 1, p->win + i, p->cond + i, &f[0]), DMC_OK);
+            ck_assert_int_eq(dmc__preference_score(r.f, 1, 1, p->lose + i, p->cond + i, &f[1]), DMC_OK);
             ck_assert_int_eq(f[0] > f[1], by);
         }
         dmc__pairs_destroy(p);
