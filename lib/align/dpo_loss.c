@@ -141,14 +141,12 @@ static dmc_status seed(dmc__dpo_loss *s, const dmc__dpo_terms *t)
 static dmc__dpo_told tell(const dmc__dpo_loss *s)
 {
     const size_t n = (size_t)s->pairs;
-    double loss = 0, right = 0, now = 0, ref = 0;
+    double loss = 0, right = 0;
     for (size_t i = 0; i < n; i++) {
         loss += s->told[2 * i] / (double)n;
         right += s->told[2 * i + 1] / (double)n;
-        now += s->err[i];
-        ref += s->err_ref[i];
     }
-    return (dmc__dpo_told){.loss = loss, .accuracy = right, .error_ratio = now / ref};
+    return (dmc__dpo_told){.loss = loss, .accuracy = right};
 }
 
 dmc_status dmc__dpo_loss_learn(dmc__dpo_loss *s, const dmc__dpo_terms *t, dmc__dpo_told *told)

@@ -39,7 +39,6 @@ typedef struct dmc__dpo_loss {
 typedef struct dmc__dpo_told {
     double loss;                 /* without the anchor */
     double accuracy;             /* share of pairs with F_w < F_l */
-    double error_ratio;          /* winners: mean err_theta / mean err_ref */
 } dmc__dpo_told;
 
 /* Between the learner's weights and these, which must stay. *out is zeroed first; close it after a failure too. */

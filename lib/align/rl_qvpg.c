@@ -2,17 +2,14 @@
  *
  *     L = -mean_b r(z_0)/std - alpha H(z_0) + beta mean_b sum_t divergence
  */
+#include "../diffusion/affine.h"
 #include "rl_state.h"
 
-/* g <- -1/(batch std) g: the gradient of the loss, from the gradient of the reward. */
-static dmc_status seed_reward_gradient(dmc__rl *s)
+/* out <- factor x, of a batch of samples. */
+static dmc_status scale(const dmc__rl *s, double factor, const void *x, void *out)
 {
-    dmc_kargs zero = {.out = s->g, .dim = {s->batch * (int32_t)s->elems}, .attr = {0}};
-    DMC_TRY(dmc__dev_run(s->a->device, DMC_OP_FILL, &zero));
-    /* LERP: out = (1-r) out + r x with out = 0 scales x by r. */
-    dmc_kargs scale = {.in = {s->dmu}, .out = s->g, .dim = {s->batch * (int32_t)s->elems},
-                       .attr = {-1 / (s->batch * s->reward_std)}};
-    return dmc__dev_run(s->a->device, DMC_OP_LERP, &scale);
+    const dmc__affine all = {.device = s->a->device, .batch = s->batch, .elems = (int32_t)s->elems};
+    return dmc__affine_mix(&all, factor, x, 0, NULL, out);
 }
 
 /* g -= alpha dH/dz, with dmu and mu as room. */
@@ -33,15 +30,11 @@ static dmc_status seed_entropy(dmc__rl *s, dmc__align_note *note)
  * two networks at the same one, and what both do to it all but cancels. */
 static dmc_status row_through(dmc__rl *s, int32_t j)
 {
-    dmc__device *d = s->a->device;
-    const int32_t n = s->batch * (int32_t)s->elems;
-    dmc_kargs zero = {.out = s->dmu, .dim = {n}}, scale = {.in = {s->g}, .out = s->dmu, .dim = {n}, .attr = {s->kappa[j]}};
     if (s->kl_weight <= 0) {
-        DMC_TRY(dmc__dev_copy(d, s->dmu, s->g, (size_t)n));
+        DMC_TRY(dmc__dev_copy(s->a->device, s->dmu, s->g, (size_t)s->batch * s->elems));
         return dmc__chain_backward(s->now, s->dmu, s->kappa[j], j > 0 ? s->g : NULL);
     }
-    DMC_TRY(dmc__dev_run(d, DMC_OP_FILL, &zero));
-    DMC_TRY(dmc__dev_run(d, DMC_OP_LERP, &scale));
+    DMC_TRY(scale(s, s->kappa[j], s->g, s->dmu));
     DMC_TRY(dmc__rl_add_kl(s, j, s->kl_weight, 0));
     if (j > 0) DMC_TRY(dmc__chain_backward(s->now, s->g, 0, s->g));
     return dmc__chain_backward(s->now, s->dmu, 1, NULL);
@@ -50,7 +43,7 @@ static dmc_status row_through(dmc__rl *s, int32_t j)
 dmc_status dmc__rl_qvpg_gradient(dmc__rl *s, dmc__align_note *note)
 {
     DMC_TRY(dmc__rl_draw(s, s->dmu, note));
-    DMC_TRY(seed_reward_gradient(s));
+    DMC_TRY(scale(s, -1 / (s->batch * s->reward_std), s->dmu, s->g)); /* of the loss, from that of the reward */
     note->loss = -note->reward / s->reward_std;
     DMC_TRY(seed_entropy(s, note));
     for (int32_t j = s->k - 1; j >= 0; j--) {

@@ -337,10 +337,7 @@ dmc_status dmc_aligner_publish(const dmc_aligner *a, dmc_model **out)
     DMC_NEED("dmc_aligner_publish", out);
     *out = NULL;
     DMC_NEED("dmc_aligner_publish", a);
-    const dmc__cascade *c = a->run->cascade;
-    DMC_TRY(dmc__dev_sync(a->ref.ctx->device)); /* the model's device may be another queue */
-    return dmc__model_derive(a->model, dmc__learner_weights(a->run->learner), c ? c->net : a->model->cascade,
-                             c ? dmc__learner_weights(c->learner) : a->model->cascade_weights, out);
+    return dmc__adapter_publish(a->run, a->model, out);
 }
 
 dmc_status dmc_aligner_save(const dmc_aligner *a, const char *path)

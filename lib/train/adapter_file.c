@@ -197,3 +197,11 @@ dmc_status dmc__adapter_load(dmc__align *a, const char *path)
     dmc__tensor_file_close(f);
     return status < 0 ? dmc__fail_in(status, "%s", path) : status;
 }
+
+dmc_status dmc__adapter_publish(const dmc__align *a, const dmc__model *m, dmc__model **out)
+{
+    const dmc__cascade *c = a->cascade;
+    DMC_TRY(dmc__dev_sync(a->device)); /* the model's device may be another queue */
+    return dmc__model_derive(m, dmc__learner_weights(a->learner), c ? c->net : m->cascade,
+                             c ? dmc__learner_weights(c->learner) : m->cascade_weights, out);
+}

@@ -84,8 +84,8 @@ static dmc_status check(const char *who, const dmc__sampler *s, const dmc__env *
         return dmc__fail(DMC_ERANGE, "%s: exec = %d, must be 1..%d (the sampler's horizon)", who, exec,
                          dmc__sampler_horizon(s));
     if (m->spec.states_only && exec == dmc__sampler_horizon(s))
-        return dmc__fail(DMC_ERANGE, "dmc_evaluate: exec = %d, must be 1..%d (horizon - 1): a plan of states only has an action "
-                         "less than states", exec, exec - 1);
+        return dmc__fail(DMC_ERANGE, "%s: exec = %d, must be 1..%d (horizon - 1): a plan of states only has an action less than "
+                         "states", who, exec, exec - 1);
     if (c->warm_start > 0 && exec != c->exec)
         return dmc__fail(DMC_EINVAL, "%s: exec = %d, but with warm_start the sampler's plans move up by its own exec = "
                          "%d", who, exec, c->exec);

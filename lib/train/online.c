@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../base/clock.h"
+#include "adapter_file.h"
 
 typedef struct online {
     dmc__online_parts p;
@@ -20,16 +21,6 @@ typedef struct online {
 } online;
 
 /* ---- acting ----------------------------------------------------------------------------------------- */
-
-/* The model as it is now. */
-static dmc_status publish(const online *o, dmc__model **out)
-{
-    const dmc__align *a = o->p.align;
-    const dmc__cascade *k = a->cascade;
-    DMC_TRY(dmc__dev_sync(a->device));
-    return dmc__model_derive(o->p.model, dmc__learner_weights(a->learner), k ? k->net : o->p.model->cascade,
-                             k ? dmc__learner_weights(k->learner) : o->p.model->cascade_weights, out);
-}
 
 static dmc_status make_sampler(const online *o, const dmc__model *m, dmc__sampler **out)
 {
@@ -50,7 +41,7 @@ static dmc_status act(online *o, uint64_t first, int32_t n, int32_t keep)
     const uint64_t episode = o->c->first_seed + first, noise = o->c->seed + first;
     dmc__model *m;
     dmc__sampler *s;
-    DMC_TRY(publish(o, &m));
+    DMC_TRY(dmc__adapter_publish(o->p.align, o->p.model, &m));
     dmc_status status = make_sampler(o, m, &s);
     if (status >= 0) {
         status = keep ? dmc__collect(s, o->p.env, o->p.replay, n, o->c->exec, episode, noise, o->returns)
