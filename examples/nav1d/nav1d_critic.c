@@ -7,9 +7,9 @@
 #include <string.h>
 #include <time.h>
 
-enum { STATES = 256 * NAV1D_STEPS, MOST_WORDS = 32, KINDS = 3 };
+#include "nav1d_column.h"
 
-static const char *const kind_name[KINDS] = {"full", "partial", "expert"};
+enum { STATES = 256 * NAV1D_STEPS, MOST_WORDS = 32 };
 
 /* ---- acting by the critic ---------------------------------------------------------------------------- */
 
@@ -114,7 +114,7 @@ dmc_status nav1d_critic_measure(dmc_critic *c, int32_t kind, int32_t preview, co
 typedef struct request {
     const char *setting[MOST_WORDS];
     size_t settings;
-    int32_t preview, wanted[KINDS];
+    int32_t preview, wanted[NAV1D_KINDS];
 } request;
 
 /* 0, or -1 for a word that is none of these. */
@@ -128,8 +128,8 @@ static int32_t take_word(request *r, const char *word)
         r->preview = 1;
         return 0;
     }
-    for (int32_t k = 0; k < KINDS; k++)
-        if (strcmp(word, kind_name[k]) == 0) return !(r->wanted[k] = 1);
+    for (int32_t k = 0; k < NAV1D_KINDS; k++)
+        if (strcmp(word, nav1d_kind_name[k]) == 0) return !(r->wanted[k] = 1);
     return -1;
 }
 
@@ -148,7 +148,7 @@ static dmc_status make_data(int32_t kind, const nav1d_expert *expert, int32_t pr
 static void print_row(const request *r, int32_t kind, const dmc_critic_options *o, double seconds, const nav1d_critic_quality *q)
 {
     printf("| %s%s | %d | %d | %d | %g | %g | %g | %g | %.0f | %.2f ± %.2f | %.2f ± %.2f | %.2f ± %.2f | %.2f | %+.2f | %.2f |\n",
-           kind_name[kind],
+           nav1d_kind_name[kind],
            r->preview ? ", preview" : "", o->steps, o->hidden, o->batch, o->lr, o->tau, o->gamma, o->polyak, seconds,
            q->few.mean, q->few.se, q->all.mean, q->all.se, q->seen.mean, q->seen.se, q->optimum, q->bias, q->rms);
     fflush(stdout);
@@ -188,7 +188,7 @@ static dmc_status study_all(const char *folder, const request *r, const nav1d_ex
                "| V - V* | rms |\n"
                "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
     const int32_t all = !(r->wanted[0] || r->wanted[1] || r->wanted[2]);
-    for (int32_t k = 0; k < KINDS && status >= 0; k++)
+    for (int32_t k = 0; k < NAV1D_KINDS && status >= 0; k++)
         if (all || r->wanted[k]) status = study(r, k, expert, &o);
     dmc_config_destroy(config);
     return status;

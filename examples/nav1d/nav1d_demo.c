@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "nav1d_ablations.h"
+#include "nav1d_column.h"
 #include "nav1d_critic.h"
 #include "nav1d_report.h"
 #include "nav1d_recipe.h"
@@ -86,11 +87,10 @@ static dmc_status align(void *arg)
 
 static dmc_status make_data(demo *d, const nav1d_expert *expert)
 {
-    static const char *const names[] = {"full", "partial", "expert"};
     for (int32_t kind = 2; kind >= 0; kind--) { /* full last: it is the one studied */
         char path[512];
         dmc_dataset_destroy(d->data);
-        snprintf(path, sizeof path, "%s/%s.hdf5", d->out, names[kind]);
+        snprintf(path, sizeof path, "%s/%s.hdf5", d->out, nav1d_kind_name[kind]);
         const dmc_status status = nav1d_dataset(kind, expert, path, &d->data);
         if (status < 0) return status;
     }
